@@ -1,0 +1,23 @@
+"""tfgen: deep generative models for people who live in Keras."""
+
+from tfgen import bijectors
+from tfgen import callbacks
+from tfgen import data
+from tfgen import distributions
+from tfgen import metrics
+from tfgen import models
+from tfgen import networks
+from tfgen import objectives
+from tfgen import optimizers
+from tfgen import plots
+from tfgen.models import Flow
+from tfgen.models import GenerativeModel
+from tfgen.models import Glow
+from tfgen.models import RealNVP
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Flow", "GenerativeModel", "Glow", "RealNVP", "bijectors", "callbacks", "data",
+    "distributions", "metrics", "models", "networks", "objectives", "optimizers", "plots",
+]

@@ -1,0 +1,157 @@
+"""The primitive of every flow: a Keras layer that is an invertible map."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.bijectors.view import TFPView
+
+
+class Bijector(keras.layers.Layer):
+    """An invertible map that owns its weights.
+
+    TFP's words for the directions: *forward* is latent -> data, *inverse* is
+    data -> latent. Either direction gives the value and the log-determinant of
+    its Jacobian in one pass, so that a conditioner is evaluated (and
+    differentiated) once.
+
+    A subclass implements `_forward(z, condition)` and `_inverse(x, condition)`,
+    each returning `(value, log_det)` with `log_det` of shape `[batch]`. A map
+    that changes the shape of an event also implements `forward_event_shape` and
+    `inverse_event_shape`. `build` gets the shape on the data side.
+
+    Under a mixed dtype policy the flow's state and its log-determinants stay in
+    the policy's variable dtype (float32); only the networks inside, which get
+    `network_dtype`, compute in half precision.
+
+    Args:
+        dtype: dtype policy; `"float64"` reaches the networks inside as well.
+        **kwargs: `keras.layers.Layer` arguments (`name`, `trainable`).
+    """
+
+    def __init__(self, *, dtype=None, **kwargs):
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        super().__init__(dtype=policy.variable_dtype, **kwargs)
+        self.network_dtype = policy
+
+    def forward_and_log_det(self, z, condition=None):
+        """Maps latent to data.
+
+        Args:
+            z: `[batch, *latent_shape]`.
+            condition: `[batch, features]`, or None.
+
+        Returns:
+            `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`.
+        """
+        z = tf.convert_to_tensor(z)
+        if not self.built:
+            shape = None if condition is None else tuple(condition.shape)
+            self.build((None, *self.forward_event_shape(tuple(z.shape[1:]))), shape)
+        return self(z, condition=condition, inverse=False)
+
+    def inverse_and_log_det(self, x, condition=None):
+        """Maps data to latent.
+
+        Args:
+            x: `[batch, *event_shape]`.
+            condition: `[batch, features]`, or None.
+
+        Returns:
+            `z` `[batch, *latent_shape]` and `log|dz/dx|` `[batch]`.
+        """
+        return self(x, condition=condition, inverse=True)
+
+    def call(self, inputs, condition=None, inverse=True):
+        if inverse:
+            return self._inverse(inputs, condition)
+        return self._forward(inputs, condition)
+
+    def _forward(self, z, condition):
+        raise NotImplementedError(f"{type(self).__name__} must implement _forward")
+
+    def _inverse(self, x, condition):
+        raise NotImplementedError(f"{type(self).__name__} must implement _inverse")
+
+    def build(self, inputs_shape, condition_shape=None):
+        pass
+
+    def forward_event_shape(self, latent_shape):
+        """The shape of one event on the data side, given the latent side's."""
+        return tuple(latent_shape)
+
+    def inverse_event_shape(self, event_shape):
+        """The shape of one event on the latent side, given the data side's."""
+        return tuple(event_shape)
+
+    def adapt(self, batches, conditions=None):
+        """Sets data-dependent weights, and carries the batches through.
+
+        Args:
+            batches: list of `[batch, *event_shape]` tensors on the data side.
+            conditions: list of conditions, one per batch, or None.
+
+        Returns:
+            The list of the batches on the latent side, after this map was set.
+        """
+        conditions = conditions or [None] * len(batches)
+        return [
+            self.inverse_and_log_det(x, condition=c)[0]
+            for x, c in zip(batches, conditions, strict=True)
+        ]
+
+    @property
+    def adaptive(self):
+        """Whether the map, or one inside it, has data-dependent weights."""
+        return any(b.adaptive for b in self._parts())
+
+    def mixing_log_dets(self):
+        """`log|det|` of every `InvertibleConv` inside, data -> latent, `[m]`, in nats."""
+        values = [b.mixing_log_dets() for b in self._parts()]
+        return tf.concat(values, 0) if values else tf.zeros([0], self.compute_dtype)
+
+    def _parts(self):
+        """The bijectors directly inside this one."""
+        return []
+
+    def to_tfp(self, condition=None):
+        """This map as a `tfb.Bijector`, at the current weights.
+
+        Build a fresh view for each use: TFP caches by view. Values and
+        log-determinants of both directions come from one pass.
+
+        Args:
+            condition: `[batch, features]` that the view is bound to, or None.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.name} has no weights yet: call it on data or `build` it before `to_tfp`."
+            )
+        return TFPView(self, condition)
+
+    def get_config(self):
+        config = super().get_config()
+        config["dtype"] = keras.dtype_policies.serialize(self.network_dtype)
+        return config
+
+
+def zeros_log_det(x):
+    """A `[batch]` of zeros in the dtype of `x`."""
+    return tf.zeros(tf.shape(x)[:1], x.dtype)
+
+
+def sum_event(x):
+    """Sums over all axes but the first."""
+    return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))
+
+
+def value_and_log_det(bijector, x, inverse):
+    """Value and elementwise log-determinant of a scalar `tfb.Bijector`, shaped as `x`.
+
+    TFP's cache gives the second call what the first one computed.
+    """
+    if inverse:
+        value, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, 0)
+    else:
+        value, log_det = bijector.forward(x), bijector.forward_log_det_jacobian(x, 0)
+    # A sum, not `broadcast_to`: XLA cannot differentiate that in a loop.
+    return value, tf.cast(log_det, x.dtype) + tf.zeros_like(x)

@@ -1,0 +1,171 @@
+"""Composition and inversion of bijectors."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.bijectors.base import Bijector
+from tfgen.bijectors.base import zeros_log_det
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Chain(Bijector):
+    """Composition, in TFP's order: `Chain([f, g])` maps latent to data by `f(g(z))`.
+
+    Read from left to right it is the way of the data to the latent: `f` is
+    the map nearest to the data.
+
+    Args:
+        bijectors: list of bijectors, the one nearest to the data first.
+        **kwargs: `Bijector` arguments.
+
+    >>> import keras, numpy as np, tfgen
+    >>> chain = tfgen.bijectors.Chain([tfgen.bijectors.Squeeze(), tfgen.bijectors.Flatten()])
+    >>> z, log_det = chain.inverse_and_log_det(np.zeros((2, 4, 4, 1), "float32"))
+    >>> z.shape, log_det.shape
+    (TensorShape([2, 16]), TensorShape([2]))
+    """
+
+    def __init__(self, bijectors, **kwargs):
+        super().__init__(**kwargs)
+        self.bijectors = list(bijectors)
+        for b in self.bijectors:
+            if not isinstance(b, Bijector):
+                raise ValueError(f"`bijectors` must be a list of Bijector layers; it holds {b!r}")
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = shape = tuple(inputs_shape[1:])
+        for b in self.bijectors:
+            if not b.built:
+                b.build((None, *shape), condition_shape)
+            shape = b.inverse_event_shape(shape)
+
+    def _forward(self, z, condition):
+        log_det = zeros_log_det(z)
+        for b in reversed(self.bijectors):
+            z, change = b.forward_and_log_det(z, condition=condition)
+            log_det += change
+        return z, log_det
+
+    def _inverse(self, x, condition):
+        log_det = zeros_log_det(x)
+        for b in self.bijectors:
+            x, change = b.inverse_and_log_det(x, condition=condition)
+            log_det += change
+        return x, log_det
+
+    def forward_event_shape(self, latent_shape):
+        for b in reversed(self.bijectors):
+            latent_shape = b.forward_event_shape(latent_shape)
+        return tuple(latent_shape)
+
+    def inverse_event_shape(self, event_shape):
+        for b in self.bijectors:
+            event_shape = b.inverse_event_shape(event_shape)
+        return tuple(event_shape)
+
+    def adapt(self, batches, conditions=None):
+        for b in self.bijectors:
+            batches = b.adapt(batches, conditions)
+        return batches
+
+    def _parts(self):
+        return self.bijectors
+
+    def get_config(self):
+        bijectors = [keras.saving.serialize_keras_object(b) for b in self.bijectors]
+        return {**super().get_config(), "bijectors": bijectors}
+
+    @classmethod
+    def from_config(cls, config):
+        bijectors = [keras.saving.deserialize_keras_object(b) for b in config["bijectors"]]
+        return cls(**{**config, "bijectors": bijectors})
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Invert(Bijector):
+    """The same map the other way round: its forward is `bijector`'s inverse.
+
+    Args:
+        bijector: the bijector to turn round.
+        **kwargs: `Bijector` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> z = np.zeros((2, 16), "float32")
+    >>> squeeze = tfgen.bijectors.Invert(tfgen.bijectors.Squeeze())
+    >>> squeeze.inverse_and_log_det(np.zeros((2, 2, 2, 4), "float32"))[0].shape
+    TensorShape([2, 4, 4, 1])
+    """
+
+    def __init__(self, bijector, **kwargs):
+        super().__init__(**kwargs)
+        self.bijector = bijector
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+        if not self.bijector.built:
+            shape = self.bijector.forward_event_shape(self.event_shape)
+            self.bijector.build((None, *shape), condition_shape)
+
+    def _forward(self, z, condition):
+        return self.bijector.inverse_and_log_det(z, condition=condition)
+
+    def _inverse(self, x, condition):
+        return self.bijector.forward_and_log_det(x, condition=condition)
+
+    def forward_event_shape(self, latent_shape):
+        return self.bijector.inverse_event_shape(latent_shape)
+
+    def inverse_event_shape(self, event_shape):
+        return self.bijector.forward_event_shape(event_shape)
+
+    @property
+    def adaptive(self):
+        # The data-dependent weights inside are set from their own data side,
+        # which an inverted map never sees: they keep their neutral start.
+        return False
+
+    def mixing_log_dets(self):
+        return -self.bijector.mixing_log_dets()
+
+    def get_config(self):
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector}
+
+    @classmethod
+    def from_config(cls, config):
+        bijector = keras.saving.deserialize_keras_object(config["bijector"])
+        return cls(**{**config, "bijector": bijector})
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Flatten(Bijector):
+    """Data of any shape as a latent vector, in row-major order.
+
+    >>> import numpy as np, tfgen
+    >>> flatten = tfgen.bijectors.Flatten()
+    >>> flatten.inverse_and_log_det(np.zeros((2, 4, 4, 3), "float32"))[0].shape
+    TensorShape([2, 48])
+    """
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+        self._size = 1
+        for side in self.event_shape:
+            self._size *= side
+
+    def _forward(self, z, condition):
+        return tf.reshape(z, [-1, *self.event_shape]), zeros_log_det(z)
+
+    def _inverse(self, x, condition):
+        return tf.reshape(x, [-1, self._size]), zeros_log_det(x)
+
+    def forward_event_shape(self, latent_shape):
+        if not self.built:
+            raise ValueError("Flatten knows its data shape only once built: `build` it first.")
+        return self.event_shape
+
+    def inverse_event_shape(self, event_shape):
+        size = 1
+        for side in event_shape:
+            size *= side
+        return (size,)

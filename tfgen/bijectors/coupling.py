@@ -1,0 +1,151 @@
+"""Coupling layers."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.bijectors.base import Bijector
+from tfgen.bijectors.base import sum_event
+from tfgen.bijectors.base import value_and_log_det
+from tfgen.bijectors.transforms import get_transform
+from tfgen.bijectors.transforms import serialize_transform
+from tfgen.networks.conditioners import MLP
+from tfgen.networks.conditioners import ConvNet
+from tfgen.networks.conditioners import Head
+
+MASKS = ("halves", "channel", "checkerboard")
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Coupling(Bijector):
+    """Changes one part of the event by an elementwise map whose parameters are
+    computed from the other part (Dinh et al. 2017, eq. 4 to 8).
+
+    The network runs once per pass, in either direction.
+
+    Args:
+        transform: `"additive"`, `"affine"`, or a `Transform` (any TFP scalar
+            bijector).
+        mask: `"halves"` (of the last axis; `"channel"` is the same, in the
+            words of image flows) or `"checkerboard"` (elements of a vector or
+            pixels of an image in turn). Odd sizes are fine; of a single
+            element, the one part is empty and the map is unconditional.
+        flip: keep the part that is changed otherwise, and the reverse.
+        network: Keras layer from the kept part (for `"checkerboard"`: the event
+            with the changed part zeroed), joined with the condition, to
+            features. By default `MLP()` for vectors, `ConvNet()` for images. A
+            zero-initialised output layer (`Head`) follows it, so that the
+            coupling starts at the transform's own start.
+        **kwargs: `Bijector` arguments.
+
+    Shapes: events `[size]` or `[height, width, channels]`; condition
+    `[batch, features]`.
+
+    >>> import numpy as np, tfgen
+    >>> coupling = tfgen.bijectors.Coupling(mask="checkerboard")
+    >>> z, log_det = coupling.inverse_and_log_det(np.ones((2, 5), "float32"))
+    >>> z.shape, log_det.shape
+    (TensorShape([2, 5]), TensorShape([2]))
+    """
+
+    def __init__(self, transform="affine", mask="halves", flip=False, network=None, **kwargs):
+        super().__init__(**kwargs)
+        if mask not in MASKS:
+            raise ValueError(f"`mask` must be one of {list(MASKS)}; got {mask!r}")
+        self.transform = get_transform(transform)
+        self.mask = mask
+        self.flip = bool(flip)
+        self.network = network
+        self._own_network = network is None
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+        if len(self.event_shape) not in (1, 3):
+            raise ValueError(
+                "Coupling takes events of shape [size] or [height, width, channels]; "
+                f"got {list(self.event_shape)}"
+            )
+        channels = self.event_shape[-1]
+        if self.mask == "checkerboard":
+            parity = np.indices(self.event_shape[:-1] if len(self.event_shape) == 3 else (channels,))
+            kept = (parity.sum(0) + self.flip) % 2 == 0
+            if kept.all():
+                kept = ~kept
+            kept = kept[..., None] if len(self.event_shape) == 3 else kept
+            self._kept = np.broadcast_to(kept, self.event_shape)
+            in_channels = changed = channels
+        else:
+            # The part [low, high) is kept.
+            low, high = (channels // 2, channels) if self.flip else (0, channels // 2)
+            if high - low == channels:
+                low = high = 0
+            self._low, self._high = low, high
+            in_channels, changed = high - low, channels - (high - low)
+        # An unconditional coupling without a kept part still has an input: a zero.
+        in_channels += condition_shape[-1] if condition_shape is not None else 0
+        self._no_input = in_channels == 0
+        shape = (None, *self.event_shape[:-1], max(in_channels, 1))
+        if self.network is None:
+            image = len(shape) == 4
+            self.network = (ConvNet if image else MLP)(dtype=self.network_dtype)
+        self.network.build(shape)
+        features = self.network.compute_output_shape(shape)
+        self.head = Head(changed * self.transform.num_params, dtype=self.network_dtype)
+        self.head.build(features)
+
+    def _forward(self, z, condition):
+        return self._apply(z, condition, inverse=False)
+
+    def _inverse(self, x, condition):
+        return self._apply(x, condition, inverse=True)
+
+    def _apply(self, x, condition, inverse):
+        if self.mask == "checkerboard":
+            kept = tf.constant(self._kept, x.dtype)
+            bijector = self._bijector(x, x * kept, condition)
+            y, log_det = value_and_log_det(bijector, x, inverse)
+            # The unused branch is as finite as the used one: it sees the same x.
+            y = tf.where(self._kept, x, y)
+            return y, sum_event(tf.where(self._kept, tf.zeros_like(log_det), log_det))
+        before, kept, after = (
+            x[..., : self._low],
+            x[..., self._low : self._high],
+            x[..., self._high :],
+        )
+        # One of the outer parts is empty.
+        changed = after if self._low == 0 else before
+        y, log_det = value_and_log_det(self._bijector(x, kept, condition), changed, inverse)
+        parts = [kept, y] if self._low == 0 else [y, kept]
+        return tf.concat(parts, -1), sum_event(log_det)
+
+    def _bijector(self, x, kept, condition):
+        zero = tf.zeros_like(x[..., :1])
+        if self._no_input:
+            kept = zero
+        if condition is not None:
+            condition = tf.cast(condition, kept.dtype)
+            for _ in range(kept.shape.rank - 2):
+                condition = condition[:, None]
+            kept = tf.concat([kept, condition + zero], -1)
+        params = tf.cast(self.head(self.network(kept)), self.compute_dtype)
+        count = self.transform.num_params
+        shape = [*tf.unstack(tf.shape(params))[:-1], params.shape[-1] // count, count]
+        return self.transform(tf.reshape(params, shape))
+
+    def get_config(self):
+        network = None if self._own_network else keras.saving.serialize_keras_object(self.network)
+        return {
+            **super().get_config(),
+            "transform": serialize_transform(self.transform),
+            "mask": self.mask,
+            "flip": self.flip,
+            "network": network,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        network = config.get("network")
+        if isinstance(network, dict):
+            config = {**config, "network": keras.saving.deserialize_keras_object(network)}
+        return cls(**config)
+

@@ -1,0 +1,132 @@
+"""Between integer pixel values and the real line."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.bijectors.base import Bijector
+from tfgen.bijectors.base import sum_event
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Dequantise(keras.layers.Layer):
+    """Uniform dequantisation of `num_bits`-bit values (Uria et al. 2013).
+
+    Data 0..255 are floored to `num_bits` bits; noise in [0, 1) makes them
+    reals in [0, 2^num_bits). No Jacobian is involved: the density of the reals,
+    averaged over the noise, bounds the probability of the integers from below
+    in the logarithm (Theis et al. 2016, eq. 3).
+
+    Args:
+        num_bits: bits of a value, 1 to 8.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> dequantise = tfgen.bijectors.Dequantise(num_bits=5)
+    >>> dequantise(np.array([255, 8, 7]), 0.5).numpy().tolist()
+    [31.5, 1.5, 0.5]
+    >>> dequantise.quantise(np.array([31.7, 1.2, -3.0])).numpy().tolist()
+    [248, 8, 0]
+    """
+
+    def __init__(self, num_bits=8, **kwargs):
+        super().__init__(**kwargs)
+        if num_bits not in range(1, 9):
+            raise ValueError(f"`num_bits` must be a whole number from 1 to 8; got {num_bits!r}")
+        self.num_bits = int(num_bits)
+
+    def call(self, inputs, noise):
+        """`inputs` 0..255 and `noise` in [0, 1), of one shape -> reals in [0, 2^num_bits)."""
+        x = tf.cast(inputs, self.variable_dtype)
+        return tf.floor(x / 2 ** (8 - self.num_bits)) + tf.cast(noise, x.dtype)
+
+    def quantise(self, x):
+        """Reals -> uint8 multiples of 2^(8 - num_bits), clipped to the range."""
+        x = tf.clip_by_value(tf.floor(x), 0, 2**self.num_bits - 1)
+        return tf.cast(x * 2 ** (8 - self.num_bits), tf.uint8)
+
+    def get_config(self):
+        return {**super().get_config(), "num_bits": self.num_bits}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Centre(Bijector):
+    """Reals in [0, 2^num_bits) -> [-0.5, 0.5), data -> latent (Glow's preprocessing).
+
+    Args:
+        num_bits: bits of a value.
+        **kwargs: `Bijector` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> centre = tfgen.bijectors.Centre(8)
+    >>> centre.inverse_and_log_det(np.array([[64.0]], "float32"))[0].numpy().tolist()
+    [[-0.25]]
+    """
+
+    def __init__(self, num_bits=8, **kwargs):
+        super().__init__(**kwargs)
+        self.num_bits = int(num_bits)
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+        self._size = 1
+        for side in self.event_shape:
+            self._size *= side
+
+    def _forward(self, z, condition):
+        return (z + 0.5) * 2**self.num_bits, -self._log_det(z)
+
+    def _inverse(self, x, condition):
+        return x / 2**self.num_bits - 0.5, self._log_det(x)
+
+    def _log_det(self, x):
+        value = -self._size * self.num_bits * np.log(2.0)
+        return tf.fill(tf.shape(x)[:1], tf.constant(value, x.dtype))
+
+    def get_config(self):
+        return {**super().get_config(), "num_bits": self.num_bits}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Logit(Bijector):
+    """`z = logit(alpha + (1 - 2 alpha) x / 2^num_bits)`, data -> latent
+    (Dinh et al. 2017, section 4.1).
+
+    Args:
+        num_bits: bits of a value; 0 for data in [0, 1].
+        alpha: margin that keeps the ends finite.
+        **kwargs: `Bijector` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> logit = tfgen.bijectors.Logit(8)
+    >>> logit.inverse_and_log_det(np.array([[128.0]], "float32"))[0].numpy().tolist()
+    [[0.0]]
+    """
+
+    def __init__(self, num_bits=8, alpha=0.05, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < alpha < 0.5:
+            raise ValueError(f"`alpha` must lie in (0, 0.5); got {alpha}")
+        self.num_bits, self.alpha = int(num_bits), float(alpha)
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+
+    def _slope(self):
+        return (1 - 2 * self.alpha) / 2**self.num_bits
+
+    def _forward(self, z, condition):
+        # log sigmoid'(z) = -softplus(z) - softplus(-z)
+        log_det = -tf.nn.softplus(z) - tf.nn.softplus(-z) - np.log(self._slope())
+        return (tf.sigmoid(z) - self.alpha) / self._slope(), sum_event(log_det)
+
+    def _inverse(self, x, condition):
+        p = self.alpha + self._slope() * x
+        # Values outside the data's range have no logit: they are treated as the
+        # nearest that has one.
+        p = tf.clip_by_value(p, 1e-6, 1 - 1e-6)
+        log_det = np.log(self._slope()) - tf.math.log(p) - tf.math.log1p(-p)
+        return tf.math.log(p) - tf.math.log1p(-p), sum_event(log_det)
+
+    def get_config(self):
+        return {**super().get_config(), "num_bits": self.num_bits, "alpha": self.alpha}

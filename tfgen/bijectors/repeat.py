@@ -1,0 +1,148 @@
+"""Many copies of one block as one block with stacked weights."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.bijectors.base import Bijector
+from tfgen.bijectors.base import zeros_log_det
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Repeat(Bijector):
+    """`times` copies of `step`, each with its own weights, run in a loop.
+
+    Each weight of the step exists once, stacked: `[times, *shape]`. The graph
+    holds one step, so that the time to the first training step does not grow
+    with the depth. Data -> latent runs copy 0 first.
+
+    The copies are drawn afresh from the step's initialisers; `step` itself only
+    serves as a template, and its own weights are not used. State that a step
+    changes while it runs (batch statistics, dropout seeds) is not kept.
+
+    Args:
+        step: bijector that keeps the shape of its input.
+        times: number of copies.
+        **kwargs: `Bijector` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> repeat = tfgen.bijectors.Repeat(tfgen.bijectors.ActNorm(), times=4)
+    >>> z, log_det = repeat.inverse_and_log_det(np.ones((2, 3), "float32"))
+    >>> repeat.trainable_variables[0].shape
+    (4, 3)
+    """
+
+    def __init__(self, step, times, **kwargs):
+        super().__init__(**kwargs)
+        if times < 1:
+            raise ValueError(f"`times` must be at least 1; got {times}")
+        self.times = int(times)
+        # A layer in a tuple in a function is out of sight of Keras's tracking:
+        # the template's own weights are neither trained nor saved.
+        self._template = lambda: step
+
+    @property
+    def step(self):
+        """The template."""
+        return self._template()
+
+    def build(self, inputs_shape, condition_shape=None):
+        self.event_shape = tuple(inputs_shape[1:])
+        config = keras.saving.serialize_keras_object(self.step)
+        drawn = []
+        for _ in range(self.times):
+            step = keras.saving.deserialize_keras_object(config)
+            if not step.built:
+                step.build(inputs_shape, condition_shape)
+            drawn.append([v.numpy() for v in _variables(step)])
+        if tuple(step.inverse_event_shape(self.event_shape)) != self.event_shape:
+            raise ValueError(f"`step` must keep the shape of its input, {self.event_shape}")
+        self._template = lambda: step
+
+        def stack(variable, values):
+            return self.add_weight(
+                # The path below the step tells stacked weights apart in a file listing.
+                name=variable.path.partition("/")[2].replace("/", "_"),
+                shape=(self.times, *variable.shape),
+                dtype=variable.dtype,
+                trainable=variable.trainable,
+                regularizer=variable.regularizer,
+                initializer=lambda shape, dtype: tf.stack([tf.cast(v, dtype) for v in values]),
+            )
+
+        self.stacked = [
+            stack(v, values)
+            for v, values in zip(_variables(step), zip(*drawn, strict=True), strict=True)
+        ]
+
+    def _loop(self, x, condition, inverse):
+        step, times = self.step, self.times
+        arrays = [
+            tf.TensorArray(w.dtype, times, element_shape=w.shape[1:]).unstack(
+                tf.convert_to_tensor(w)
+            )
+            for w in self.stacked
+        ]
+        num_trainable = len(step.trainable_variables)
+
+        def body(i, x, log_det):
+            k = i if inverse else times - 1 - i
+            weights = [array.read(k) for array in arrays]
+            (x, change), _ = step.stateless_call(
+                weights[:num_trainable],
+                weights[num_trainable:],
+                x,
+                condition=condition,
+                inverse=inverse,
+            )
+            return i + 1, x, log_det + change
+
+        x = tf.ensure_shape(x, [None, *self.event_shape])
+        state = (tf.constant(0), x, zeros_log_det(x))
+        # maximum_iterations: XLA needs a bound to differentiate the loop.
+        return tf.while_loop(lambda i, *_: i < times, body, state, maximum_iterations=times)[1:]
+
+    def _forward(self, z, condition):
+        return self._loop(z, condition, inverse=False)
+
+    def _inverse(self, x, condition):
+        return self._loop(x, condition, inverse=True)
+
+    @property
+    def adaptive(self):
+        return self.step.adaptive
+
+    def adapt(self, batches, conditions=None):
+        stacked = [w.numpy() for w in self.stacked]
+        for k in range(self.times):
+            for variable, values in zip(_variables(self.step), stacked, strict=True):
+                variable.assign(values[k])
+            batches = self.step.adapt(batches, conditions)
+            for variable, values in zip(_variables(self.step), stacked, strict=True):
+                values[k] = variable.numpy()
+        for variable, values in zip(self.stacked, stacked, strict=True):
+            variable.assign(values)
+        return batches
+
+    def mixing_log_dets(self):
+        def of_copy(weights):
+            pairs = zip(_variables(self.step), weights, strict=True)
+            with keras.StatelessScope(state_mapping=list(pairs)):
+                return self.step.mixing_log_dets()
+
+        weights = [tf.unstack(tf.convert_to_tensor(w)) for w in self.stacked]
+        return tf.concat([of_copy(copy) for copy in zip(*weights, strict=True)], 0)
+
+    def get_config(self):
+        step = keras.saving.serialize_keras_object(self.step)
+        step.pop("build_config", None)
+        return {**super().get_config(), "step": step, "times": self.times}
+
+    @classmethod
+    def from_config(cls, config):
+        step = keras.saving.deserialize_keras_object(config["step"])
+        return cls(**{**config, "step": step})
+
+
+def _variables(step):
+    """Trainable first: the order of `stateless_call`."""
+    return step.trainable_variables + step.non_trainable_variables

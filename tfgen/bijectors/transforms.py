@@ -1,0 +1,100 @@
+"""Elementwise maps for couplings: network outputs turned into TFP scalar bijectors."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfb = tfp.bijectors
+
+
+class Transform:
+    """Turns parameters `[..., num_params]` into a scalar `tfb.Bijector` (latent -> data).
+
+    Subclass it and register the subclass with
+    `keras.saving.register_keras_serializable` to use any TFP scalar bijector in
+    a coupling. Parameters are all zero at the start of training: let that be
+    the identity, or near it.
+
+    >>> import keras, tensorflow as tf, tensorflow_probability as tfp, tfgen
+    >>> @keras.saving.register_keras_serializable(package="docs")
+    ... class SinhArcsinh(tfgen.bijectors.Transform):
+    ...     num_params = 2
+    ...     def __call__(self, params):
+    ...         skewness, log_tail = tf.unstack(params, axis=-1)
+    ...         return tfp.bijectors.SinhArcsinh(skewness, tf.exp(log_tail))
+    >>> coupling = tfgen.bijectors.Coupling(transform=SinhArcsinh())
+    """
+
+    num_params = None
+
+    def __call__(self, params):
+        raise NotImplementedError(f"{type(self).__name__} must implement __call__(params)")
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Additive(Transform):
+    """`x = z + shift`: volume-preserving (NICE, Dinh et al. 2014)."""
+
+    num_params = 1
+
+    def __call__(self, params):
+        return tfb.Shift(params[..., 0])
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Affine(Transform):
+    """`x = z * exp(log_scale) + shift` (RealNVP, Dinh et al. 2017, eq. 4).
+
+    `log_scale` is bounded smoothly by `bound * tanh(raw / bound)`, so that no
+    single layer can blow an output up or lose its inverse.
+
+    Args:
+        bound: the largest `|log_scale|`.
+    """
+
+    num_params = 2
+
+    def __init__(self, bound=2.0):
+        if not bound > 0:
+            raise ValueError(f"`bound` must be positive; got {bound}")
+        self.bound = float(bound)
+
+    def __call__(self, params):
+        shift, raw = tf.unstack(params, axis=-1)
+        log_scale = self.bound * tf.tanh(raw / self.bound)
+        return tfb.Shift(shift)(tfb.Scale(log_scale=log_scale))
+
+    def get_config(self):
+        return {"bound": self.bound}
+
+
+NAMED = {"additive": Additive, "affine": Affine}
+
+
+def get_transform(transform):
+    """The `Transform` for a name, a config or a Transform."""
+    if isinstance(transform, str) and transform in NAMED:
+        return NAMED[transform]()
+    if isinstance(transform, dict):
+        transform = keras.saving.deserialize_keras_object(transform)
+    if callable(transform) and isinstance(getattr(transform, "num_params", None), int):
+        return transform
+    raise ValueError(
+        f"`transform` must be one of {sorted(NAMED)} or a callable from parameters to a scalar "
+        f"tfb.Bijector with an integer `num_params`; got {transform!r}"
+    )
+
+
+def serialize_transform(transform):
+    """The name where there is one with these settings, else a Keras config."""
+    for name, cls in NAMED.items():
+        if type(transform) is cls and transform.get_config() == cls().get_config():
+            return name
+    return keras.saving.serialize_keras_object(transform)

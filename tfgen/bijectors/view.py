@@ -1,0 +1,102 @@
+"""tfgen bijectors as TFP bijectors."""
+
+import itertools
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+_tokens = itertools.count()
+
+
+class TFPView(tfp.bijectors.Bijector):
+    """A `tfb.Bijector` over a tfgen bijector.
+
+    TFP asks for values and log-determinants one by one, in both directions.
+    The view answers all of them from the last pass it made, so that a
+    conditioner runs once. TFP shares caches between bijectors with equal
+    parameters; the token keeps a view of new weights from being given values
+    computed from old ones.
+    """
+
+    def __init__(self, layer, condition=None, name=None):
+        parameters = {"layer": layer, "condition": condition, "token": next(_tokens)}
+        self._layer = layer
+        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+        self._last = None
+        shape = getattr(layer, "event_shape", None)
+        self._rank = (len(layer.inverse_event_shape(shape)), len(shape))
+        super().__init__(
+            forward_min_event_ndims=self._rank[0],
+            inverse_min_event_ndims=self._rank[1],
+            dtype=tf.as_dtype(layer.compute_dtype),
+            parameters=parameters,
+            name=name or layer.name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    def _pass(self, z=None, x=None):
+        """`(z, x, log|dx/dz|)` for the one that is given."""
+        for known, given in ((0, z), (1, x)):
+            if given is not None and self._last is not None and self._last[known] is given:
+                return self._last
+        forward = z is not None
+        given = z if forward else x
+        rank = self._rank[0 if forward else 1]
+        batch = tf.shape(given)[: tf.rank(given) - rank]
+        flat = tf.reshape(given, tf.concat([[-1], tf.shape(given)[tf.rank(given) - rank :]], 0))
+        flat = tf.ensure_shape(flat, [None, *given.shape[given.shape.rank - rank :]])
+        condition = self._condition
+        if condition is not None:
+            # One condition for all rows, or the last batch axis of several.
+            repeats = tf.shape(flat)[0] // tf.shape(condition)[0]
+            ones = tf.ones([tf.rank(condition) - 1], tf.int32)
+            condition = tf.tile(condition, tf.concat([[repeats], ones], 0))
+        map_ = self._layer.forward_and_log_det if forward else self._layer.inverse_and_log_det
+        value, log_det = map_(flat, condition=condition)
+        out = tf.reshape(value, tf.concat([batch, tf.shape(value)[1:]], 0))
+        if given.shape.is_fully_defined():
+            out = tf.ensure_shape(
+                out, [*given.shape[: given.shape.rank - rank], *value.shape[1:]]
+            )
+        log_det = tf.reshape(log_det, batch)
+        self._last = (given, out, log_det) if forward else (out, given, -log_det)
+        return self._last
+
+    def _forward(self, z):
+        return self._pass(z=z)[1]
+
+    def _inverse(self, x):
+        return self._pass(x=x)[0]
+
+    def _forward_log_det_jacobian(self, z):
+        return self._pass(z=z)[2]
+
+    def _inverse_log_det_jacobian(self, x):
+        return -self._pass(x=x)[2]
+
+    def _forward_event_shape(self, shape):
+        return self._event_shape(shape, self._rank[0], self._layer.forward_event_shape)
+
+    def _inverse_event_shape(self, shape):
+        return self._event_shape(shape, self._rank[1], self._layer.inverse_event_shape)
+
+    def _forward_event_shape_tensor(self, shape):
+        return self._event_shape_tensor(shape, self._rank[0], self._layer.forward_event_shape)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return self._event_shape_tensor(shape, self._rank[1], self._layer.inverse_event_shape)
+
+    @staticmethod
+    def _event_shape(shape, rank, function):
+        if shape.rank is None or not shape[shape.rank - rank :].is_fully_defined():
+            return tf.TensorShape(None)
+        batch, event = shape[: shape.rank - rank], shape[shape.rank - rank :]
+        return tf.TensorShape([*batch, *function(tuple(event))])
+
+    @staticmethod
+    def _event_shape_tensor(shape, rank, function):
+        event = tuple(int(s) for s in tf.get_static_value(shape)[-rank:])
+        return tf.concat([shape[: tf.size(shape) - rank], function(event)], 0)

@@ -1,0 +1,6 @@
+"""Callbacks for the training of generative models."""
+
+from tfgen.callbacks.nan_guard import NaNGuard
+from tfgen.callbacks.sample_grid import SampleGrid
+
+__all__ = ["NaNGuard", "SampleGrid"]

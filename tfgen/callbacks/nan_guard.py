@@ -1,0 +1,115 @@
+"""Stop a training run at the first value that is not finite."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+
+class StoppedAt(NamedTuple):
+    """Where training stopped; epoch and step count from 1, as Keras's progress bar does."""
+
+    epoch: int
+    step: int
+    term: str
+
+
+class NaNGuard(keras.callbacks.Callback):
+    """Stops training when any logged value is NaN or infinite at the end of a batch.
+
+    `keras.callbacks.TerminateOnNaN` looks at `loss` only and says neither which term went wrong
+    nor where, and it leaves the weights at NaN.
+
+    Attributes:
+        stopped_at: None, or (epoch, step, term). Epoch and step count from 1. The term is the
+            first that is not finite; `loss`, which is made of the others, is named only if
+            nothing else is. With `steps_per_execution` > 1 Keras calls back only after so many
+            steps, and the step is the last of them.
+
+    Args:
+        restore_weights: put back the weights as they were at the end of the last epoch in which
+            everything was finite, or at the start of training where there was none. The
+            optimizers' state goes back with them, for it is usually NaN too. This keeps a copy
+            of both in main memory.
+
+    Example:
+
+        >>> import keras
+        >>> import numpy as np
+        >>> from tfgen.callbacks import NaNGuard
+        >>> model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
+        >>> model.compile("sgd", loss="mse")
+        >>> x = np.ones([8, 2], "float32")
+        >>> x[5] = np.nan
+        >>> guard = NaNGuard()
+        >>> _ = model.fit(x, x[:, :1], batch_size=4, shuffle=False, verbose=0, callbacks=[guard])
+        NaNGuard: stopped in epoch 1, step 2: loss is nan.
+        >>> guard.stopped_at
+        StoppedAt(epoch=1, step=2, term='loss')
+    """
+
+    def __init__(self, restore_weights=False):
+        super().__init__()
+        self.restore_weights = restore_weights
+        self.stopped_at = None
+        self._epoch = None
+        self._kept = None
+
+    def on_train_begin(self, logs=None):
+        self.stopped_at = None
+        self._kept = None
+        self._keep("the start of training")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.stopped_at is not None:
+            return
+        wrong = {name: value for name, value in (logs or {}).items() if not _is_finite(value)}
+        if not wrong:
+            return
+        term = next((name for name in wrong if name != "loss"), "loss")
+        self.stopped_at = StoppedAt(self._epoch, int(batch) + 1, term)
+        self.model.stop_training = True
+
+        values = ", ".join(f"{name} is {np.asarray(value)}" for name, value in wrong.items())
+        message = f"NaNGuard: stopped in epoch {self._epoch}, step {batch + 1}: {values}."
+        if self.restore_weights:
+            message += f" {self._restore()}"
+        # The progress bar leaves its line open.
+        print(f"\n{message}" if (self.params or {}).get("verbose") == 1 else message)
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The update of an epoch's last batch is seen in no logged value; _keep looks at it.
+        if self.stopped_at is None:
+            self._keep(f"the end of epoch {epoch + 1}")
+
+    def on_train_end(self, logs=None):
+        self._kept = None
+
+    def _keep(self, when):
+        """Copies weights and optimizer state, unless a weight is not finite."""
+        if not self.restore_weights or not self.model.built:
+            return
+        if all(_is_finite(variable) for variable in self.model.trainable_variables):
+            self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
+
+    def _restore(self):
+        """Puts the copy back and says so."""
+        if self._kept is None:
+            return "There were no finite weights to go back to."
+        when, copies = self._kept
+        for variable, value in copies:
+            variable.assign(value)
+        return f"The weights are again those of {when}."
+
+    def _variables(self):
+        # Adversarial models have more optimizers than the compiled one.
+        optimizers = [v for v in vars(self.model).values() if isinstance(v, keras.Optimizer)]
+        variables = self.model.weights + [v for each in optimizers for v in each.variables]
+        return list({id(v): v for v in variables}.values())  # each once
+
+
+def _is_finite(value):
+    return bool(np.isfinite(keras.ops.convert_to_numpy(value)).all())

@@ -1,0 +1,106 @@
+"""Watch a model's samples while it trains."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfgen import plots
+
+# Small images are enlarged to about this height, in pixels, to be comfortable to look at.
+_COMFORTABLE_HEIGHT = 84
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Writes a picture of samples to `directory` at the end of epochs: `epoch_0001.png`, ...
+
+    Images become a grid, points of the plane a scatter plot. With a fixed seed every picture is
+    drawn from the same noise, so that one sees what training changes and not what chance does.
+    Real-valued images are cut to 0..1, and values that are not finite are drawn black.
+
+    Args:
+        directory: where to; made if missing, pictures of earlier runs are overwritten.
+        num_images: samples in a picture.
+        every: epochs between pictures; 1 writes one for each.
+        seed: as for the model's `sample`: int or two int32; None draws afresh every time.
+        temperature: multiplies every standard deviation, as for the model's `sample`.
+        condition: one condition for all, or one per sample.
+
+    Raises:
+        ValueError: `num_images` or `every` < 1 or `temperature` < 0; at the start of training if
+            the model has no `sample`; at the first picture if its samples are neither images
+            nor points of the plane.
+
+    Example:
+
+        >>> import os, tempfile
+        >>> import keras
+        >>> import numpy as np
+        >>> from tfgen.callbacks import SampleGrid
+        >>> class Noise(keras.Sequential):
+        ...     def sample(self, num_samples, condition=None, temperature=1.0, seed=None):
+        ...         noise = np.random.default_rng(seed)
+        ...         return noise.integers(0, 256, [num_samples, 28, 28, 1], dtype=np.uint8)
+        >>> model = Noise([keras.Input([1]), keras.layers.Dense(1)])
+        >>> model.compile(loss="mse")
+        >>> folder = tempfile.mkdtemp()
+        >>> x = np.ones([4, 1], "float32")
+        >>> _ = model.fit(x, x, epochs=4, verbose=0, callbacks=[SampleGrid(folder, every=2)])
+        >>> sorted(os.listdir(folder))
+        ['epoch_0002.png', 'epoch_0004.png']
+    """
+
+    def __init__(
+        self, directory, num_images=36, every=1, seed=0, temperature=1.0, condition=None
+    ):
+        super().__init__()
+        if num_images < 1:
+            raise ValueError(f"`num_images` must be at least 1. Received: num_images={num_images}")
+        if every < 1:
+            raise ValueError(f"`every` must be at least 1. Received: every={every}")
+        if not temperature >= 0:
+            raise ValueError(
+                f"`temperature` must be at least 0. Received: temperature={temperature}"
+            )
+        self.directory = Path(directory)
+        self.num_images = num_images
+        self.every = every
+        self.seed = seed
+        self.temperature = temperature
+        self.condition = condition
+
+    def on_train_begin(self, logs=None):
+        # Now rather than after an epoch that may have taken hours.
+        if not callable(getattr(self.model, "sample", None)):
+            raise ValueError(
+                "SampleGrid needs a model with a `sample` method. "
+                f"Received: {type(self.model).__name__}"
+            )
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self._write(self.directory / f"epoch_{epoch + 1:04d}.png")
+
+    def _write(self, path):
+        samples = keras.ops.convert_to_numpy(
+            self.model.sample(
+                self.num_images,
+                condition=self.condition,
+                temperature=self.temperature,
+                seed=self.seed,
+            )
+        )
+        if samples.ndim == 2 and samples.shape[1] == 2:
+            plots.save_scatter(path, samples)
+        elif samples.ndim == 4 and samples.shape[-1] in (1, 3):
+            if np.issubdtype(samples.dtype, np.floating):
+                # A diverged model must not end the run here, before the others have seen it.
+                samples = np.clip(np.nan_to_num(samples, posinf=0, neginf=0), 0, 1)
+            scale = max(1, round(_COMFORTABLE_HEIGHT / samples.shape[1]))
+            plots.save_image(path, plots.image_grid(samples), scale)
+        else:
+            raise ValueError(
+                "SampleGrid draws images [n, height, width, 1 or 3] and points [n, 2]. "
+                f"The model's samples have shape {samples.shape}"
+            )

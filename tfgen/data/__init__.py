@@ -1,0 +1,115 @@
+"""Data sets by name, as numpy arrays: `load` and `names`."""
+
+import dataclasses
+import difflib
+import os
+
+from tfgen.data import embedded
+from tfgen.data import files
+from tfgen.data import tfds
+from tfgen.data import toy
+from tfgen.data.dataset import Data
+from tfgen.data.images import stack_images
+
+__all__ = ["Data", "load", "names"]
+
+_REAL = {"fashion_mnist_small": embedded.fashion_mnist_small, "digits": embedded.digits}
+_NUM_TOY_TRAIN, _NUM_TOY_TEST = 10_000, 2_000
+
+
+def names():
+    """The names of the data sets inside the package, which need no network: a list of str.
+
+    >>> names()[:3]
+    ['fashion_mnist_small', 'digits', 'two_moons']
+    """
+    return [*_REAL, *toy.GENERATORS]
+
+
+def load(name, *, data_dir=None, download=False, image_size=None, seed=0):
+    """Loads a data set into memory by its name or path.
+
+    Args:
+        name: One of `names()`; or a path: a folder of images (subfolders are the classes), a
+            .npy file, a .npz file with keys `x` and perhaps `y`; or else a name of TensorFlow
+            Datasets, such as `mnist` or `emnist/letters`. A name that is also a file or folder
+            here is a path, unless `data_dir` is given.
+        data_dir: Folder of prepared TFDS data sets; None for the default one of TFDS.
+        download: Whether TFDS may download what is not there.
+        image_size: int or `(height, width)` in pixels: images are cropped at the centre and
+            resized to it. Required where a source's images differ in size.
+        seed: Non-negative int: of generated sets, and of the 10 per cent held out as test from
+            a source without a test split. Other data sets do not depend on it.
+
+    Returns:
+        A `Data`.
+
+    Raises:
+        ValueError: An unknown name, an unusable source, or `image_size` for data that are not
+            images.
+        FileNotFoundError: No such path, or a TFDS data set that is not there while `download`
+            is False.
+
+    >>> data = load("fashion_mnist_small")
+    >>> x, y = data.train
+    >>> x.shape, x.dtype, y.shape
+    ((1800, 28, 28, 1), dtype('uint8'), (1800,))
+    >>> load("two_moons", seed=1)
+    Data('two_moons', real [2], 10000 train, 2000 test)
+    """
+    if isinstance(name, str) and name in _REAL:
+        return _resized(_REAL[name](), image_size)
+    if isinstance(name, str) and name in toy.GENERATORS:
+        if image_size is not None:
+            raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
+        return _toy(name, seed)
+    if _is_path(name, data_dir):
+        return files.load_files(name, image_size, seed)
+    if tfds.is_known(name, data_dir):
+        return tfds.load_tfds(name, data_dir, download, image_size, seed)
+    raise _unknown(name)
+
+
+def _toy(name, seed):
+    generate = toy.GENERATORS[name]
+    # An even and an odd seed: no test set is another seed's training set.
+    return Data(
+        name=name,
+        kind="real",
+        train=(generate(_NUM_TOY_TRAIN, 2 * seed), None),
+        test=(generate(_NUM_TOY_TEST, 2 * seed + 1), None),
+        description=generate.__doc__.splitlines()[0],
+    )
+
+
+def _resized(data, image_size):
+    if image_size is None:
+        return data
+    splits = {
+        split: (stack_images(((data.name, image) for image in x), len(x), image_size), y)
+        for split, (x, y) in (("train", data.train), ("test", data.test))
+    }
+    return dataclasses.replace(data, **splits)
+
+
+def _is_path(name, data_dir):
+    path = os.fspath(name)
+    if not isinstance(name, str) or path.startswith((".", "~")) or os.path.isabs(path):
+        return True
+    if os.path.splitext(path)[1].lower() in files.ARRAY_SUFFIXES:
+        return True
+    if data_dir is None and os.path.exists(path):
+        return True
+    # A slash is also how TFDS writes a config: emnist/letters.
+    separated = any(sep in path for sep in (os.sep, os.altsep) if sep)
+    return separated and not tfds.is_known(path, data_dir)
+
+
+def _unknown(name):
+    close = difflib.get_close_matches(name, names() + tfds.known_names(), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ValueError(
+        f"unknown data set {name!r}.{hint} Expected one of {', '.join(names())}; or a name of "
+        "TensorFlow Datasets (with data_dir, if it is one that you prepared); or the path of a "
+        "folder of images, of a .npy file, or of a .npz file with keys x and y"
+    )

@@ -1,0 +1,73 @@
+"""What every data source returns, and the split made where a source has none."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Data:
+    """A data set in memory, with a training and a test split.
+
+    Attributes:
+        name: The name or path that it was loaded by.
+        kind: `"uint8"` (images or other integers 0..255) or `"real"` (float32).
+        train: `(x, y)`; x is [n, *event_shape]; y is [n] int64 labels, a float32 array of
+            conditions ([n, ...]; only from a user's own .npz), or None.
+        test: `(x, y)` in the same form, disjoint from `train`.
+        num_classes: Number of classes of integer labels; None without them.
+        class_names: One name per class, or None.
+        description: One or two sentences for people.
+
+    >>> from tfgen.data import load
+    >>> load("digits")
+    Data('digits', uint8 [8, 8, 1], 1500 train, 297 test, 10 classes)
+    """
+
+    name: str
+    kind: str
+    train: tuple
+    test: tuple
+    num_classes: int | None = None
+    class_names: tuple | None = None
+    description: str = ""
+
+    @property
+    def event_shape(self):
+        """Shape of one example: a tuple without the batch axis."""
+        return self.train[0].shape[1:]
+
+    def __repr__(self):
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        sizes = f"{len(self.train[0])} train, {len(self.test[0])} test"
+        return f"Data({self.name!r}, {self.kind} {list(self.event_shape)}, {sizes}{classes})"
+
+
+def hold_out(x, y, seed=0):
+    """Splits arrays into training and test: the last 10 per cent after a seeded shuffle.
+
+    Args:
+        x: [n, ...] array.
+        y: [n, ...] array, or None.
+        seed: Non-negative int; the same seed gives the same split.
+
+    Returns:
+        `((x, y), (x, y))`: training, then test (n // 10 examples, at least one).
+
+    Raises:
+        ValueError: n is less than 2.
+
+    >>> import numpy as np
+    >>> train, test = hold_out(np.arange(20), None)
+    >>> len(train[0]), len(test[0])
+    (18, 2)
+    """
+    if len(x) < 2:
+        raise ValueError(f"a test split needs at least 2 examples, got {len(x)}")
+    order = np.random.default_rng(seed).permutation(len(x))
+    num_train = len(x) - max(1, len(x) // 10)
+
+    def take(rows):
+        return x[rows], None if y is None else y[rows]
+
+    return take(order[:num_train]), take(order[num_train:])

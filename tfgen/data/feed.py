@@ -1,0 +1,68 @@
+"""Arrays and data sets as the batches that models train on.
+
+A batch is a dict: `x`, `row` and, where there are such, `condition` and
+`sample_weight`. `row` numbers the examples - within the batch for training, from
+the first example on for evaluation - and travels with them to whichever replica
+gets them: noise is a function of seed and row.
+"""
+
+import tensorflow as tf
+
+
+def array_batches(arrays, batch_size, shuffle_keys=None):
+    """Batches of arrays as a `tf.data.Dataset`, in order or shuffled anew each epoch.
+
+    Args:
+        arrays: dict of arrays with equally many rows.
+        batch_size: rows in a batch; the last one may have fewer.
+        shuffle_keys: None for the given order; else a function called at the
+            start of each pass that gives an iterator over seeds `[2]`, one per
+            epoch of that pass.
+    """
+    arrays = {name: tf.convert_to_tensor(a) for name, a in arrays.items()}
+    num_rows = next(iter(arrays.values())).shape[0]
+    every = tf.range(num_rows, dtype=tf.int64)
+    if shuffle_keys is None:
+        order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size)
+    else:
+        # A Python generator, since the key is that of the step the pass starts at.
+        keys = tf.data.Dataset.from_generator(
+            shuffle_keys, output_signature=tf.TensorSpec([2], tf.int32)
+        )
+        order = keys.flat_map(
+            lambda key: tf.data.Dataset.from_tensor_slices(
+                tf.random.experimental.stateless_shuffle(every, key)
+            ).batch(batch_size)
+        )
+
+    def gather(rows):
+        batch = {name: tf.gather(a, rows) for name, a in arrays.items()}
+        within = tf.range(tf.size(rows, tf.int64), dtype=tf.int64)
+        return {**batch, "row": rows if shuffle_keys is None else within}
+
+    return _by_data(order.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
+
+
+def dataset_batches(dataset, pack, number_on):
+    """A user's batched `tf.data.Dataset` with rows numbered.
+
+    Args:
+        dataset: yields `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        pack: function from such an element to a dict with `x`.
+        number_on: whether numbers go on from batch to batch.
+    """
+
+    def number(start, element):
+        batch = pack(element)
+        size = tf.shape(batch["x"], tf.int64)[0]
+        rows = start + tf.range(size, dtype=tf.int64)
+        return start + size if number_on else start, {**batch, "row": rows}
+
+    return _by_data(dataset.scan(tf.constant(0, tf.int64), number))
+
+
+def _by_data(dataset):
+    """Several workers share the examples, not files."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)

@@ -1,0 +1,212 @@
+"""A user's own data: a folder of images, or arrays in .npy and .npz files."""
+
+import pathlib
+
+import numpy as np
+
+from tfgen.data.dataset import Data
+from tfgen.data.dataset import hold_out
+from tfgen.data.images import stack_images
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+ARRAY_SUFFIXES = {".npy", ".npz"}
+
+
+def load_files(path, image_size=None, seed=0):
+    """Loads a folder of images or an array file; see `load_folder` and `load_arrays`.
+
+    Args:
+        path: str or path object; `~` is the home folder.
+        image_size: int or `(height, width)` in pixels: crop and resize every image to it.
+        seed: Of the held-out test split.
+
+    Returns:
+        A `Data`.
+
+    Raises:
+        FileNotFoundError: There is nothing at `path`.
+        ValueError: It is neither a folder nor an array file, or its content does not fit.
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "points.npy"
+    ...     np.save(path, np.zeros([50, 3]))
+    ...     data = load_files(path)
+    >>> data.kind, data.train[0].shape, data.test[0].shape
+    ('real', (45, 3), (5, 3))
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    if path.is_dir():
+        return load_folder(path, image_size, seed)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return load_arrays(path, image_size, seed)
+    raise ValueError(f"{path}: expected a folder of images, a .npy or a .npz file")
+
+
+def load_folder(path, image_size=None, seed=0):
+    """Loads the images in a folder and its subfolders.
+
+    Images in subfolders have labels: the classes are the subfolders in alphabetical order. Two
+    subfolders named `train` and `test` are splits instead, each of them laid out in this way.
+    Names that begin with a dot are passed over. Grey images give one channel if all of them are
+    grey; else all become RGB, and transparency is dropped.
+
+    Args:
+        path: The folder: a `pathlib.Path`.
+        image_size: int or `(height, width)`; required where the images differ in size.
+        seed: Of the held-out test split, where there is no `test` subfolder.
+
+    Returns:
+        A `Data` of kind "uint8".
+
+    Raises:
+        ValueError: No images, images both beside and in subfolders, sizes that differ without
+            `image_size`, an unreadable file, more than 8 bits per channel, or more than 8 GB.
+    """
+    train, test = _list_images(path), []
+    if {class_name for _, class_name in train} == {"train", "test"}:
+        train, test = _list_images(path / "train"), _list_images(path / "test")
+    if not train:
+        raise ValueError(f"{path}: no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    found = train + test
+    unlabelled = [file for file, class_name in found if class_name is None]
+    if unlabelled and len(unlabelled) < len(found):
+        raise ValueError(
+            f"{path}: expected images either all in subfolders (the classes) or none, got "
+            f"{unlabelled[0]} beside subfolders with images"
+        )
+    x = stack_images(_read_images([file for file, _ in found]), len(found), image_size)
+    y = class_names = None
+    if not unlabelled:
+        class_names = tuple(sorted({class_name for _, class_name in found}))
+        y = np.array([class_names.index(class_name) for _, class_name in found], np.int64)
+    if test:
+        n = len(train)
+        splits = ((x[:n], None if y is None else y[:n]), (x[n:], None if y is None else y[n:]))
+    else:
+        splits = hold_out(x, y, seed)
+    return Data(
+        name=str(path),
+        kind="uint8",
+        train=splits[0],
+        test=splits[1],
+        num_classes=len(class_names) if class_names else None,
+        class_names=class_names,
+        description=f"{len(found)} images from a folder.",
+    )
+
+
+def load_arrays(path, image_size=None, seed=0):
+    """Loads an array from a .npy file, or `x` and perhaps `y` from a .npz file.
+
+    Args:
+        path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8") or floating
+            [n, ...] (kind "real", cast to float32). y is [n] integer labels 0, 1, ... or
+            floating [n, ...] conditions.
+        image_size: int or `(height, width)`; only for x uint8 [n, h, w, c].
+        seed: Of the held-out test split.
+
+    Returns:
+        A `Data`.
+
+    Raises:
+        ValueError: Not a readable file, no key `x`, or arrays of other types and shapes.
+    """
+    try:
+        arrays = np.load(path)  # without pickles: a data file must not run code
+        if path.suffix.lower() == ".npy":
+            arrays = {"x": arrays}
+        else:
+            with arrays:
+                arrays = dict(arrays)
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable array file: {error}") from error
+    if "x" not in arrays:
+        raise ValueError(f"{path}: expected the keys x and perhaps y, got {sorted(arrays)}")
+    x, y = arrays["x"], arrays.get("y")
+    if x.ndim < 2 or not x.size or not (x.dtype == np.uint8 or np.issubdtype(x.dtype, np.floating)):
+        raise ValueError(
+            f"{path}: expected x uint8 (0..255) or floating, [n, ...] of rank 2 or more, got "
+            f"{x.dtype} {list(x.shape)}"
+        )
+    if image_size is not None:
+        if x.dtype != np.uint8 or x.ndim != 4:
+            raise ValueError(
+                f"{path}: image_size needs x uint8 [n, h, w, c], got {x.dtype} {list(x.shape)}"
+            )
+        x = stack_images(((str(path), image) for image in x), len(x), image_size)
+    num_classes = None
+    if y is not None:
+        y, num_classes = _check_labels(path, y, len(x))
+    kind = "uint8" if x.dtype == np.uint8 else "real"
+    train, test = hold_out(x if kind == "uint8" else x.astype(np.float32), y, seed)
+    return Data(
+        name=str(path),
+        kind=kind,
+        train=train,
+        test=test,
+        num_classes=num_classes,
+        description=f"{len(x)} examples from an array file.",
+    )
+
+
+def _check_labels(path, y, count):
+    integers = np.issubdtype(y.dtype, np.integer)
+    if not (integers or np.issubdtype(y.dtype, np.floating)) or y.ndim < 1 or len(y) != count:
+        raise ValueError(
+            f"{path}: expected y integer [{count}] or floating [{count}, ...], got "
+            f"{y.dtype} {list(y.shape)}"
+        )
+    if not integers:
+        return y.astype(np.float32), None
+    if y.ndim != 1 or y.min() < 0:
+        raise ValueError(
+            f"{path}: expected labels 0, 1, ... of shape [{count}], got {list(y.shape)} with "
+            f"the smallest {y.min()}"
+        )
+    return y.astype(np.int64), int(y.max()) + 1
+
+
+def _list_images(folder):
+    """`(file, top subfolder's name or None)` of all images below a folder, in sorted order."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not hidden:
+            found.append((file, parts[0] if len(parts) > 1 else None))
+    return found
+
+
+def _read_images(files):
+    """Yields `(file, uint8 [h, w, c])`; c is 1 where all the files are grey, else 3."""
+    from PIL import Image
+    from PIL import ImageOps
+
+    def opened(file):
+        try:
+            return Image.open(file)
+        except OSError as error:
+            raise ValueError(f"{file}: not a readable image: {error}") from error
+
+    modes = set()
+    for file in files:
+        with opened(file) as image:
+            # Pillow clips deeper pixels to 255 without a word when it converts them.
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"{file}: expected at most 8 bits per channel, got Pillow mode {image.mode}"
+                )
+            modes.add(image.mode)
+    mode = "L" if modes <= {"1", "L", "LA"} else "RGB"
+    for file in files:
+        with opened(file) as image:
+            try:
+                # Cameras store the picture as the sensor lay, and how to turn it.
+                image = np.asarray(ImageOps.exif_transpose(image).convert(mode))
+            except OSError as error:
+                raise ValueError(f"{file}: not a readable image: {error}") from error
+        yield file, image.reshape(*image.shape[:2], -1)

@@ -1,0 +1,5 @@
+"""Bases, priors, posteriors and observation models."""
+
+from tfgen.distributions.base import StandardNormal
+
+__all__ = ["StandardNormal"]

@@ -1,0 +1,9 @@
+"""The zoo: the contract, and one file per family."""
+
+from tfgen.models.base import GenerativeModel
+from tfgen.models.flow import Flow
+from tfgen.models.glow import Glow
+from tfgen.models.glow import GlowStep
+from tfgen.models.realnvp import RealNVP
+
+__all__ = ["Flow", "GenerativeModel", "Glow", "GlowStep", "RealNVP"]

@@ -1,0 +1,427 @@
+"""The contract that every model keeps."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.models.presets import Presets
+from tfgen.models.training import Trainable
+from tfgen.utils import checks
+from tfgen.utils.random import as_seed
+from tfgen.utils.random import fold_in
+
+
+class GenerativeModel(Presets, Trainable):
+    """A generative model: a `keras.Model` that also samples and scores.
+
+    A family implements the hooks at the end of the class, all of them pure
+    functions of tensors with the noise as an argument; everything that users
+    call is built on them here.
+
+    Args:
+        event_shape: shape of one example.
+        data_kind: `"real"`, `"binary"` (0 or 1) or `"uint8"` (0..255).
+        condition_shape: shape of one condition, None for an unconditional
+            model; `()` with `num_classes` for integer labels.
+        num_classes: number of labels; implies `condition_shape=()`.
+        dtype: Keras dtype policy. `"float64"` computes everything in float64;
+            `"mixed_bfloat16"` and `"mixed_float16"` reach the networks only.
+        name: Keras name.
+
+    Attributes:
+        likelihood: what `log_prob` is: `"exact"`, `"bound"`, `"estimate"`,
+            `"manifold"` or `"none"`.
+    """
+
+    likelihood = "none"
+    # The terms that are logged, beside the loss.
+    term_names = ()
+
+    def __init__(
+        self,
+        event_shape,
+        data_kind="real",
+        condition_shape=None,
+        num_classes=None,
+        dtype=None,
+        name=None,
+    ):
+        # Data are cast where they are used: half precision is for networks only.
+        super().__init__(dtype=dtype, name=name, autocast=False)
+        if data_kind not in checks.DATA_KINDS:
+            raise ValueError(
+                f"`data_kind` must be one of {list(checks.DATA_KINDS)}; got {data_kind!r}"
+            )
+        self.event_shape = checks.as_shape(event_shape, "event_shape")
+        self.data_kind = data_kind
+        self.num_classes = num_classes and checks.check_count(num_classes, "num_classes")
+        if condition_shape is not None:
+            condition_shape = tuple(condition_shape) if np.ndim(condition_shape) else condition_shape
+            if condition_shape == () and not num_classes:
+                raise ValueError("`condition_shape=()` needs `num_classes`, the number of labels")
+            if condition_shape != () and num_classes:
+                raise ValueError(
+                    f"`num_classes` goes with `condition_shape=()`; got {condition_shape!r}"
+                )
+            if condition_shape != ():
+                condition_shape = checks.as_shape(condition_shape, "condition_shape")
+        self.condition_shape = () if num_classes else condition_shape
+        self._num_init_batches = 1
+        self._trackers = {}
+        self._kept_functions = {}
+
+    def build(self, input_shape=None):
+        """Creates all weights. A recipe calls it at the end of its constructor."""
+        if self.built:
+            return
+        seed = np.random.randint(-(2**31), 2**31, size=2)
+        self.noise_seed = self._state("noise_seed", seed)
+        self.adapted = self._state("adapted", np.array(0))
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
+        self._build_parts()
+        self.built = True
+
+    def _state(self, name, value):
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype="int32",
+            trainable=False,
+            initializer=lambda shape, dtype: tf.constant(value, dtype),
+        )
+
+    # --- what users call ------------------------------------------------------
+
+    def call(self, inputs):
+        """`log_prob` of a batch, with the noise of seed 0.
+
+        Args:
+            inputs: `x`, or `(x, condition)` for a conditional model.
+        """
+        x, condition = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        return self._log_prob(x, condition, tf.zeros([2], tf.int32), 0)
+
+    def log_prob(self, x, condition=None, seed=0, batch_size=256):
+        """Log-density of the data as given, in nats.
+
+        Dequantisation, scaling and logit are part of it. Where it takes noise
+        (see `likelihood`), that depends on `seed` and row alone.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: `[n, *condition_shape]`, or one for all; None for an
+                unconditional model.
+            seed: integer or two integers.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor, float32 (float64 under that policy).
+
+        Raises:
+            ValueError: for bad input, with the argument's name.
+            NotImplementedError: if `likelihood` is `"none"`.
+        """
+        self._require_likelihood()
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows("log_prob", batch_size, len(x), seed, x=x, condition=condition)
+
+    def estimate_log_prob(self, x, num_samples, condition=None, seed=0, batch_size=256):
+        """Log-mean-exp of `num_samples` draws of the likelihood, in nats.
+
+        For a `"bound"` this is the importance-weighted (multi-sample) bound,
+        which rises to the log-likelihood of the data; an `"exact"` likelihood
+        is returned as it is. Memory does not grow with `num_samples`.
+
+        Args:
+            x: `[n, *event_shape]`.
+            num_samples: draws for each example.
+            condition: as in `log_prob`.
+            seed: integer or two integers.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor.
+        """
+        self._require_likelihood()
+        num_samples = checks.check_count(num_samples, "num_samples")
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows(
+            "estimate_log_prob",
+            batch_size,
+            len(x),
+            seed,
+            x=x,
+            condition=condition,
+            num_samples=tf.constant(num_samples),
+        )
+
+    def bits_per_dim(self, x, condition=None, seed=0, batch_size=256):
+        """`-log_prob` in bits per dimension of the data, `[n]`. Arguments as in `log_prob`."""
+        if self.likelihood in ("manifold", "none"):
+            raise ValueError(
+                f"bits per dimension need a density over the data; {type(self).__name__}'s "
+                f'likelihood is "{self.likelihood}"'
+            )
+        return self.log_prob(x, condition, seed, batch_size) / -self._bits
+
+    def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
+        """Draws examples in the data's own type and range.
+
+        Args:
+            num_samples: how many.
+            condition: one condition for all, or one for each sample.
+            temperature: factor on every standard deviation; 0 is the mode.
+            seed: integer or two integers; None draws afresh.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[num_samples, *event_shape]` tensor.
+        """
+        num_samples = checks.check_count(num_samples, "num_samples")
+        condition = self._check_condition(condition, num_samples)
+        temperature = tf.constant(checks.check_temperature(temperature), self.variable_dtype)
+        return self._map_rows(
+            "sample", batch_size, num_samples, seed, condition=condition, temperature=temperature
+        )
+
+    def encode(self, x, condition=None, batch_size=256):
+        """Latents of `x`, `[n, D]`. Arguments as in `log_prob`."""
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows("encode", batch_size, len(x), None, x=x, condition=condition)
+
+    def decode(self, z, condition=None, batch_size=256):
+        """Examples of latents `[n, D]`, in the data's own type and range."""
+        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
+        condition = self._check_condition(condition, len(z))
+        return self._map_rows("decode", batch_size, len(z), None, z=z, condition=condition)
+
+    def reconstruct(self, x, condition=None, batch_size=256):
+        """`decode(encode(x))`."""
+        return self.decode(self.encode(x, condition, batch_size), condition, batch_size)
+
+    def interpolate(self, a, b, num_steps=8, condition=None, batch_size=256):
+        """Examples decoded along the straight lines between the latents of `a` and `b`.
+
+        Args:
+            a: `[n, *event_shape]`.
+            b: `[n, *event_shape]`.
+            num_steps: points on each line, both ends included.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n, num_steps, *event_shape]` tensor.
+        """
+        num_steps = checks.check_count(num_steps, "num_steps")
+        checks.check_same_length(a=self._check_x(a, "a"), b=self._check_x(b, "b"))
+        condition = self._check_condition(condition, len(a))
+        start, end = (self.encode(x, condition, batch_size)[:, None] for x in (a, b))
+        weight = tf.linspace(tf.zeros([], start.dtype), 1, num_steps)[None, :, None]
+        z = tf.reshape((1 - weight) * start + weight * end, [-1, start.shape[-1]])
+        if condition is not None:
+            condition = np.repeat(condition, num_steps, axis=0)
+        return tf.reshape(
+            self.decode(z, condition, batch_size), [len(a), num_steps, *self.event_shape]
+        )
+
+    def adapt(self, x, condition=None, num_batches=1, batch_size=32):
+        """Data-dependent initialisation from the first minibatches of `x`.
+
+        `fit` does this by itself before the first step of a model that needs it.
+
+        Args:
+            x: array `[n, *event_shape]`, or batches as `fit` takes them.
+            condition: conditions, if `x` is an array and the model conditional.
+            num_batches: number of minibatches.
+            batch_size: size of a minibatch, if `x` is an array.
+        """
+        checks.check_count(num_batches, "num_batches")
+        data = self._evaluation_data(x, condition, batch_size=batch_size)
+        batches = [self._batch(b) for _, b in zip(range(num_batches), data)]
+        if not batches:
+            raise ValueError("`x` must have at least one batch; got an empty data set")
+        self._adapt(batches)
+
+    def export(self, filepath, verbose=True):
+        """Writes a SavedModel that serves without tfgen; see `tfgen.export.export`."""
+        from tfgen.export import export
+
+        export(self, filepath, verbose=verbose)
+
+    # --- machinery ------------------------------------------------------------
+
+    @property
+    def num_dims(self):
+        """Number of values in one example."""
+        return math.prod(self.event_shape)
+
+    @property
+    def _bits(self):
+        return self.num_dims * math.log(2)
+
+    def _require_likelihood(self):
+        if self.likelihood == "none":
+            raise NotImplementedError(
+                f"{type(self).__name__} has no likelihood: judge it by its samples "
+                "(`tfgen.metrics`)"
+            )
+
+    def _check_x(self, x, name="x"):
+        return checks.as_events(x, name, self.event_shape, self.data_kind, self.variable_dtype)
+
+    def _check_condition(self, condition, num_rows, name="condition"):
+        return checks.as_condition(
+            condition, name, self.condition_shape, self.num_classes, self.variable_dtype, num_rows
+        )
+
+    def _needs_adapt(self):
+        return False
+
+    def graph_function(self, name):
+        """The compiled core of an eager method, kept for the next call.
+
+        A `tf.function` of keyword arguments for any number of rows: rows `start`
+        to `start + n` of a call with this seed. `export` serves the same ones.
+        """
+        if name not in self._kept_functions:
+            core = getattr(self, f"_{name}")
+            specs = {k: self._spec(k) for k in self._core_arguments[name]}
+            if self.condition_shape is not None:
+                specs["condition"] = self._spec("condition")
+
+            def function(**arguments):
+                return core(**{"condition": None, **arguments})
+
+            self._kept_functions[name] = tf.function(function).get_concrete_function(**specs)
+        return self._kept_functions[name]
+
+    _core_arguments = {
+        "log_prob": ("x", "seed", "start"),
+        "estimate_log_prob": ("x", "seed", "start", "num_samples"),
+        "sample": ("num_rows", "seed", "start", "temperature"),
+        "encode": ("x",),
+        "decode": ("z",),
+    }
+
+    def _spec(self, name):
+        real = self.variable_dtype
+        data = real if self.data_kind == "real" else tf.uint8
+        shape, dtype = {
+            "x": ([None, *self.event_shape], data),
+            "z": ([None, *(self.latent_shape or ())], real),
+            "condition": (
+                [None, *(self.condition_shape or ())],
+                tf.int32 if self.num_classes else real,
+            ),
+            "seed": ([2], tf.int32),
+            "start": ([], tf.int64),
+            "num_rows": ([], tf.int32),
+            "num_samples": ([], tf.int32),
+            "temperature": ([], real),
+        }[name]
+        return tf.TensorSpec(shape, dtype, name=name)
+
+    def served(self):
+        """Names of the functions that `export` serves."""
+        names = ["log_prob"] if self.likelihood != "none" else []
+        return names + ["sample"] + (["encode", "decode"] if self.latent_shape else [])
+
+    def _map_rows(self, name, batch_size, num_rows, seed, **arguments):
+        """Runs a core over chunks of rows. Arrays are cut, tensors go to every chunk."""
+        batch_size = checks.check_count(batch_size, "batch_size")
+        function = self.graph_function(name)
+        arguments = {k: v for k, v in arguments.items() if v is not None}
+        names = self._core_arguments[name]
+        if "seed" in names:
+            arguments["seed"] = as_seed(seed)
+        parts = []
+        for start in range(0, num_rows, batch_size):
+            stop = min(start + batch_size, num_rows)
+            if "start" in names:
+                arguments["start"] = tf.constant(start, tf.int64)
+            if "num_rows" in names:
+                arguments["num_rows"] = tf.constant(stop - start)
+            rows = {
+                k: tf.constant(v[start:stop]) if isinstance(v, np.ndarray) else v
+                for k, v in arguments.items()
+            }
+            parts.append(function(**rows))
+        return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
+
+    def _log_prob(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        return self._log_weight(x, condition, noise)
+
+    def _estimate_log_prob(self, x, condition, seed, start, num_samples):
+        if self.likelihood == "exact":
+            return self._log_prob(x, condition, seed, start)
+
+        def body(i, total):
+            value = self._log_prob(x, condition, fold_in(seed, i), start)
+            return i + 1, tf.reduce_logsumexp(tf.stack([total, value]), 0)
+
+        first = self._log_prob(x, condition, fold_in(seed, 0), start)
+        _, total = tf.while_loop(lambda i, _: i < num_samples, body, (tf.constant(1), first))
+        return total - tf.math.log(tf.cast(num_samples, total.dtype))
+
+    def _sample(self, condition, num_rows, seed, start, temperature):
+        if condition is not None:
+            shape = tf.concat([[num_rows], tf.shape(condition)[1:]], 0)
+            condition = tf.broadcast_to(condition, shape)
+        return self._generate(self._sample_noise(seed, start, num_rows), condition, temperature)
+
+    def get_config(self):
+        config = {
+            "event_shape": self.event_shape,
+            "data_kind": self.data_kind,
+            "condition_shape": None if self.num_classes else self.condition_shape,
+            "num_classes": self.num_classes,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
+        return config
+
+    def get_build_config(self):
+        # The constructor builds; a loader has nothing left to do.
+        return None
+
+    # --- hooks of a family ----------------------------------------------------
+
+    latent_shape = None
+
+    def _build_parts(self):
+        """Builds the layers inside."""
+
+    def _terms(self, x, condition, noise, training):
+        """Dict of the objective's terms, `"loss"` among them: `[batch]` or scalars."""
+        raise NotImplementedError
+
+    def _log_prob_noise(self, seed, start, num_rows):
+        """The noise of `_log_weight` for these rows, or None."""
+        return None
+
+    def _log_weight(self, x, condition, noise):
+        """`[batch]`: the log of an estimate of the likelihood whose mean is the likelihood."""
+        raise NotImplementedError
+
+    def _sample_noise(self, seed, start, num_rows):
+        """The noise of `_generate` for these rows."""
+        raise NotImplementedError
+
+    def _generate(self, noise, condition, temperature):
+        """Examples in the data's type."""
+        raise NotImplementedError
+
+    def _encode(self, x, condition):
+        raise NotImplementedError(f"{type(self).__name__} has no latents to encode to")
+
+    def _decode(self, z, condition):
+        raise NotImplementedError(f"{type(self).__name__} has no latents to decode from")
+
+    def _adapt(self, batches):
+        """Data-dependent initialisation from a list of batch dicts."""

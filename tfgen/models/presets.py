@@ -1,0 +1,93 @@
+"""Presets: configurations, and weights where there are some, in folders."""
+
+import importlib.resources
+import json
+import pathlib
+
+import keras
+
+
+class Presets:
+    """`from_preset`, `save_to_preset` and `presets` of every model."""
+
+    @classmethod
+    def presets(cls):
+        """Names of the presets of this class, with their descriptions."""
+        found = {}
+        for file in sorted(importlib.resources.files("tfgen.zoo").iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".json"):
+                preset = json.loads(file.read_text())
+                if issubclass(_model_class(preset), cls):
+                    found[file.name.removesuffix(".json")] = preset["description"]
+        return found
+
+    @classmethod
+    def read_preset(cls, preset):
+        """The content of a preset: `description`, `model`, `training`.
+
+        Args:
+            preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
+
+        Raises:
+            ValueError: no such preset, or one of another class.
+        """
+        folder = pathlib.Path(preset)
+        if (folder / "config.json").is_file():
+            content = json.loads((folder / "config.json").read_text())
+        else:
+            file = importlib.resources.files("tfgen.zoo") / f"{preset}.json"
+            if not file.is_file():
+                raise ValueError(
+                    f"`preset` must be a folder with a config.json or one of "
+                    f"{list(cls.presets())}; got {str(preset)!r}"
+                )
+            content = json.loads(file.read_text())
+        found = _model_class(content)
+        if not issubclass(found, cls):
+            raise ValueError(
+                f"`preset` {str(preset)!r} is a {found.__name__}, not a {cls.__name__}"
+            )
+        return content
+
+    @classmethod
+    def from_preset(cls, preset, **overrides):
+        """A compiled model from a preset.
+
+        Args:
+            preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
+            **overrides: constructor arguments that replace the preset's.
+
+        Returns:
+            The model, with the preset's weights if it has any.
+        """
+        content = cls.read_preset(preset)
+        config = {**content["model"]["config"], **overrides}
+        model = _model_class(content).from_config(config)
+        optimizer = content.get("training", {}).get("optimizer")
+        model.compile(optimizer=optimizer and keras.optimizers.deserialize(optimizer))
+        weights = pathlib.Path(preset) / "model.weights.h5"
+        if weights.is_file():
+            model.load_weights(weights)
+        return model
+
+    def save_to_preset(self, folder, description=""):
+        """Writes `config.json` and `model.weights.h5`, for `from_preset(folder)`."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "description": description,
+            "model": {"class_name": keras.saving.get_registered_name(type(self)), "config": self.get_config()},
+            "training": {},
+        }
+        if self.compiled:
+            content["training"]["optimizer"] = keras.optimizers.serialize(self.optimizer)
+        (folder / "config.json").write_text(json.dumps(content, indent=2))
+        self.save_weights(folder / "model.weights.h5")
+
+
+def _model_class(preset):
+    name = preset["model"]["class_name"]
+    found = keras.saving.get_registered_object(name if ">" in name else f"tfgen>{name}")
+    if found is None:
+        raise ValueError(f"the preset's model class {name!r} is not known; import it first")
+    return found

@@ -1,0 +1,357 @@
+"""`compile`, `fit`, `evaluate` and `predict` of every model: Keras's own, fed with numbered rows."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data.feed import array_batches
+from tfgen.data.feed import dataset_batches
+from tfgen.utils import checks
+from tfgen.utils.random import fold_in
+
+_COMPILE_ARGUMENTS = (
+    "optimizer",
+    "run_eagerly",
+    "steps_per_execution",
+    "jit_compile",
+    "auto_scale_loss",
+)
+
+
+class Trainable(keras.Model):
+    """The training half of `GenerativeModel`.
+
+    Batches are dicts that number their rows (`tfgen.data.feed`), so that noise
+    is a function of seed, step and row: equal on one replica and on many, and
+    in a resumed run. The order of arrays is a function of the model's seed and
+    the step at which the epoch starts.
+    """
+
+    def compile(
+        self,
+        optimizer=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Configures training. The objective is the model's own.
+
+        Args:
+            optimizer: Keras optimizer, or None for the model's own choice.
+            run_eagerly: as in Keras.
+            steps_per_execution: as in Keras.
+            jit_compile: as in Keras; `"auto"` is XLA on accelerators and plain
+                graphs on CPUs, where convolutions in a loop are slow under XLA.
+            auto_scale_loss: as in Keras.
+        """
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer is None else optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self._given_jit_compile = jit_compile
+        # Its variables exist before any checkpoint is read.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        # "auto" is decided where the model is loaded, not where it was saved.
+        return config and {**config, "jit_compile": self._given_jit_compile}
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{k: v for k, v in config.items() if k in _COMPILE_ARGUMENTS})
+
+    def default_optimizer(self):
+        """The optimizer of `compile()` without arguments."""
+        return keras.optimizers.Adam(1e-3)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Keras's `fit`; `y` is the condition, which an unconditional model ignores.
+
+        Initialises data-dependent weights (`adapt`) before the first step of a
+        model that needs it. Arguments as in `keras.Model.fit`, but for:
+
+        Args:
+            x: array `[n, *event_shape]`, or batches of such as a
+                `tf.data.Dataset`, `keras.utils.PyDataset` or iterator, with or
+                without conditions and sample weights.
+            y: conditions, `[n, *condition_shape]`.
+            class_weight: dict from label to weight, for models conditional on
+                labels.
+
+        Returns:
+            A `keras.callbacks.History` with one entry for every term of the
+            objective, `val_` for validation.
+        """
+        self._assert_compile_called("fit")
+        batch_size = checks.check_count(batch_size or 32, "batch_size")
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = _split(x, y, sample_weight, validation_split)
+        if _is_array(x):
+            arrays = self._arrays(x, y, sample_weight, class_weight)
+            num_batches = math.ceil(len(arrays["x"]) / batch_size)
+            keys = self._epoch_keys(num_batches, forever=steps_per_epoch is not None)
+            x = array_batches(arrays, batch_size, keys if shuffle else None)
+            if steps_per_epoch is None:
+                x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
+            elif not shuffle:
+                x = x.repeat()
+        else:
+            x = self._stream(x, class_weight, y=y, sample_weight=sample_weight)
+        x = self._look_ahead(x, verbose)
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)):
+                validation_data = (validation_data,)
+            size = validation_batch_size or batch_size
+            validation_data = self._evaluation_data(*validation_data, batch_size=size)
+        return super().fit(
+            x,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=False,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
+        """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`."""
+        self._assert_compile_called("evaluate")
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = self._evaluation_data(x, y, sample_weight, batch_size=batch_size or 32)
+        return super().evaluate(x, **kwargs)
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Keras's `predict`: the outputs of `call`, row by row, as one array."""
+        return super().predict(
+            self._evaluation_data(x, batch_size=batch_size or 32, predict=True), **kwargs
+        )
+
+    def train_step(self, data):
+        batch = self._batch(data)
+        seed = fold_in(self.noise_seed, self.optimizer.iterations)
+        with tf.GradientTape() as tape:
+            loss = self._loss(batch, seed, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(scaled, variables), variables, strict=True)
+        )
+        return self._results()
+
+    def test_step(self, data):
+        self._loss(self._batch(data), tf.zeros([2], tf.int32), training=False)
+        return self._results()
+
+    def predict_step(self, data):
+        batch = self._batch(data)
+        return self._log_prob(
+            batch["x"], batch.get("condition"), tf.zeros([2], tf.int32), batch["row"][0]
+        )
+
+    def _loss(self, batch, seed, training):
+        num_rows = tf.shape(batch["x"])[0]
+        noise = self._log_prob_noise(seed, batch["row"][0], num_rows)
+        terms = self._terms(batch["x"], batch.get("condition"), noise, training)
+        loss = self.compute_loss(
+            x=batch["x"],
+            y=batch.get("condition"),
+            y_pred=terms,
+            sample_weight=batch.get("sample_weight"),
+            training=training,
+        )
+        unscaled = loss * self.distribute_strategy.num_replicas_in_sync
+        self._loss_tracker.update_state(unscaled, sample_weight=num_rows)
+        return loss
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch from its terms, which are tracked by name.
+
+        Args:
+            x: the batch.
+            y: the conditions, or None.
+            y_pred: dict of the terms, each `[batch]` or a scalar; `"loss"` is
+                what is minimised, the others are logged.
+            sample_weight: `[batch]` or None.
+            training: whether this is a training step.
+
+        Returns:
+            The scalar loss, divided among the replicas.
+        """
+        num_rows = tf.shape(x)[0]
+        for name, value in y_pred.items():
+            if name != "loss":
+                weight = sample_weight if value.shape.rank else num_rows
+                self._trackers[name].update_state(value, sample_weight=weight)
+        loss = y_pred["loss"]
+        if sample_weight is not None:
+            loss *= tf.cast(sample_weight, loss.dtype)
+        # Keras's own reduction: the sum over the batch by its size, not by its weights.
+        loss = tf.reduce_mean(loss) / self.distribute_strategy.num_replicas_in_sync
+        for extra in self.losses:
+            loss += tf.cast(self._aggregate_additional_loss(extra), loss.dtype)
+        return loss
+
+    def _results(self):
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    # --- data -----------------------------------------------------------------
+
+    def _epoch_keys(self, num_batches, forever):
+        """Seeds of the epochs' orders: the model's seed and the step the epoch starts at."""
+
+        def keys():
+            first = int(self.optimizer.iterations.numpy())
+            epochs = itertools.count() if forever else range(1)
+            for epoch in epochs:
+                yield fold_in(self.noise_seed, -1 - first - epoch * num_batches).numpy()
+
+        return keys
+
+    def _arrays(self, x, y=None, sample_weight=None, class_weight=None):
+        """Checked arrays by name."""
+        x = self._check_x(x)
+        arrays = {"x": x}
+        if self.condition_shape is not None:
+            if y is not None:
+                checks.check_same_length(x=x, y=checks.as_numeric(y, "y"))
+            arrays["condition"] = self._check_condition(y, len(x), name="y")
+        weights = None
+        if sample_weight is not None:
+            weights = checks.as_numeric(sample_weight, "sample_weight").astype("float32")
+            checks.check_same_length(x=x, sample_weight=weights)
+            if weights.ndim != 1:
+                raise ValueError(f"`sample_weight` must have shape [n]; got {weights.shape}")
+        if class_weight is not None:
+            if weights is not None:
+                raise ValueError("give `sample_weight` or `class_weight`, not both")
+            weights = self._class_weights(class_weight)[np.asarray(arrays["condition"])]
+        if weights is not None:
+            arrays["sample_weight"] = weights
+        return arrays
+
+    def _class_weights(self, class_weight):
+        if not self.num_classes:
+            raise ValueError("`class_weight` needs a model with `num_classes`")
+        labels = range(self.num_classes)
+        return np.array([class_weight.get(k, 1.0) for k in labels], np.float32)
+
+    def _stream(self, x, class_weight=None, number_on=False, **arrays):
+        """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
+        for name, value in arrays.items():
+            if value is not None:
+                raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
+        if not isinstance(x, tf.data.Dataset):
+            if class_weight is not None:
+                raise ValueError("`class_weight` takes arrays or a tf.data.Dataset as `x`")
+            return x
+
+        def pack(element):
+            batch = self._batch(element)
+            batch.pop("row")
+            if class_weight is not None:
+                weights = tf.constant(self._class_weights(class_weight))
+                batch["sample_weight"] = tf.gather(weights, batch["condition"])
+            return batch
+
+        return dataset_batches(x, pack, number_on)
+
+    def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size, predict=False):
+        if not _is_array(x):
+            return self._stream(x, number_on=True, y=y, sample_weight=sample_weight)
+        if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
+            x, y = x
+        arrays = self._arrays(x, y, sample_weight)
+        return array_batches(arrays, checks.check_count(batch_size, "batch_size"))
+
+    def _look_ahead(self, x, verbose):
+        """Checks the first batch of a stream and adapts the model; gives all batches back."""
+        num_batches = self._num_init_batches if self._needs_adapt() else 1
+        one_shot = hasattr(x, "__next__")
+        if isinstance(x, keras.utils.PyDataset):
+            first = [x[i] for i in range(min(num_batches, x.num_batches or num_batches))]
+        else:
+            first = list(itertools.islice(iter(x), num_batches))
+        if not first:
+            raise ValueError("`x` must have at least one batch; got an empty data set")
+        batches = [self._batch(b) for b in first]
+        self._arrays(batches[0]["x"], batches[0].get("condition"))
+        if self._needs_adapt():
+            if verbose and num_batches > 1:
+                print(f"Initialising from {len(batches)} minibatches ...", flush=True)
+            self._adapt(batches)
+        return itertools.chain(first, x) if one_shot else x
+
+    def _batch(self, data):
+        """A batch dict from what a data set yields."""
+        if isinstance(data, dict) and "row" in data:
+            return data
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if x is None or isinstance(x, (dict, tuple, list)):
+            raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank is not None and not x.shape[1:].is_compatible_with(self.event_shape):
+            raise ValueError(
+                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
+                f"got {x.shape}"
+            )
+        batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
+        if self.condition_shape is not None:
+            if y is None:
+                # Says what the condition is.
+                self._check_condition(None, None, name="y")
+            batch["condition"] = tf.cast(y, tf.int32 if self.num_classes else self.variable_dtype)
+            if self.num_classes and batch["condition"].shape.rank == 2:
+                batch["condition"] = batch["condition"][:, 0]
+        if sample_weight is not None:
+            batch["sample_weight"] = tf.cast(sample_weight, tf.float32)
+        return batch
+
+
+def _is_array(x):
+    """Whether `x` is data as a whole, not batches of it."""
+    streams = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
+    return not isinstance(x, streams) and not hasattr(x, "__next__")
+
+
+def _split(x, y, sample_weight, fraction):
+    """The last `fraction` of the rows for validation, as in Keras."""
+    if not _is_array(x):
+        raise ValueError("`validation_split` needs arrays; got batches as `x`")
+    if not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie in (0, 1); got {fraction}")
+    split = math.floor(len(x) * (1 - fraction))
+    arrays = [None if a is None else np.asarray(a) for a in (x, y, sample_weight)]
+    if not 0 < split < len(x):
+        raise ValueError(f"`validation_split` {fraction} of {len(x)} rows leaves a part empty")
+    first, last = zip(*((a, a) if a is None else (a[:split], a[split:]) for a in arrays))
+    return first, last

@@ -1,0 +1,8 @@
+"""Ordinary Keras layers: the networks inside the maps."""
+
+from tfgen.networks.conditioners import MLP
+from tfgen.networks.conditioners import ConvNet
+from tfgen.networks.conditioners import Head
+from tfgen.networks.conditioners import ResNet
+
+__all__ = ["MLP", "ConvNet", "Head", "ResNet"]

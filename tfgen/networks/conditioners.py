@@ -1,0 +1,198 @@
+"""Networks for conditional maps: hidden features, then a zero-initialised output layer."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class MLP(keras.layers.Layer):
+    """Dense hidden layers: `[batch, size]` -> `[batch, hidden_units[-1]]`.
+
+    Args:
+        hidden_units: width of each hidden layer.
+        activation: activation of each layer.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> tfgen.networks.MLP((32, 16))(np.zeros((2, 3), "float32")).shape
+    TensorShape([2, 16])
+    """
+
+    def __init__(self, hidden_units=(256, 256), activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_units = tuple(int(u) for u in hidden_units)
+        if not self.hidden_units or min(self.hidden_units) < 1:
+            raise ValueError(f"`hidden_units` must be positive widths; got {hidden_units!r}")
+        self.activation = keras.activations.get(activation)
+        self.layers = [
+            keras.layers.Dense(
+                u, self.activation, kernel_initializer="he_normal", dtype=self.dtype_policy
+            )
+            for u in self.hidden_units
+        ]
+
+    def build(self, input_shape):
+        _build(self.layers, input_shape)
+
+    def call(self, inputs):
+        return _call(self.layers, inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.hidden_units[-1])
+
+    def get_config(self):
+        activation = keras.activations.serialize(self.activation)
+        config = {"hidden_units": self.hidden_units, "activation": activation}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class ConvNet(keras.layers.Layer):
+    """Glow's conditioner: a 3x3 and a 1x1 convolution with ReLU
+    (Kingma and Dhariwal 2018, section 3.3); the 3x3 output layer is the `Head`.
+
+    Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`.
+
+    Args:
+        filters: number of hidden channels.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> tfgen.networks.ConvNet(16)(np.zeros((2, 8, 8, 3), "float32")).shape
+    TensorShape([2, 8, 8, 16])
+    """
+
+    def __init__(self, filters=512, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = int(filters)
+        if self.filters < 1:
+            raise ValueError(f"`filters` must be positive; got {filters}")
+        self.layers = [_conv(self.filters, size, self.dtype_policy) for size in (3, 1)]
+
+    def build(self, input_shape):
+        _build(self.layers, input_shape)
+
+    def call(self, inputs):
+        return _call(self.layers, inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class ResNet(keras.layers.Layer):
+    """RealNVP's image conditioner: pre-activation residual blocks
+    (Dinh et al. 2017, section 3.6), without their batch normalisation, so that
+    the density of an image does not depend on its batch.
+
+    Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`.
+
+    Args:
+        filters: number of hidden channels.
+        num_blocks: number of residual blocks of two 3x3 convolutions.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> tfgen.networks.ResNet(16, 2)(np.zeros((2, 8, 8, 3), "float32")).shape
+    TensorShape([2, 8, 8, 16])
+    """
+
+    def __init__(self, filters=64, num_blocks=4, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.num_blocks = int(filters), int(num_blocks)
+        if self.filters < 1 or self.num_blocks < 1:
+            raise ValueError(
+                f"`filters` and `num_blocks` must be positive; got {filters} and {num_blocks}"
+            )
+        policy = self.dtype_policy
+        self.stem = _conv(self.filters, 3, policy, activation=None)
+        self.first = [_conv(self.filters, 3, policy) for _ in range(self.num_blocks)]
+        # The second convolution of a block starts at zero: the block at the identity.
+        self.second = [
+            _conv(self.filters, 3, policy, activation=None, kernel_initializer="zeros")
+            for _ in range(self.num_blocks)
+        ]
+
+    def build(self, input_shape):
+        self.stem.build(input_shape)
+        for layer in self.first + self.second:
+            layer.build(self.compute_output_shape(input_shape))
+
+    def call(self, inputs):
+        x = self.stem(inputs)
+        for first, second in zip(self.first, self.second, strict=True):
+            x += second(first(tf.nn.relu(x)))
+        return tf.nn.relu(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        config = {"filters": self.filters, "num_blocks": self.num_blocks}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Head(keras.layers.Layer):
+    """A zero-initialised output layer: Dense for vectors, a 3x3 convolution for images.
+
+    Each output is multiplied by a learned `exp(rate * log_gain)`, Glow's
+    way to let the outputs leave zero faster (its `Conv2dZeros`).
+
+    Args:
+        units: size of the last axis of the output.
+        rate: how much faster than a weight the gain learns.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> tfgen.networks.Head(4)(np.ones((2, 3), "float32")).numpy().tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, units, rate=3.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.rate = int(units), float(rate)
+
+    def build(self, input_shape):
+        zeros = {"kernel_initializer": "zeros", "dtype": self.dtype_policy}
+        if len(input_shape) == 4:
+            self.layer = keras.layers.Conv2D(self.units, 3, padding="same", **zeros)
+        else:
+            self.layer = keras.layers.Dense(self.units, **zeros)
+        self.layer.build(input_shape)
+        self.log_gain = self.add_weight(name="log_gain", shape=(self.units,), initializer="zeros")
+
+    def call(self, inputs):
+        return self.layer(inputs) * tf.exp(self.rate * self.log_gain)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "rate": self.rate}
+
+
+def _conv(filters, size, policy, activation="relu", kernel_initializer="he_normal"):
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        padding="same",
+        activation=activation,
+        kernel_initializer=kernel_initializer,
+        dtype=policy,
+    )
+
+
+def _build(layers, shape):
+    for layer in layers:
+        layer.build(shape)
+        shape = layer.compute_output_shape(shape)
+
+
+def _call(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -1,0 +1,163 @@
+"""Checks of what users pass in: every error names the argument, what was expected
+and what came."""
+
+import numpy as np
+
+DATA_KINDS = ("real", "binary", "uint8")
+
+
+def as_shape(shape, name):
+    """An int or a sequence of positive ints as a tuple."""
+    try:
+        shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(s) for s in shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be a shape such as (28, 28, 1); got {shape!r}") from None
+    if any(s < 1 for s in shape):
+        raise ValueError(f"`{name}` must have positive sides; got {list(shape)}")
+    return shape
+
+
+def as_events(x, name, event_shape, kind, dtype):
+    """Data of the given kind as an array `[n, *event_shape]`.
+
+    Args:
+        x: array, tensor or nested list.
+        name: what to call it in an error.
+        event_shape: tuple.
+        kind: `"real"`, `"binary"` or `"uint8"`.
+        dtype: dtype of the result for `"real"`; the other kinds come as uint8.
+
+    Raises:
+        ValueError: wrong shape, no rows, NaN or inf, values out of the kind's range.
+    """
+    x = as_numeric(x, name)
+    if x.ndim != len(event_shape) + 1 or tuple(x.shape[1:]) != tuple(event_shape):
+        raise ValueError(
+            f"`{name}` must have shape {_shape(['n', *event_shape])}; got {_shape(x.shape)}"
+        )
+    if len(x) == 0:
+        raise ValueError(f"`{name}` must have at least one row; got {_shape(x.shape)}")
+    if x.dtype.kind == "f":
+        _check_finite(x, name)
+    if kind == "real":
+        return x.astype(dtype, copy=False)
+    if kind == "binary":
+        _check_range(x, name, 0, 1, "0 or 1 (binary data)")
+        return x.astype(np.uint8, copy=False)
+    _check_range(x, name, 0, 255, "integers or integral floats in 0..255 (uint8 data)")
+    return x.astype(np.uint8, copy=False)
+
+
+def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows):
+    """Conditions as an array of `num_rows` rows; a single one is broadcast if rows allow it.
+
+    Labels come as int32, other conditions in `dtype`; None stays None.
+    """
+    if condition_shape is None:
+        if condition is not None:
+            raise ValueError(
+                f"`{name}` was given, but this model is unconditional (its `condition_shape` "
+                "is None)"
+            )
+        return None
+    if condition is None:
+        what = (
+            f"integer labels in 0..{num_classes - 1}"
+            if num_classes
+            else f"arrays of shape {_shape(condition_shape)}"
+        )
+        raise ValueError(f"`{name}` is missing: this model is conditional on {what}")
+    condition = as_numeric(condition, name)
+    if condition.shape == tuple(condition_shape):
+        condition = condition[None]
+    if num_classes and condition.ndim == 2 and condition.shape[1] == 1:
+        condition = condition[:, 0]
+    if tuple(condition.shape[1:]) != tuple(condition_shape) or condition.ndim == 0:
+        raise ValueError(
+            f"`{name}` must have shape {_shape(['n', *condition_shape])} or "
+            f"{_shape(condition_shape)}; got {_shape(condition.shape)}"
+        )
+    if num_rows is not None and len(condition) not in (1, num_rows):
+        raise ValueError(
+            f"`{name}` must have one row, or one for each of the {num_rows} examples; "
+            f"got {len(condition)}"
+        )
+    if num_classes:
+        _check_range(condition, name, 0, num_classes - 1, f"labels in 0..{num_classes - 1}")
+        condition = condition.astype(np.int32)
+    else:
+        _check_finite(condition, name)
+        condition = condition.astype(dtype, copy=False)
+    if num_rows is None:
+        return condition
+    return np.broadcast_to(condition, (num_rows, *condition.shape[1:]))
+
+
+def as_numeric(x, name):
+    """A numeric numpy array, or a ValueError that names the argument."""
+    if x is None:
+        raise ValueError(f"`{name}` is missing")
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, NotImplementedError):
+        array = None
+    if array is None or array.dtype.kind not in "fiub":
+        came = type(x).__name__ if array is None else f"dtype {array.dtype}"
+        raise ValueError(f"`{name}` must be an array of numbers; got {came}")
+    return array
+
+
+def check_count(value, name):
+    """A positive whole number."""
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"`{name}` must be a whole number of at least 1; got {value!r}")
+    return int(value)
+
+
+def check_temperature(temperature):
+    """A finite number of at least 0."""
+    if not np.isfinite(temperature) or temperature < 0:
+        raise ValueError(f"`temperature` must be a number of at least 0; got {temperature!r}")
+    return float(temperature)
+
+
+def check_same_length(**arrays):
+    """All arrays that are not None must have as many rows as the first."""
+    lengths = {name: len(a) for name, a in arrays.items() if a is not None}
+    if len(set(lengths.values())) > 1:
+        came = ", ".join(f"`{name}` has {n}" for name, n in lengths.items())
+        raise ValueError(f"arrays must have the same number of rows; {came}")
+
+
+def _check_finite(x, name):
+    # The sum is finite only if all is: one pass without a mask as large as x.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(x, dtype=np.float64)
+    if np.isfinite(total):
+        return
+    bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
+    if bad.any():
+        raise ValueError(
+            f"`{name}` must be finite; row {int(np.argmax(bad))} holds NaN or inf "
+            f"({int(bad.sum())} such rows)"
+        )
+
+
+def _check_range(x, name, low, high, expected):
+    if x.dtype.kind == "b":
+        return
+    least, most = x.min(), x.max()
+    integral = x.dtype.kind != "f" or not (x % 1).any()
+    if integral and least >= low and most <= high:
+        return
+    kind = "values" if integral else "non-integral values"
+    hint = ""
+    if high == 255 and not integral and least >= 0 and most <= 1:
+        hint = ': multiply data in [0, 1] by 255 and round, or use `data_kind="real"`'
+    raise ValueError(
+        f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}"
+    )
+
+
+def _shape(shape):
+    return "[" + ", ".join(str(s) for s in shape) + "]"

@@ -1,0 +1,1 @@
+"""Presets: one JSON file each, read by `from_preset`."""
