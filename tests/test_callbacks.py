@@ -22,8 +22,8 @@ def build_model(optimizer="adam", **compile_options):
     return model
 
 
-class SpoilData(keras.callbacks.Callback):
-    """Puts a NaN into one weight at the begin of a batch, as a diverging run does."""
+class SpoilWeights(keras.callbacks.Callback):
+    """Puts NaN into the weights at the beginning of a batch, as a diverging run does."""
 
     def __init__(self, epoch, batch):
         super().__init__()
@@ -43,7 +43,7 @@ def test_stops_at_the_first_bad_batch_and_says_where(capsys):
     guard = NaNGuard()
     model = build_model()
     history = model.fit(
-        *clean_data(), batch_size=8, epochs=5, verbose=0, callbacks=[SpoilData(2, 1), guard]
+        *clean_data(), batch_size=8, epochs=5, verbose=0, callbacks=[SpoilWeights(2, 1), guard]
     )
     assert guard.stopped_at == (3, 2, "loss")
     assert history.epoch == [0, 1, 2]
@@ -61,7 +61,7 @@ def test_a_good_run_is_left_alone(capsys):
 
 
 def test_starts_on_a_line_of_its_own_beside_the_progress_bar(capsys):
-    build_model().fit(*clean_data(), verbose=1, callbacks=[SpoilData(0, 0), NaNGuard()])
+    build_model().fit(*clean_data(), verbose=1, callbacks=[SpoilWeights(0, 0), NaNGuard()])
     assert "\nNaNGuard: stopped in epoch 1, step 1: loss is nan.\n" in capsys.readouterr().out
 
 
@@ -126,7 +126,7 @@ def test_restores_the_last_finite_epoch_end(capsys, loss_scaled):
     if loss_scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model, recorder, guard = build_model(optimizer), Recorder(), NaNGuard(restore_weights=True)
-    callbacks = [recorder, SpoilData(2, 1), guard]
+    callbacks = [recorder, SpoilWeights(2, 1), guard]
     model.fit(*clean_data(), batch_size=8, epochs=5, verbose=0, callbacks=callbacks)
 
     assert guard.stopped_at == (3, 2, "loss")
@@ -143,7 +143,7 @@ def test_restores_the_start_if_the_first_epoch_fails(capsys):
     x, y = clean_data()
     model.fit(x, y, epochs=1, verbose=0)  # so that there are moments to restore
     before = state_of(model)
-    model.fit(x, y, batch_size=8, verbose=0, callbacks=[SpoilData(0, 2), guard])
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[SpoilWeights(0, 2), guard])
     assert guard.stopped_at == (1, 3, "loss")
     assert_same_state(state_of(model), before)
     assert "those of the start of training" in capsys.readouterr().out
@@ -180,7 +180,7 @@ def test_restores_every_optimizer_of_the_model():
             return self.dense(x)
 
     model = TwoOptimizers()
-    model.build((None, 3))
+    model(np.zeros([1, 3], "float32"))
     model.compile("adam", loss="mse")
     for optimizer in (model.optimizer, model.critic_optimizer):
         optimizer.build(model.trainable_variables)
@@ -197,6 +197,11 @@ def test_restores_every_optimizer_of_the_model():
 
 
 # -------------------------------------------------------------------------------- SampleGrid
+
+
+def read_picture(path, mode=None):
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode))
 
 
 class Sampler(keras.Model):
@@ -238,7 +243,7 @@ def test_sample_grid_asks_and_writes(tmp_path):
     ]
     asked = {"num_samples": 4, "condition": 3, "temperature": 0.5, "seed": 7}
     assert model.calls == [asked, asked]
-    picture = np.asarray(Image.open(tmp_path / "new" / "samples" / "epoch_0002.png"))
+    picture = read_picture(tmp_path / "new" / "samples" / "epoch_0002.png")
     assert picture.shape == (3 * 57, 3 * 57)
     np.testing.assert_array_equal(picture[1::3, 1::3][29:, 29:], images[3, :, :, 0])
 
@@ -246,21 +251,21 @@ def test_sample_grid_asks_and_writes(tmp_path):
 def test_sample_grid_defaults(tmp_path):
     model = fit_with(SampleGrid(tmp_path), lambda n: np.zeros([n, 8, 8, 3], np.uint8))
     assert model.calls == [{"num_samples": 36, "condition": None, "temperature": 1.0, "seed": 0}]
-    assert Image.open(tmp_path / "epoch_0001.png").size == (10 * 53, 10 * 53)
+    assert read_picture(tmp_path / "epoch_0001.png").shape == (10 * 53, 10 * 53, 3)
 
 
 def test_sample_grid_of_binary_images(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, [1, 28, 28, 1])
     for dtype in ("float32", "bool"):
         fit_with(SampleGrid(tmp_path, num_images=1), lambda n, d=dtype: bits.astype(d))
-        picture = np.asarray(Image.open(tmp_path / "epoch_0001.png"))
+        picture = read_picture(tmp_path / "epoch_0001.png")
         np.testing.assert_array_equal(picture[::3, ::3], 255 * bits[0, :, :, 0])
 
 
 def test_sample_grid_draws_what_is_not_finite_black(tmp_path):
     pixels = np.array([np.nan, np.inf, -np.inf, 2.0, -1.0, 1.0], "float32").reshape(1, 2, 3, 1)
     fit_with(SampleGrid(tmp_path, num_images=1), lambda n: pixels)
-    picture = np.asarray(Image.open(tmp_path / "epoch_0001.png"))
+    picture = read_picture(tmp_path / "epoch_0001.png")
     np.testing.assert_array_equal(picture[::42, ::42], [[0, 0, 0], [255, 0, 255]])
 
 
@@ -269,7 +274,7 @@ def test_sample_grid_of_points(tmp_path):
         SampleGrid(tmp_path, num_images=500),
         lambda n: np.random.default_rng(0).normal(size=[n, 2]).astype("float32"),
     )
-    picture = np.asarray(Image.open(tmp_path / "epoch_0001.png").convert("L"))
+    picture = read_picture(tmp_path / "epoch_0001.png", "L")
     assert picture.shape == (600, 600)
     assert 0.002 < (picture[50:500, 120:560] < 200).mean() < 0.5  # dots, and not only dots
 

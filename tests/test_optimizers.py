@@ -24,9 +24,7 @@ def reference_steps(weight, gradients, learning_rate, beta_1=0.9, beta_2=0.999, 
         rho = rho_inf - 2 * t * beta_2**t / (1 - beta_2**t)
         if rho > 4:
             inverse_deviation = math.sqrt(1 - beta_2**t) / (np.sqrt(v) + epsilon)
-            r = math.sqrt(
-                (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-            )
+            r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
             weight = weight - learning_rate * r * m_hat * inverse_deviation
         else:
             weight = weight - learning_rate * m_hat

@@ -18,6 +18,18 @@ from tfgen.models import RealNVP
 __version__ = "0.1.0"
 
 __all__ = [
-    "Flow", "GenerativeModel", "Glow", "RealNVP", "bijectors", "callbacks", "data",
-    "distributions", "metrics", "models", "networks", "objectives", "optimizers", "plots",
+    "Flow",
+    "GenerativeModel",
+    "Glow",
+    "RealNVP",
+    "bijectors",
+    "callbacks",
+    "data",
+    "distributions",
+    "metrics",
+    "models",
+    "networks",
+    "objectives",
+    "optimizers",
+    "plots",
 ]

@@ -87,8 +87,7 @@ def paired_grid(left, right, columns=None, padding=1):
     left, right = _as_uint8(left, "left"), _as_uint8(right, "right")
     if left.shape != right.shape:
         raise ValueError(
-            "`left` and `right` must have the same shape. "
-            f"Received: {left.shape} and {right.shape}"
+            f"`left` and `right` must have the same shape. Received: {left.shape} and {right.shape}"
         )
     if padding < 0:
         raise ValueError(f"`padding` must be at least 0. Received: padding={padding}")
@@ -116,7 +115,8 @@ def save_image(path, image, scale=1):
         >>> from tfgen.plots import save_image
         >>> path = os.path.join(tempfile.mkdtemp(), "new", "black.png")
         >>> save_image(path, np.zeros([28, 28, 1], np.uint8), scale=3)
-        >>> Image.open(path).size
+        >>> with Image.open(path) as image:
+        ...     print(image.size)
         (84, 84)
     """
     from PIL import Image

@@ -20,7 +20,22 @@ from tfgen.bijectors.transforms import Affine
 from tfgen.bijectors.transforms import Transform
 
 __all__ = [
-    "ActNorm", "Additive", "Affine", "Bijector", "Centre", "Chain", "Coupling", "Dequantise", "Elementwise",
-    "Flatten", "Invert", "InvertibleConv", "Logit", "Permutation", "Repeat", "Split", "Squeeze",
+    "ActNorm",
+    "Additive",
+    "Affine",
+    "Bijector",
+    "Centre",
+    "Chain",
+    "Coupling",
+    "Dequantise",
+    "Elementwise",
+    "Flatten",
+    "Invert",
+    "InvertibleConv",
+    "Logit",
+    "Permutation",
+    "Repeat",
+    "Split",
+    "Squeeze",
     "Transform",
 ]

@@ -67,7 +67,9 @@ class Coupling(Bijector):
             )
         channels = self.event_shape[-1]
         if self.mask == "checkerboard":
-            parity = np.indices(self.event_shape[:-1] if len(self.event_shape) == 3 else (channels,))
+            parity = np.indices(
+                self.event_shape[:-1] if len(self.event_shape) == 3 else (channels,)
+            )
             kept = (parity.sum(0) + self.flip) % 2 == 0
             if kept.all():
                 kept = ~kept
@@ -148,4 +150,3 @@ class Coupling(Bijector):
         if isinstance(network, dict):
             config = {**config, "network": keras.saving.deserialize_keras_object(network)}
         return cls(**config)
-

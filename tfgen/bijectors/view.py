@@ -58,9 +58,7 @@ class TFPView(tfp.bijectors.Bijector):
         value, log_det = map_(flat, condition=condition)
         out = tf.reshape(value, tf.concat([batch, tf.shape(value)[1:]], 0))
         if given.shape.is_fully_defined():
-            out = tf.ensure_shape(
-                out, [*given.shape[: given.shape.rank - rank], *value.shape[1:]]
-            )
+            out = tf.ensure_shape(out, [*given.shape[: given.shape.rank - rank], *value.shape[1:]])
         log_det = tf.reshape(log_det, batch)
         self._last = (given, out, log_det) if forward else (out, given, -log_det)
         return self._last

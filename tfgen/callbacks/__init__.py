@@ -2,5 +2,6 @@
 
 from tfgen.callbacks.nan_guard import NaNGuard
 from tfgen.callbacks.sample_grid import SampleGrid
+from tfgen.callbacks.time_limit import TimeLimit
 
-__all__ = ["NaNGuard", "SampleGrid"]
+__all__ = ["NaNGuard", "SampleGrid", "TimeLimit"]

@@ -81,9 +81,7 @@ class NaNGuard(keras.callbacks.Callback):
         print(f"\n{message}" if (self.params or {}).get("verbose") == 1 else message)
 
     def on_epoch_end(self, epoch, logs=None):
-        # The update of an epoch's last batch is seen in no logged value; _keep looks at it.
-        if self.stopped_at is None:
-            self._keep(f"the end of epoch {epoch + 1}")
+        self._keep(f"the end of epoch {epoch + 1}")
 
     def on_train_end(self, logs=None):
         self._kept = None
@@ -92,6 +90,7 @@ class NaNGuard(keras.callbacks.Callback):
         """Copies weights and optimizer state, unless a weight is not finite."""
         if not self.restore_weights or not self.model.built:
             return
+        # What an epoch's last update made of the weights shows in no logged value yet.
         if all(_is_finite(variable) for variable in self.model.trainable_variables):
             self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
 

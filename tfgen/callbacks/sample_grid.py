@@ -50,9 +50,7 @@ class SampleGrid(keras.callbacks.Callback):
         ['epoch_0002.png', 'epoch_0004.png']
     """
 
-    def __init__(
-        self, directory, num_images=36, every=1, seed=0, temperature=1.0, condition=None
-    ):
+    def __init__(self, directory, num_images=36, every=1, seed=0, temperature=1.0, condition=None):
         super().__init__()
         if num_images < 1:
             raise ValueError(f"`num_images` must be at least 1. Received: num_images={num_images}")

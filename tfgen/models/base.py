@@ -1,11 +1,13 @@
 """The contract that every model keeps."""
 
+import itertools
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.metrics import bits_per_dim
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
 from tfgen.utils import checks
@@ -58,7 +60,9 @@ class GenerativeModel(Presets, Trainable):
         self.data_kind = data_kind
         self.num_classes = num_classes and checks.check_count(num_classes, "num_classes")
         if condition_shape is not None:
-            condition_shape = tuple(condition_shape) if np.ndim(condition_shape) else condition_shape
+            condition_shape = (
+                tuple(condition_shape) if np.ndim(condition_shape) else condition_shape
+            )
             if condition_shape == () and not num_classes:
                 raise ValueError("`condition_shape=()` needs `num_classes`, the number of labels")
             if condition_shape != () and num_classes:
@@ -166,7 +170,7 @@ class GenerativeModel(Presets, Trainable):
                 f"bits per dimension need a density over the data; {type(self).__name__}'s "
                 f'likelihood is "{self.likelihood}"'
             )
-        return self.log_prob(x, condition, seed, batch_size) / -self._bits
+        return bits_per_dim(self.log_prob(x, condition, seed, batch_size), self.num_dims)
 
     def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
         """Draws examples in the data's own type and range.
@@ -242,7 +246,7 @@ class GenerativeModel(Presets, Trainable):
         """
         checks.check_count(num_batches, "num_batches")
         data = self._evaluation_data(x, condition, batch_size=batch_size)
-        batches = [self._batch(b) for _, b in zip(range(num_batches), data)]
+        batches = [self._batch(b) for b in itertools.islice(data, num_batches)]
         if not batches:
             raise ValueError("`x` must have at least one batch; got an empty data set")
         self._adapt(batches)
@@ -259,10 +263,6 @@ class GenerativeModel(Presets, Trainable):
     def num_dims(self):
         """Number of values in one example."""
         return math.prod(self.event_shape)
-
-    @property
-    def _bits(self):
-        return self.num_dims * math.log(2)
 
     def _require_likelihood(self):
         if self.likelihood == "none":

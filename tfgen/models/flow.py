@@ -10,6 +10,7 @@ from tfgen.bijectors import Dequantise
 from tfgen.bijectors import Flatten
 from tfgen.bijectors import Logit
 from tfgen.distributions import StandardNormal
+from tfgen.metrics import bits_per_dim
 from tfgen.models.base import GenerativeModel
 from tfgen.objectives import log_det_penalty as sum_of_squares
 from tfgen.utils import checks
@@ -196,9 +197,8 @@ class Flow(GenerativeModel):
         return self.base.log_prob(z, features) + log_det
 
     def _terms(self, x, condition, noise, training):
-        loss = -self._log_weight(x, condition, noise)
-        if self._unit == "bpd":
-            loss /= self._bits
+        log_prob = self._log_weight(x, condition, noise)
+        loss = bits_per_dim(log_prob, self.num_dims) if self._unit == "bpd" else -log_prob
         terms = {self._unit: loss, "loss": loss}
         if self.log_det_penalty:
             penalty = self.log_det_penalty * sum_of_squares(self.bijector.mixing_log_dets())

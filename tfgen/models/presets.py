@@ -76,7 +76,10 @@ class Presets:
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "description": description,
-            "model": {"class_name": keras.saving.get_registered_name(type(self)), "config": self.get_config()},
+            "model": {
+                "class_name": keras.saving.get_registered_name(type(self)),
+                "config": self.get_config(),
+            },
             "training": {},
         }
         if self.compiled:

@@ -87,8 +87,7 @@ class RealNVP(Flow):
             bijector = _image_bijector(num_levels, filters, num_blocks, transform, dtype)
         else:
             raise ValueError(
-                "`event_shape` must be [size] or [height, width, channels]; "
-                f"got {list(shape)}"
+                f"`event_shape` must be [size] or [height, width, channels]; got {list(shape)}"
             )
         super().__init__(
             shape,
@@ -124,9 +123,7 @@ def _vector_bijector(num_layers, hidden_units, transform, dtype):
         for i in range(count):
             network = MLP(hidden_units, dtype=dtype)
             parts.append(ActNorm(dtype=dtype))
-            parts.append(
-                Coupling(transform, "halves", flip=i % 2, network=network, dtype=dtype)
-            )
+            parts.append(Coupling(transform, "halves", flip=i % 2, network=network, dtype=dtype))
         return Chain(parts, dtype=dtype)
 
     if num_layers < 4:

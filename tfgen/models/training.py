@@ -1,4 +1,4 @@
-"""`compile`, `fit`, `evaluate` and `predict` of every model: Keras's own, fed with numbered rows."""
+"""`compile`, `fit`, `evaluate`, `predict`: Keras's own, fed with numbered rows."""
 
 import itertools
 import math
@@ -350,8 +350,8 @@ def _split(x, y, sample_weight, fraction):
     if not 0 < fraction < 1:
         raise ValueError(f"`validation_split` must lie in (0, 1); got {fraction}")
     split = math.floor(len(x) * (1 - fraction))
-    arrays = [None if a is None else np.asarray(a) for a in (x, y, sample_weight)]
     if not 0 < split < len(x):
         raise ValueError(f"`validation_split` {fraction} of {len(x)} rows leaves a part empty")
-    first, last = zip(*((a, a) if a is None else (a[:split], a[split:]) for a in arrays))
-    return first, last
+    given = [None if a is None else np.asarray(a) for a in (x, y, sample_weight)]
+    halves = (slice(split), slice(split, None))
+    return [[a if a is None else a[rows] for a in given] for rows in halves]

@@ -154,9 +154,7 @@ def _check_range(x, name, low, high, expected):
     hint = ""
     if high == 255 and not integral and least >= 0 and most <= 1:
         hint = ': multiply data in [0, 1] by 255 and round, or use `data_kind="real"`'
-    raise ValueError(
-        f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}"
-    )
+    raise ValueError(f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}")
 
 
 def _shape(shape):

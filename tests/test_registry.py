@@ -1,0 +1,58 @@
+"""No public model or map without its checks."""
+
+import inspect
+
+import keras
+import pytest
+import zoo
+
+import tfgen
+from tfgen import bijectors
+from tfgen import models
+
+
+def public(module, base):
+    classes = [getattr(module, name) for name in module.__all__]
+    return {c for c in classes if inspect.isclass(c) and issubclass(c, base)} - zoo.ABSTRACT
+
+
+def test_every_model_is_registered():
+    registered = {type(entry.build()) for entry in zoo.MODELS.values()}
+    assert public(models, tfgen.GenerativeModel) <= registered
+
+
+def test_every_bijector_is_registered():
+    registered = {type(entry.build(dtype="float32")) for entry in zoo.BIJECTORS.values()}
+    found = public(bijectors, bijectors.Bijector) | public(models, bijectors.Bijector)
+    assert found <= registered
+
+
+def test_every_transform_is_registered():
+    layers = [entry.build(dtype="float32") for entry in zoo.BIJECTORS.values()]
+    registered = {type(layer.transform) for layer in layers if hasattr(layer, "transform")}
+    assert public(bijectors, bijectors.Transform) <= registered
+
+
+def test_every_other_layer_is_part_of_a_model():
+    layers = public(bijectors, keras.layers.Layer) - public(bijectors, bijectors.Bijector)
+    used = set()
+    for entry in zoo.MODELS.values():
+        used |= {type(layer) for layer in entry.build()._flatten_layers()}
+    assert layers <= used
+
+
+def test_perturb_leaves_no_trainable_weight_as_it_was():
+    layer = zoo.coupling()
+    layer.build((None, 4))
+    before = [w.numpy() for w in layer.trainable_variables]
+    zoo.perturb(layer)
+    for weight, old in zip(layer.trainable_variables, before, strict=True):
+        assert (weight.numpy() != old).all()
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_an_entry_keeps_its_word(name):
+    entry = zoo.MODELS[name]
+    model = entry.build()
+    assert model.likelihood == entry.likelihood
+    assert model.term_names == entry.terms

@@ -1,0 +1,335 @@
+"""What the contract suite runs over: a line in `MODELS` or `BIJECTORS` gets all its checks."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfgen
+from tfgen import bijectors as tfg
+from tfgen.models import Flow
+from tfgen.models import GlowStep
+from tfgen.networks import MLP
+from tfgen.networks import ConvNet
+
+# ------------------------------------------------------------------------------------ models
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """A small model and what it promises.
+
+    Args:
+        build: constructor, of keyword arguments such as `dtype`.
+        likelihood: what its `log_prob` is.
+        costly: whether the slow checks (XLA training, replicas, resuming) run on it too.
+        own_parts: whether it needs classes from this file, which another process has not.
+        terms: what it logs beside the loss.
+    """
+
+    build: Callable
+    likelihood: str = "exact"
+    costly: bool = False
+    own_parts: bool = False
+    terms: tuple = ("nll",)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class SinhArcsinh(tfg.Transform):
+    """Any scalar bijector of TFP serves in a coupling."""
+
+    num_params = 2
+
+    def __call__(self, params):
+        skewness, tail = tf.unstack(params, axis=-1)
+        return tfp.bijectors.SinhArcsinh(0.5 * tf.tanh(skewness), tf.exp(0.5 * tf.tanh(tail)))
+
+
+def glow(shape=(4, 4, 1), num_levels=1, num_steps=2, **arguments):
+    return tfgen.Glow(shape, num_levels=num_levels, num_steps=num_steps, filters=4, **arguments)
+
+
+def realnvp(shape, num_layers=3, **arguments):
+    return tfgen.RealNVP(shape, num_layers, hidden_units=(8,), **arguments)
+
+
+def realnvp_images(shape, num_levels, **arguments):
+    sizes = {"num_levels": num_levels, "filters": 4, "num_blocks": 1}
+    return tfgen.RealNVP(shape, data_kind="uint8", **sizes, **arguments)
+
+
+def flow(dtype=None, transform="affine", **arguments):
+    """A user's own chain: every kind of part that no recipe has."""
+    parts = [
+        tfg.ActNorm(dtype=dtype),
+        tfg.Permutation([2, 0, 3, 1], dtype=dtype),
+        tfg.Coupling(transform, "checkerboard", network=MLP((8,), dtype=dtype), dtype=dtype),
+        tfg.InvertibleConv(dtype=dtype),
+        tfg.Invert(tfg.Coupling(network=MLP((8,), dtype=dtype), dtype=dtype), dtype=dtype),
+        tfg.Permutation("random", dtype=dtype),
+        tfg.Elementwise(transform, dtype=dtype),
+    ]
+    return Flow((4,), tfg.Chain(parts, dtype=dtype), dtype=dtype, **arguments)
+
+
+def model(build, *args, **kwargs):
+    """A line of `MODELS`: what `ModelEntry` does not take goes to the constructor."""
+    names = {field.name for field in dataclasses.fields(ModelEntry)}
+    facts = {name: kwargs.pop(name) for name in names & set(kwargs)}
+    return ModelEntry(functools.partial(build, *args, **kwargs), **facts)
+
+
+PIXELS = {"likelihood": "bound", "terms": ("bpd",)}
+
+MODELS = {
+    "glow": model(glow, num_levels=2, **PIXELS),
+    "glow_additive": model(glow, coupling="additive", **PIXELS),
+    "glow_classes": model(glow, num_classes=3, costly=True, **PIXELS),
+    "glow_condition": model(glow, condition_shape=(2,), num_bits=5, **PIXELS),
+    "glow_colour": model(glow, (2, 6, 3), num_bits=5, learned_top=False, **PIXELS),
+    "glow_penalty": model(
+        glow, log_det_penalty=1e-3, likelihood="bound", terms=("bpd", "log_det_penalty")
+    ),
+    "glow_real": model(glow, data_kind="real"),
+    "realnvp_1": model(realnvp, 1),
+    "realnvp_2": model(realnvp, 2, num_layers=4, costly=True),
+    "realnvp_3": model(realnvp, 3, num_layers=5),
+    "realnvp_64": model(realnvp, 64, num_layers=2),
+    "realnvp_additive": model(realnvp, 2, transform="additive"),
+    "realnvp_condition": model(realnvp, 2, condition_shape=(3,), costly=True),
+    "realnvp_labels": model(realnvp, 1, num_classes=2),
+    "realnvp_bits": model(realnvp, 2, data_kind="uint8", num_bits=1, **PIXELS),
+    "realnvp_images": model(realnvp_images, (4, 4, 1), 2, num_classes=2, **PIXELS),
+    "realnvp_odd_images": model(realnvp_images, (5, 3, 3), 1, costly=True, **PIXELS),
+    "flow": model(flow),
+    "flow_own_transform": model(flow, transform=SinhArcsinh(), own_parts=True),
+}
+
+NUM_ROWS, BATCH_SIZE = 20, 8
+
+
+def make_data(model, num_rows=NUM_ROWS, seed=0):
+    """Data of two clusters that a model can learn, and conditions that tell something of them."""
+    rng = np.random.default_rng(seed)
+    size = (num_rows,) + (1,) * len(model.event_shape)
+    y = None
+    side = rng.choice([-1.0, 1.0], size)
+    if model.num_classes:
+        y = rng.integers(model.num_classes, size=num_rows)
+        side = side + y.reshape(size)
+    elif model.condition_shape is not None:
+        y = rng.normal(size=(num_rows, *model.condition_shape)).astype("float32")
+        side = side + y[:, :1].reshape(size)
+    x = 2 * side + 0.3 * rng.normal(size=(num_rows, *model.event_shape))
+    if model.data_kind == "real":
+        return x.astype("float32"), y
+    if model.data_kind == "binary":
+        return (x > 0).astype("uint8"), y
+    return np.clip(100 + 25 * x, 0, 255).astype("uint8"), y
+
+
+class Case:
+    """A model of the registry that tests share: they must not change its weights."""
+
+    def __init__(self, name):
+        self.name, self.entry = name, MODELS[name]
+        keras.utils.set_random_seed(0)
+        self.model = self.entry.build()
+        self.x, self.y = make_data(self.model)
+        self.model.compile()
+        self.history = self.model.fit(
+            self.x,
+            self.y,
+            batch_size=BATCH_SIZE,
+            epochs=6,
+            validation_data=(self.x, self.y),
+            verbose=0,
+        ).history
+        perturb(self.model)
+        self._weights = [w.numpy() for w in self.model.weights]
+
+    def untouched(self):
+        weights = zip(self.model.weights, self._weights, strict=True)
+        return all(np.array_equal(w.numpy(), kept) for w, kept in weights)
+
+    def tensors(self, dtype=None):
+        """`x`, the condition and the noise of `log_prob`, as the model's cores take them."""
+        model = self.model
+        noise = model._log_prob_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(self.x))
+        y = None if self.y is None else tf.constant(self.y)
+        return tf.constant(self.x), y, noise
+
+    def some(self, num_rows):
+        """The first rows of the data and of the conditions."""
+        return self.x[:num_rows], None if self.y is None else self.y[:num_rows]
+
+
+@functools.cache
+def case(name):
+    return Case(name)
+
+
+# --------------------------------------------------------------------------------- bijectors
+
+
+@dataclasses.dataclass(frozen=True)
+class BijectorEntry:
+    """A small bijector.
+
+    Args:
+        build: constructor, of `dtype`.
+        shape: shape of an event on the data side.
+        condition: size of the condition, None for none.
+        high: data are uniform in [0, high) instead of standard normal.
+    """
+
+    build: Callable
+    shape: tuple
+    condition: int | None = None
+    high: float | None = None
+
+
+def coupling(*args, image=False, dtype=None, **kwargs):
+    network = ConvNet(8, dtype=dtype) if image else MLP((8,), dtype=dtype)
+    return tfg.Coupling(*args, network=network, dtype=dtype, **kwargs)
+
+
+def chain(dtype=None):
+    parts = [tfg.ActNorm(dtype=dtype), coupling(dtype=dtype), tfg.Permutation(dtype=dtype)]
+    return tfg.Chain([*parts, coupling(SinhArcsinh(), flip=True, dtype=dtype)], dtype=dtype)
+
+
+def repeat(times=3, dtype=None):
+    return tfg.Repeat(chain(dtype), times, dtype=dtype)
+
+
+def glow_step(dtype=None, **arguments):
+    return GlowStep(filters=8, dtype=dtype, **arguments)
+
+
+def split(dtype=None, **arguments):
+    rest = tfg.Chain([coupling(image=True, dtype=dtype), tfg.Flatten(dtype=dtype)], dtype=dtype)
+    return tfg.Split(rest, dtype=dtype, **arguments)
+
+
+def multi_scale(dtype=None):
+    """What Glow is made of."""
+    top = [tfg.Repeat(glow_step(dtype), 2, dtype=dtype), tfg.Elementwise(dtype=dtype)]
+    top = tfg.Chain([tfg.Squeeze(dtype=dtype), *top, tfg.Flatten(dtype=dtype)], dtype=dtype)
+    parts = [tfg.Centre(8, dtype=dtype), tfg.Squeeze(dtype=dtype), glow_step(dtype)]
+    return tfg.Chain([*parts, tfg.Split(top, dtype=dtype)], dtype=dtype)
+
+
+def of(cls, *args, **kwargs):
+    return functools.partial(cls, *args, **kwargs)
+
+
+IMAGE = (4, 4, 3)
+
+BIJECTORS = {
+    "actnorm": BijectorEntry(of(tfg.ActNorm), (3,)),
+    "actnorm_image": BijectorEntry(of(tfg.ActNorm, epsilon=1e-3), IMAGE),
+    "additive_coupling": BijectorEntry(of(coupling, "additive"), (4,)),
+    "own_transform_coupling": BijectorEntry(of(coupling, SinhArcsinh()), (4,)),
+    "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(bound=0.5)), (4,)),
+    "default_network": BijectorEntry(of(tfg.Coupling), (3,)),
+    "default_image_network": BijectorEntry(of(tfg.Coupling), IMAGE),
+    "conditional_coupling": BijectorEntry(of(coupling), (4,), condition=2),
+    "conditional_single": BijectorEntry(of(coupling), (1,), condition=2),
+    "conditional_image_coupling": BijectorEntry(of(coupling, image=True), IMAGE, condition=2),
+    "invertible_conv": BijectorEntry(of(tfg.InvertibleConv), (4,)),
+    "invertible_conv_image": BijectorEntry(of(tfg.InvertibleConv), IMAGE),
+    "reverse": BijectorEntry(of(tfg.Permutation), IMAGE),
+    "random_permutation": BijectorEntry(of(tfg.Permutation, "random"), (5,)),
+    "given_permutation": BijectorEntry(of(tfg.Permutation, [2, 0, 1]), IMAGE),
+    "centre": BijectorEntry(of(tfg.Centre), IMAGE, high=256),
+    "centre_five_bits": BijectorEntry(of(tfg.Centre, 5), (3,), high=32),
+    "logit": BijectorEntry(of(tfg.Logit), IMAGE, high=256),
+    "logit_unit": BijectorEntry(of(tfg.Logit, 0, alpha=0.1), (3,), high=1),
+    "elementwise": BijectorEntry(of(tfg.Elementwise), (3,)),
+    "elementwise_image": BijectorEntry(of(tfg.Elementwise, "additive"), IMAGE),
+    "elementwise_condition": BijectorEntry(of(tfg.Elementwise), IMAGE, condition=2),
+    "elementwise_own": BijectorEntry(of(tfg.Elementwise, SinhArcsinh()), (3,), condition=1),
+    "squeeze": BijectorEntry(of(tfg.Squeeze), IMAGE),
+    "flatten": BijectorEntry(of(tfg.Flatten), IMAGE),
+    "split": BijectorEntry(of(split), IMAGE),
+    "split_condition": BijectorEntry(of(split), IMAGE, condition=2),
+    "split_without_prior": BijectorEntry(of(split, prior=None), IMAGE),
+    "chain": BijectorEntry(of(chain), (3,)),
+    "chain_condition": BijectorEntry(of(chain), (3,), condition=2),
+    "invert": BijectorEntry(lambda dtype=None: tfg.Invert(chain(dtype), dtype=dtype), (4,)),
+    "invert_squeeze": BijectorEntry(
+        lambda dtype=None: tfg.Invert(tfg.Squeeze(dtype=dtype), dtype=dtype), (2, 2, 4)
+    ),
+    "repeat": BijectorEntry(of(repeat), (3,)),
+    "repeat_condition": BijectorEntry(of(repeat), (3,), condition=2),
+    "repeat_once": BijectorEntry(of(repeat, times=1), (2,)),
+    "glow_step": BijectorEntry(of(glow_step), IMAGE),
+    "glow_step_additive": BijectorEntry(of(glow_step, coupling="additive"), (2, 3, 4), condition=2),
+    "multi_scale": BijectorEntry(of(multi_scale), IMAGE, high=256),
+    "multi_scale_condition": BijectorEntry(of(multi_scale), IMAGE, condition=2, high=256),
+}
+
+# Every mask on even, odd and single sides.
+for mask, flip, shape in itertools.product(
+    ("halves", "channel", "checkerboard"),
+    (False, True),
+    ((1,), (4,), (5,), (1, 1, 1), (3, 5, 3), IMAGE),
+):
+    BIJECTORS[f"{mask}{'_flipped' * flip}_{'x'.join(map(str, shape))}"] = BijectorEntry(
+        of(coupling, "affine", mask, flip, image=len(shape) == 3), shape
+    )
+
+# Parts that other entries are made of, and the base classes.
+ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel}
+NOT_A_MAP = {tfg.Dequantise}
+
+
+class BijectorCase:
+    """A built and perturbed bijector with points on its data side."""
+
+    def __init__(self, name, dtype, shape=None, num_rows=3):
+        self.entry = entry = BIJECTORS[name]
+        self.shape = shape or entry.shape
+        keras.utils.set_random_seed(0)
+        self.layer = entry.build(dtype=dtype)
+        features = None if entry.condition is None else (None, entry.condition)
+        self.layer.build((None, *self.shape), features)
+        perturb(self.layer)
+        rng = np.random.default_rng(1)
+        self.x = rng.normal(size=(num_rows, *self.shape)).astype(dtype)
+        if entry.high is not None:
+            self.x = rng.uniform(0, entry.high, self.x.shape).astype(dtype)
+        self.condition = None
+        if entry.condition is not None:
+            self.condition = rng.normal(size=(num_rows, entry.condition)).astype(dtype)
+        latent_shape = self.layer.inverse_event_shape(self.shape)
+        self.z = rng.normal(size=(num_rows, *latent_shape)).astype(dtype)
+
+    def inverse(self, x):
+        return self.layer.inverse_and_log_det(x, condition=self.condition)
+
+    def forward(self, z):
+        return self.layer.forward_and_log_det(z, condition=self.condition)
+
+
+@functools.cache
+def bijector_case(name, dtype="float64"):
+    return BijectorCase(name, dtype)
+
+
+# ------------------------------------------------------------------------------------ helpers
+
+
+def perturb(layer, seed=0, scale=0.1):
+    """Shifts every trainable weight by noise: zero-initialised output layers make inversion,
+    log-determinants and causality hold trivially."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.trainable_variables:
+        weight.assign_add(scale * rng.normal(size=weight.shape))
+    return layer

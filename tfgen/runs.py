@@ -1,0 +1,372 @@
+"""Run folders: training that can be interrupted, and what is made of its result.
+
+A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
+`checkpoint/` (for resuming), `samples/` (one picture for some epochs), and in the end
+`model.keras`, `export/` (a SavedModel), `samples.png`, `resampled.png` for models with levels
+and `evaluation.json`.
+"""
+
+import csv
+import inspect
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfgen import callbacks
+from tfgen import data as data_module
+from tfgen import metrics
+from tfgen import models
+from tfgen import plots
+
+# Settings that may change when a run goes on.
+_FREE = ("epochs", "max_minutes")
+
+
+def recipes():
+    """The models that need no more than an `event_shape`, by name."""
+    found = {}
+    for name in models.__all__:
+        cls = getattr(models, name)
+        if not issubclass(cls, models.GenerativeModel) or cls is models.GenerativeModel:
+            continue
+        required = [
+            p.name
+            for p in inspect.signature(cls).parameters.values()
+            if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        if required == ["event_shape"]:
+            found[name] = cls
+    return found
+
+
+def train(
+    out,
+    model,
+    data,
+    *,
+    data_dir=None,
+    download=False,
+    image_size=None,
+    preset=None,
+    overrides=None,
+    epochs=None,
+    batch_size=None,
+    learning_rate=None,
+    num_validation=2000,
+    max_minutes=None,
+    seed=0,
+    verbose=1,
+):
+    """Trains a model, or goes on with an interrupted run, and evaluates it.
+
+    Args:
+        out: the run folder.
+        model: name of a recipe.
+        data: name or path, as for `tfgen.data.load`.
+        data_dir: as for `tfgen.data.load`.
+        download: as for `tfgen.data.load`.
+        image_size: as for `tfgen.data.load`.
+        preset: name or folder; by default the recipe's own defaults.
+        overrides: dict of constructor arguments.
+        epochs: by default the preset's, else 10.
+        batch_size: by default the preset's, else 32.
+        learning_rate: a constant one, in the place of the preset's.
+        num_validation: how many held-out examples are scored after each epoch.
+        max_minutes: training stops after that time.
+        seed: of weights, order and noise.
+        verbose: as for `fit`.
+
+    Returns:
+        The evaluation, as `evaluate` returns it.
+
+    Raises:
+        ValueError: bad settings, or a folder that holds a run with others.
+    """
+    out = Path(out)
+    settings = {
+        "model": model,
+        "data": str(data),
+        "data_dir": data_dir and str(data_dir),
+        "image_size": image_size,
+        "preset": preset and str(preset),
+        "overrides": overrides or {},
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "num_validation": num_validation,
+        "max_minutes": max_minutes,
+        "seed": seed,
+    }
+    _check_same_run(out, settings)
+    examples = _load_data(settings, download)
+    keras.utils.set_random_seed(seed)
+    net, training = _make_model(settings, examples)
+    epochs = epochs or training.get("epochs", 10)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.json").write_text(json.dumps(settings, indent=2))
+
+    done, spent = _resume(out)
+    x, y = _of(net, examples.train)
+    validation = _of(net, tuple(a if a is None else a[:num_validation] for a in examples.test))
+    if done:
+        print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
+    if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
+        net.fit(
+            x,
+            y,
+            batch_size=batch_size or training.get("batch_size", 32),
+            epochs=epochs,
+            validation_data=validation,
+            validation_batch_size=256,
+            verbose=verbose,
+            callbacks=_callbacks(out, net, max_minutes, spent, every=max(1, epochs // 10)),
+        )
+    elif done:
+        net.load_weights(out / "checkpoint" / "latest.weights.h5")
+    net.save(out / "model.keras")
+    net.export(out / "export", verbose=bool(verbose))
+    history = read_history(out)
+    if history:
+        plots.plot_history(history, out / "history.png")
+    _pictures(out, net, examples)
+    return evaluate(out, net=net, examples=examples)
+
+
+def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=None):
+    """Scores the held-out examples of a run.
+
+    Args:
+        run: the run folder.
+        num_examples: how many held-out examples; all by default.
+        num_samples: draws for `estimate_log_prob`; by default only the likelihood itself.
+        net: the run's model, if it is at hand.
+        examples: the run's data, if they are at hand.
+
+    Returns:
+        List of dicts `name`, `value`, `unit`, one for each row of the table; also written to
+        `evaluation.json`.
+    """
+    run = Path(run)
+    settings = _settings(run)
+    net = net or load_model(run)
+    examples = examples or _load_data(settings)
+    x, y = (a if a is None else a[:num_examples] for a in _of(net, examples.test))
+    pixels = net.data_kind == "uint8"
+    unit = "bits per dimension" if pixels else "nats"
+
+    def row(name, log_prob):
+        value = metrics.bits_per_dim(log_prob, net.num_dims) if pixels else -log_prob
+        return {"name": name, "value": float(np.mean(value)), "unit": unit}
+
+    kind = f"{type(net).__name__} ({net.likelihood}, {len(x)} held-out examples)"
+    rows = [row(kind, net.log_prob(x, y).numpy())]
+    if num_samples:
+        estimate = net.estimate_log_prob(x, num_samples, y).numpy()
+        rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
+    if pixels and x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8:
+        train = examples.train[0]
+        rows += [
+            {"name": name, "value": float(value), "unit": unit}
+            for name, value in (
+                ("PNG files", metrics.png_bits_per_dim(x)),
+                ("histogram of each pixel", metrics.histogram_bits_per_dim(train, x)),
+            )
+        ]
+    (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
+    return rows
+
+
+def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None):
+    """Draws from a run's model into a picture, or an array where there is no picture.
+
+    Args:
+        run: the run folder.
+        num_samples: how many.
+        out: file to write, `.png` or `.npy`; by default `drawn.png` in the run folder, or
+            `drawn.npy` for data that are neither images nor points of the plane.
+        temperature: as for the model's `sample`.
+        seed: as for the model's `sample`.
+        label: the label, for a model conditional on labels; by default all in turn.
+
+    Returns:
+        The file's path.
+    """
+    net = load_model(run)
+    condition = label
+    if net.num_classes and label is None:
+        condition = np.arange(num_samples) % net.num_classes
+    samples = net.sample(num_samples, condition, temperature, seed).numpy()
+    out = Path(out) if out else Path(run) / f"drawn{'.png' if _drawable(samples) else '.npy'}"
+    if out.suffix == ".npy":
+        np.save(out, samples)
+    elif out.suffix == ".png" and _drawable(samples):
+        _picture(out, samples)
+    else:
+        raise ValueError(f"`out` must end in .npy (or .png, for images and points); got {out}")
+    return out
+
+
+def load_model(run):
+    """The trained model of a run folder."""
+    file = Path(run) / "model.keras"
+    if not file.is_file():
+        raise ValueError(f"`run` must be a folder with a finished run; no {file}")
+    return keras.models.load_model(file)
+
+
+def read_history(run):
+    """`history.csv` of a run folder: dict from term to a list with one value an epoch."""
+    file = Path(run) / "history.csv"
+    if not file.is_file():
+        return {}
+    with open(file, newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    names = [n for n in (rows[0] if rows else {}) if n != "epoch"]
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def _settings(run):
+    file = Path(run) / "run.json"
+    if not file.is_file():
+        raise ValueError(f"`run` must be the folder of a run; no {file}")
+    return json.loads(file.read_text())
+
+
+def _check_same_run(out, settings):
+    if not (out / "run.json").is_file():
+        if out.exists() and any(out.iterdir()):
+            raise ValueError(f"`out` must be a new folder or that of a run; {out} has other files")
+        return
+    before = _settings(out)
+    settings = json.loads(json.dumps(settings))
+    for name, value in settings.items():
+        if name not in _FREE and before.get(name) != value:
+            raise ValueError(
+                f"`out` {out} holds a run with {name} = {before.get(name)!r}, now {value!r}: "
+                "give the same settings to go on with it, or another folder"
+            )
+
+
+def _load_data(settings, download=False):
+    size = settings["image_size"]
+    return data_module.load(
+        settings["data"],
+        data_dir=settings["data_dir"],
+        download=download,
+        image_size=tuple(size) if isinstance(size, list) else size,
+        seed=settings["seed"],
+    )
+
+
+def _make_model(settings, examples):
+    """The compiled model and the preset's training settings."""
+    known = recipes()
+    cls = known.get(settings["model"])
+    if cls is None:
+        raise ValueError(f"`model` must be one of {sorted(known)}; got {settings['model']!r}")
+    overrides = settings["overrides"]
+    accepted = {
+        name
+        for klass in cls.__mro__[: cls.__mro__.index(models.GenerativeModel) + 1]
+        for name in inspect.signature(klass.__init__).parameters
+        if name not in ("self", "kwargs", "event_shape", "bijector")
+    }
+    unknown = sorted(set(overrides) - accepted)
+    if unknown:
+        raise ValueError(
+            f"`overrides` has {unknown}, which {cls.__name__} does not take; it takes "
+            f"{sorted(accepted)}"
+        )
+    training = {}
+    if settings["preset"]:
+        content = cls.read_preset(settings["preset"])
+        training = content.get("training", {})
+        shape = tuple(content["model"]["config"]["event_shape"])
+        if shape != tuple(examples.event_shape):
+            raise ValueError(
+                f"`preset` {settings['preset']!r} is for data of shape {list(shape)}; "
+                f"{examples.name} has {list(examples.event_shape)}"
+            )
+        net = cls.from_preset(settings["preset"], **overrides)
+    else:
+        net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
+        net.compile()
+    if settings["learning_rate"] is not None:
+        net.optimizer.learning_rate = settings["learning_rate"]
+    return net, training
+
+
+def _of(net, split):
+    """The examples as the model takes them: labels only if it is conditional."""
+    x, y = split
+    if net.condition_shape is not None and y is None:
+        raise ValueError("`data` has no labels, which this model is conditional on")
+    return x, (y if net.condition_shape is not None else None)
+
+
+def _resume(out):
+    """Epochs and seconds that the checkpoint holds; the history is cut to them."""
+    metadata = out / "checkpoint" / "training_metadata.json"
+    done = json.loads(metadata.read_text())["epoch"] if metadata.is_file() else 0
+    file = out / "history.csv"
+    if not file.is_file():
+        return done, 0.0
+    lines = file.read_text().splitlines()
+    kept = [lines[0]] + [line for line in lines[1:] if int(line.split(",")[0]) < done]
+    if len(kept) == 1:
+        file.unlink()
+        return done, 0.0
+    file.write_text("\n".join(kept) + "\n")
+    return done, read_history(out)["seconds"][-1]
+
+
+def _callbacks(out, net, max_minutes, spent, every):
+    condition = np.arange(36) % net.num_classes if net.num_classes else None
+    drawn = [callbacks.SampleGrid(out / "samples", every=every, condition=condition)]
+    return [
+        # It adds the seconds to what the others log.
+        callbacks.TimeLimit(max_minutes, spent),
+        callbacks.NaNGuard(restore_weights=True),
+        *(drawn if _can_draw(net) else []),
+        keras.callbacks.CSVLogger(str(out / "history.csv"), append=True),
+        # Last: what it keeps is complete when the rest of the epoch is written.
+        keras.callbacks.BackupAndRestore(
+            str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
+        ),
+    ]
+
+
+def _can_draw(net):
+    shape = net.event_shape
+    return (len(shape) == 3 and shape[-1] in (1, 3)) or shape == (2,)
+
+
+def _drawable(samples):
+    image = samples.ndim == 4 and samples.shape[-1] in (1, 3) and samples.dtype == np.uint8
+    return image or (samples.ndim == 2 and samples.shape[1] == 2)
+
+
+def _picture(file, samples):
+    if samples.ndim == 2:
+        plots.save_scatter(file, samples)
+    else:
+        plots.save_image(file, plots.image_grid(samples), _scale(samples))
+
+
+def _scale(images):
+    """Enlarges small images to about 84 pixels."""
+    return max(1, round(84 / images.shape[1]))
+
+
+def _pictures(out, net, examples):
+    condition = np.arange(64) % net.num_classes if net.num_classes else None
+    samples = net.sample(64 if len(net.event_shape) == 3 else 2000, condition, seed=0).numpy()
+    if _drawable(samples):
+        _picture(out / "samples.png", samples)
+    if hasattr(net, "num_top_latents") and _drawable(samples):
+        x, y = _of(net, tuple(a if a is None else a[:32] for a in examples.test))
+        again = net.resample(x, net.num_top_latents, seed=0, condition=y).numpy()
+        pairs = plots.paired_grid(x, again)
+        plots.save_image(out / "resampled.png", pairs, _scale(x))
