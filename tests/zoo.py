@@ -88,9 +88,8 @@ PIXELS = {"likelihood": "bound", "terms": ("bpd",)}
 
 MODELS = {
     "glow": model(glow, num_levels=2, **PIXELS),
-    "glow_additive": model(glow, coupling="additive", **PIXELS),
+    "glow_additive": model(glow, coupling="additive", condition_shape=(2,), **PIXELS),
     "glow_classes": model(glow, num_classes=3, costly=True, **PIXELS),
-    "glow_condition": model(glow, condition_shape=(2,), num_bits=5, **PIXELS),
     "glow_colour": model(glow, (2, 6, 3), num_bits=5, learned_top=False, **PIXELS),
     "glow_penalty": model(
         glow, log_det_penalty=1e-3, likelihood="bound", terms=("bpd", "log_det_penalty")
@@ -157,12 +156,11 @@ class Case:
         weights = zip(self.model.weights, self._weights, strict=True)
         return all(np.array_equal(w.numpy(), kept) for w, kept in weights)
 
-    def tensors(self, dtype=None):
-        """`x`, the condition and the noise of `log_prob`, as the model's cores take them."""
-        model = self.model
-        noise = model._log_prob_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(self.x))
+    def tensors(self):
+        """`x`, the condition and some noise of `log_prob`, as the model's cores take them."""
+        rows = tf.constant([1, 2]), tf.constant(0, tf.int64), len(self.x)
         y = None if self.y is None else tf.constant(self.y)
-        return tf.constant(self.x), y, noise
+        return tf.constant(self.x), y, self.model._log_prob_noise(*rows)
 
     def some(self, num_rows):
         """The first rows of the data and of the conditions."""
@@ -276,14 +274,13 @@ BIJECTORS = {
 }
 
 # Every mask on even, odd and single sides.
-for mask, flip, shape in itertools.product(
-    ("halves", "channel", "checkerboard"),
-    (False, True),
-    ((1,), (4,), (5,), (1, 1, 1), (3, 5, 3), IMAGE),
-):
-    BIJECTORS[f"{mask}{'_flipped' * flip}_{'x'.join(map(str, shape))}"] = BijectorEntry(
-        of(coupling, "affine", mask, flip, image=len(shape) == 3), shape
-    )
+VECTORS, IMAGES = ((1,), (4,), (5,)), ((1, 1, 1), (3, 5, 3), IMAGE)
+MASKS = {"halves": VECTORS, "channel": IMAGES, "checkerboard": VECTORS + IMAGES}
+for mask, flip in itertools.product(MASKS, (False, True)):
+    for shape in MASKS[mask]:
+        name = f"{mask}{'_flipped' * flip}_{'x'.join(map(str, shape))}"
+        build = of(coupling, "affine", mask, flip, image=len(shape) == 3)
+        BIJECTORS[name] = BijectorEntry(build, shape)
 
 # Parts that other entries are made of, and the base classes.
 ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel}
@@ -317,19 +314,75 @@ class BijectorCase:
     def forward(self, z):
         return self.layer.forward_and_log_det(z, condition=self.condition)
 
+    # Value and log-determinant of the ways from either side and back, computed once.
 
-@functools.cache
+    @functools.cached_property
+    def from_x(self):
+        return self.inverse(self.x)
+
+    @functools.cached_property
+    def from_z(self):
+        return self.forward(self.z)
+
+    @functools.cached_property
+    def back_to_x(self):
+        return self.forward(self.from_x[0])
+
+    @functools.cached_property
+    def back_to_z(self):
+        return self.inverse(self.from_z[0])
+
+
+_bijector_cases = {}
+
+
 def bijector_case(name, dtype="float64"):
-    return BijectorCase(name, dtype)
+    """The case of an entry, shared by the tests."""
+    if (name, dtype) not in _bijector_cases:
+        _bijector_cases[name, dtype] = BijectorCase(name, dtype)
+    return _bijector_cases[name, dtype]
 
 
 # ------------------------------------------------------------------------------------ helpers
 
 
-def perturb(layer, seed=0, scale=0.1):
+def perturb(layer, seed=0, scale=0.3):
     """Shifts every trainable weight by noise: zero-initialised output layers make inversion,
-    log-determinants and causality hold trivially."""
+    log-determinants and causality hold trivially.
+
+    The noise of a kernel is divided by the square root of what it sums over, as in initialisers.
+    """
     rng = np.random.default_rng(seed)
     for weight in layer.trainable_variables:
-        weight.assign_add(scale * rng.normal(size=weight.shape))
+        deviation = scale / np.sqrt(max(1, np.prod(weight.shape[:-1])))
+        weight.assign_add(deviation * rng.normal(size=weight.shape))
     return layer
+
+
+def unrolled(bijector):
+    """The copies of a Repeat as layers of their own."""
+    step = keras.saving.serialize_keras_object(bijector.step)
+    copies = []
+    for k in range(bijector.times):
+        copy = keras.saving.deserialize_keras_object(step)
+        if not copy.built:
+            copy.build((None, *bijector.event_shape))
+        for own, stacked in (
+            (copy.trainable_variables, bijector.trainable_variables),
+            (copy.non_trainable_variables, bijector.non_trainable_variables),
+        ):
+            for variable, values in zip(own, stacked, strict=True):
+                variable.assign(values[k])
+        copies.append(copy)
+    return copies
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class CountedMLP(MLP):
+    """Counts its evaluations, over all copies."""
+
+    count = 0
+
+    def call(self, inputs):
+        CountedMLP.count += 1
+        return super().call(inputs)

@@ -32,6 +32,7 @@ class Bijector(keras.layers.Layer):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         super().__init__(dtype=policy.variable_dtype, **kwargs)
         self.network_dtype = policy
+        self._compiled_carry = None
 
     def forward_and_log_det(self, z, condition=None):
         """Maps latent to data.
@@ -94,10 +95,18 @@ class Bijector(keras.layers.Layer):
             The list of the batches on the latent side, after this map was set.
         """
         conditions = conditions or [None] * len(batches)
-        return [
-            self.inverse_and_log_det(x, condition=c)[0]
-            for x, c in zip(batches, conditions, strict=True)
-        ]
+        return [self._carry(x, c) for x, c in zip(batches, conditions, strict=True)]
+
+    def _carry(self, x, condition):
+        """Data -> latent for `adapt`; compiled from the second time on."""
+        if self._compiled_carry is None:
+
+            def carry(x, condition):
+                return self.inverse_and_log_det(x, condition=condition)[0]
+
+            self._compiled_carry = tf.function(carry, autograph=False, reduce_retracing=True)
+            return carry(x, condition)
+        return self._compiled_carry(x, condition)
 
     @property
     def adaptive(self):

@@ -61,7 +61,7 @@ class Affine(Transform):
 
     num_params = 2
 
-    def __init__(self, bound=2.0):
+    def __init__(self, bound=3.0):
         if not bound > 0:
             raise ValueError(f"`bound` must be positive; got {bound}")
         self.bound = float(bound)
