@@ -3,7 +3,7 @@
 A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
 `checkpoint/` (for resuming), `samples/` (one picture for some epochs), and in the end
 `model.keras`, `export/` (a SavedModel), `samples.png`, `resampled.png` for models with levels
-and `evaluation.json`.
+and `evaluation.json`. `stopped.json` says where a run became NaN.
 """
 
 import csv
@@ -14,11 +14,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfgen import callbacks
 from tfgen import data as data_module
 from tfgen import metrics
 from tfgen import models
 from tfgen import plots
+from tfgen.callbacks import NaNGuard
+from tfgen.callbacks import SampleGrid
+from tfgen.callbacks import TimeLimit
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
@@ -58,6 +60,7 @@ def train(
     max_minutes=None,
     seed=0,
     verbose=1,
+    callbacks=(),
 ):
     """Trains a model, or goes on with an interrupted run, and evaluates it.
 
@@ -77,6 +80,7 @@ def train(
         max_minutes: training stops after that time.
         seed: of weights, order and noise.
         verbose: as for `fit`.
+        callbacks: more callbacks; what they add to an epoch's logs is in the history.
 
     Returns:
         The evaluation, as `evaluate` returns it.
@@ -112,6 +116,7 @@ def train(
     validation = _of(net, tuple(a if a is None else a[:num_validation] for a in examples.test))
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
+    guard = NaNGuard(restore_weights=True)
     if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
         net.fit(
             x,
@@ -121,13 +126,22 @@ def train(
             validation_data=validation,
             validation_batch_size=256,
             verbose=verbose,
-            callbacks=_callbacks(out, net, max_minutes, spent, every=max(1, epochs // 10)),
+            callbacks=[
+                # It adds the seconds to what the others log.
+                TimeLimit(max_minutes, spent),
+                guard,
+                *callbacks,
+                *_bookkeeping(out, net, every=max(1, epochs // 10)),
+            ],
         )
+        if guard.stopped_at:
+            (out / "stopped.json").write_text(json.dumps(guard.stopped_at._asdict()))
     elif done:
         net.load_weights(out / "checkpoint" / "latest.weights.h5")
     net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
     history = read_history(out)
+    history.pop("seconds", None)
     if history:
         plots.plot_history(history, out / "history.png")
     _pictures(out, net, examples)
@@ -322,13 +336,10 @@ def _resume(out):
     return done, read_history(out)["seconds"][-1]
 
 
-def _callbacks(out, net, max_minutes, spent, every):
+def _bookkeeping(out, net, every):
     condition = np.arange(36) % net.num_classes if net.num_classes else None
-    drawn = [callbacks.SampleGrid(out / "samples", every=every, condition=condition)]
+    drawn = [SampleGrid(out / "samples", every=every, condition=condition)]
     return [
-        # It adds the seconds to what the others log.
-        callbacks.TimeLimit(max_minutes, spent),
-        callbacks.NaNGuard(restore_weights=True),
         *(drawn if _can_draw(net) else []),
         keras.callbacks.CSVLogger(str(out / "history.csv"), append=True),
         # Last: what it keeps is complete when the rest of the epoch is written.
