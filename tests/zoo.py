@@ -234,7 +234,7 @@ BIJECTORS = {
     "actnorm_image": BijectorEntry(of(tfg.ActNorm, epsilon=1e-3), IMAGE),
     "additive_coupling": BijectorEntry(of(coupling, "additive"), (4,)),
     "own_transform_coupling": BijectorEntry(of(coupling, SinhArcsinh()), (4,)),
-    "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(bound=0.5)), (4,)),
+    "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(floor=0.5)), (4,)),
     "default_network": BijectorEntry(of(tfg.Coupling), (3,)),
     "default_image_network": BijectorEntry(of(tfg.Coupling), IMAGE),
     "conditional_coupling": BijectorEntry(of(coupling), (4,), condition=2),

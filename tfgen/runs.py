@@ -117,23 +117,34 @@ def train(
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
     guard = NaNGuard(restore_weights=True)
+    log = keras.callbacks.CSVLogger(str(out / "history.csv"), append=True)
     if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
-        net.fit(
-            x,
-            y,
-            batch_size=batch_size or training.get("batch_size", 32),
-            epochs=epochs,
-            validation_data=validation,
-            validation_batch_size=256,
-            verbose=verbose,
-            callbacks=[
-                # It adds the seconds to what the others log.
-                TimeLimit(max_minutes, spent),
-                guard,
-                *callbacks,
-                *_bookkeeping(out, net, every=max(1, epochs // 10)),
-            ],
-        )
+        try:
+            net.fit(
+                x,
+                y,
+                batch_size=batch_size or training.get("batch_size", 32),
+                epochs=epochs,
+                validation_data=validation,
+                validation_batch_size=256,
+                verbose=verbose,
+                callbacks=[
+                    # It adds the seconds to what the others log.
+                    TimeLimit(max_minutes, spent),
+                    guard,
+                    *callbacks,
+                    *_pictures_of_epochs(out, net, every=max(1, epochs // 10)),
+                    log,
+                    # Last: what it keeps is complete when the rest of the epoch is written.
+                    keras.callbacks.BackupAndRestore(
+                        str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
+                    ),
+                ],
+            )
+        finally:
+            # Keras leaves the file open when a run is interrupted.
+            if log.csv_file is not None:
+                log.csv_file.close()
         if guard.stopped_at:
             (out / "stopped.json").write_text(json.dumps(guard.stopped_at._asdict()))
     elif done:
@@ -336,22 +347,12 @@ def _resume(out):
     return done, read_history(out)["seconds"][-1]
 
 
-def _bookkeeping(out, net, every):
-    condition = np.arange(36) % net.num_classes if net.num_classes else None
-    drawn = [SampleGrid(out / "samples", every=every, condition=condition)]
-    return [
-        *(drawn if _can_draw(net) else []),
-        keras.callbacks.CSVLogger(str(out / "history.csv"), append=True),
-        # Last: what it keeps is complete when the rest of the epoch is written.
-        keras.callbacks.BackupAndRestore(
-            str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
-        ),
-    ]
-
-
-def _can_draw(net):
+def _pictures_of_epochs(out, net, every):
     shape = net.event_shape
-    return (len(shape) == 3 and shape[-1] in (1, 3)) or shape == (2,)
+    if shape != (2,) and (len(shape) != 3 or shape[-1] not in (1, 3)):
+        return []
+    condition = np.arange(36) % net.num_classes if net.num_classes else None
+    return [SampleGrid(out / "samples", every=every, condition=condition)]
 
 
 def _drawable(samples):

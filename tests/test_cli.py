@@ -1,0 +1,147 @@
+"""The command line: runs that train, resume, evaluate and sample."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import tfgen
+from tfgen import runs
+from tfgen.cli import main
+
+SMALL = {"num_levels": 1, "num_steps": 1, "filters": 4, "num_classes": 10}
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of two epochs: a class-conditional Glow on the digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    settings = [f"--set={k}={v}" for k, v in SMALL.items()]
+    result = invoke(
+        "train", "Glow", "--data", "digits", "--out", out, *settings,
+        "--batch-size", 500, "--epochs", 2, "--num-validation", 50, "--verbose", 0,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return out, result.output
+
+
+def test_train_leaves_everything_behind(run):
+    out, output = run
+    for name in ("model.keras", "export/saved_model.pb", "history.png", "evaluation.json"):
+        assert (out / name).is_file(), name
+    history = runs.read_history(out)
+    assert set(history) == {"bpd", "loss", "val_bpd", "val_loss", "seconds"}
+    assert len(history["val_bpd"]) == 2
+    with Image.open(out / "samples.png") as picture:
+        assert min(picture.size) > 8 * 8
+    assert (out / "resampled.png").is_file()
+    assert sorted(p.name for p in (out / "samples").iterdir()) == [
+        "epoch_0001.png",
+        "epoch_0002.png",
+    ]
+    assert "Glow (bound, 297 held-out examples)" in output
+    assert "PNG files" in output
+    assert "histogram" in output
+
+
+def test_evaluate_scores_the_saved_model(run):
+    out, _ = run
+    result = invoke("evaluate", out, "--num-examples", 20, "--num-samples", 3)
+    assert result.exit_code == 0, result.output
+    rows = json.loads((out / "evaluation.json").read_text())
+    x, y = tfgen.data.load("digits").test
+    model = runs.load_model(out)
+    expected = model.bits_per_dim(x[:20], y[:20]).numpy().mean()
+    assert rows[0]["value"] == pytest.approx(expected, rel=1e-5)
+    estimate = model.estimate_log_prob(x[:20], 3, y[:20]).numpy().mean() / (-64 * np.log(2))
+    assert rows[1]["value"] == pytest.approx(estimate, rel=1e-5)
+    assert f"{rows[1]['value']:.4f}" in result.output
+
+
+def test_sample_writes_a_picture_or_an_array(run, tmp_path):
+    out, _ = run
+    result = invoke("sample", out, "--num", 5, "--seed", 1, "--out", tmp_path / "drawn.npy")
+    assert result.exit_code == 0, result.output
+    drawn = np.load(tmp_path / "drawn.npy")
+    expected = runs.load_model(out).sample(5, np.arange(5), seed=1)
+    np.testing.assert_array_equal(drawn, expected)
+    result = invoke("sample", out, "--num", 4, "--label", 3, "--temperature", 0.5)
+    assert result.output.strip() == str(out / "drawn.png")
+    with Image.open(out / "drawn.png") as picture:
+        assert picture.size[0] == picture.size[1]
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
+    class Interrupt(tfgen.callbacks.TimeLimit):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 4:
+                raise KeyboardInterrupt
+
+    overrides = {"num_layers": 2, "hidden_units": [8]}
+    train = {"overrides": overrides, "batch_size": 4000, "epochs": 3, "seed": 5, "verbose": 0}
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    rows = runs.train(unbroken, "RealNVP", "two_moons", **train)
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(broken, "RealNVP", "two_moons", callbacks=[Interrupt()], **train)
+    assert not (broken / "model.keras").exists()
+    resumed = runs.train(broken, "RealNVP", "two_moons", **train)
+    assert resumed[0]["value"] == rows[0]["value"]
+    a, b = runs.read_history(unbroken), runs.read_history(broken)
+    for name in ("nll", "val_nll"):
+        assert a[name] == b[name]
+    # Given once more, it has nothing to train and says the same.
+    assert runs.train(broken, "RealNVP", "two_moons", **train)[0]["value"] == rows[0]["value"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Glo", "--data", "digits"], "`model` must be one of"),
+        (["Glow", "--data", "digit"], "digits"),
+        (["Glow", "--data", "digits", "--set", "num_step=2"], "num_step"),
+        (["Glow", "--data", "digits", "--set", "num_steps"], "key=value"),
+        (["Glow", "--data", "digits", "--preset", "nothing"], "`preset` must be"),
+        (["Glow", "--data", "digits", "--preset", "glow_cifar10"], "[32, 32, 3]"),
+        (["RealNVP", "--data", "digits", "--preset", "glow_cifar10"], "not a RealNVP"),
+        (["Glow", "--data", "digits", "--set", "num_levels=9"], "`event_shape` must be"),
+    ],
+)
+def test_bad_settings_are_told_in_a_line(tmp_path, arguments, message):
+    result = invoke("train", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code != 0
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_folder_keeps_to_its_run(run, tmp_path):
+    out, _ = run
+    result = invoke("train", "RealNVP", "--data", "digits", "--out", out)
+    assert result.exit_code != 0
+    assert "model = 'Glow', now 'RealNVP'" in result.output
+    (tmp_path / "mine.txt").write_text("x")
+    result = invoke("train", "Glow", "--data", "digits", "--out", tmp_path)
+    assert "other files" in result.output
+
+
+def test_lists():
+    assert "glow_cifar10" in invoke("models").output
+    output = invoke("datasets").output
+    for name in tfgen.data.names():
+        assert name in output
+
+
+def test_every_preset_makes_its_model():
+    small = {"num_steps": 1, "filters": 4, "num_levels": 1}
+    for name, cls in runs.recipes().items():
+        assert cls.presets()
+        for preset in cls.presets():
+            allowed = small if name == "Glow" else {"filters": 4, "num_blocks": 1, "num_levels": 1}
+            model = cls.from_preset(preset, **allowed)
+            assert type(model) is cls
+            assert model.compiled

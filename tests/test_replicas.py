@@ -1,0 +1,76 @@
+"""Two replicas train as one does on the same global batches, noise included."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+
+
+@pytest.fixture(scope="module")
+def strategy():
+    # One for all: TensorFlow's collectives on CPUs remember the shapes of an earlier strategy.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def train(entry, strategy, x, y, **arguments):
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = entry.build()
+        # Not Adam, which makes whole steps of gradients that are zero but for rounding.
+        model.compile(keras.optimizers.SGD(1e-2))
+    arguments = {"validation_data": (x, y), "epochs": 2, "verbose": 0, **arguments}
+    return model, model.fit(x, y, batch_size=zoo.BATCH_SIZE, **arguments).history
+
+
+def assert_equal(one, two):
+    (model, history), (other, other_history) = one, two
+    for a, b in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5, err_msg=a.path)
+    for term in history:
+        np.testing.assert_allclose(history[term], other_history[term], rtol=1e-5, err_msg=term)
+
+
+# Last batches of 4, which divide evenly; of 3; and of 1, which leaves a replica without rows.
+@pytest.mark.parametrize("num_rows", [20, 19, 17])
+@pytest.mark.parametrize("name", ["glow_classes", "realnvp_condition"])
+def test_two_replicas_train_as_one(strategy, name, num_rows):
+    entry = zoo.MODELS[name]
+    x, y = zoo.make_data(zoo.case(name).model, num_rows)
+    assert_equal(train(entry, None, x, y), train(entry, strategy, x, y))
+
+
+def test_noise_of_a_dataset(strategy):
+    entry = zoo.MODELS["realnvp_bits"]
+    x, _ = zoo.make_data(zoo.case("realnvp_bits").model, 16)
+
+    def batches():
+        return tf.data.Dataset.from_tensor_slices(x).batch(zoo.BATCH_SIZE)
+
+    runs = []
+    for s in (None, strategy):
+        keras.utils.set_random_seed(0)
+        with s.scope() if s else contextlib.nullcontext():
+            model = entry.build()
+            model.compile(keras.optimizers.SGD(1e-2))
+        runs.append((model, model.fit(batches(), validation_data=batches(), verbose=0).history))
+    assert_equal(*runs)
+
+
+def test_eager_methods_beside_a_strategy(strategy):
+    """A model made under a strategy scores and samples as any other."""
+    case = zoo.case("realnvp_condition")
+    with strategy.scope():
+        model = case.entry.build()
+    model.set_weights(case.model.get_weights())
+    np.testing.assert_allclose(
+        model.log_prob(case.x, case.y), case.model.log_prob(case.x, case.y), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        model.sample(4, case.y[0], seed=1), case.model.sample(4, case.y[0], seed=1), rtol=1e-5
+    )
+    inputs = (case.x, case.y)
+    predicted = model.predict(inputs, batch_size=zoo.BATCH_SIZE, verbose=0)
+    np.testing.assert_allclose(predicted, model.log_prob(*inputs), rtol=1e-5)
