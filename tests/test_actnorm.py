@@ -106,9 +106,9 @@ def vector_chain():
     return tfg.Chain([tfg.Repeat(zoo.chain(), 3), tfg.ActNorm()])
 
 
-@pytest.mark.parametrize("build, shape, num_actnorms", [(glow_like, (4, 4, 3), 5)] + [
-    (vector_chain, (4,), 4)
-])
+@pytest.mark.parametrize(
+    "build, shape, num_actnorms", [(glow_like, (4, 4, 3), 5)] + [(vector_chain, (4,), 4)]
+)
 def test_every_actnorm_inside_is_standardised(build, shape, num_actnorms):
     bijector = build()
     bijector.build((None, *shape))
@@ -123,9 +123,7 @@ def test_every_actnorm_inside_is_standardised(build, shape, num_actnorms):
         np.testing.assert_allclose(variance, 1, atol=1e-3)
     for x, z, carried in zip(batches, latents, outputs, strict=True):
         np.testing.assert_allclose(carried, z, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(
-            bijector.inverse_and_log_det(x)[0], z, rtol=1e-4, atol=1e-4
-        )
+        np.testing.assert_allclose(bijector.inverse_and_log_det(x)[0], z, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("times", [2, 6])

@@ -17,9 +17,7 @@ def counted(repeat=False):
     if repeat:
         bijector = tfg.Repeat(tfg.Coupling(network=zoo.CountedMLP((4,))), NUM_LAYERS)
     else:
-        layers = [
-            tfg.Coupling(network=zoo.CountedMLP((4,)), flip=i % 2) for i in range(NUM_LAYERS)
-        ]
+        layers = [tfg.Coupling(network=zoo.CountedMLP((4,)), flip=i % 2) for i in range(NUM_LAYERS)]
         bijector = tfg.Chain(layers)
     bijector.build((None, 2))
     zoo.perturb(bijector)

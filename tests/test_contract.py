@@ -158,9 +158,7 @@ def test_evaluate_and_call_are_log_prob(case):
     model, terms = case.model, case.entry.terms
     log_prob = model.log_prob(case.x, case.y)
     assert error(case, model(case.x if case.y is None else (case.x, case.y)), log_prob) < 1e-5
-    results = model.evaluate(
-        case.x, case.y, batch_size=zoo.BATCH_SIZE, verbose=0, return_dict=True
-    )
+    results = model.evaluate(case.x, case.y, batch_size=zoo.BATCH_SIZE, verbose=0, return_dict=True)
     assert set(results) == {"loss", *terms}
     expected = -np.mean(log_prob)
     if terms[0] == "bpd":
@@ -253,9 +251,7 @@ def test_latents_are_the_data(case):
         step = 256 >> model.num_bits
         quantised = case.x // step * step
     assert_same_data(case, model.decode(z, case.y), quantised)
-    np.testing.assert_array_equal(
-        model.reconstruct(case.x, case.y), model.decode(z, case.y)
-    )
+    np.testing.assert_array_equal(model.reconstruct(case.x, case.y), model.decode(z, case.y))
     # From the latent side: noise goes to data and comes back (up to the bins).
     if model.data_kind == "real":
         z = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(case.x))

@@ -215,9 +215,7 @@ def test_streams_evaluate_and_predict_as_arrays():
     for kind in KINDS:
         got = model.evaluate(KINDS[kind](), verbose=0, **steps(kind, "steps"))
         np.testing.assert_allclose(got, expected, rtol=1e-6)
-    np.testing.assert_allclose(
-        model.predict(dataset(X), verbose=0), model.log_prob(X), rtol=1e-6
-    )
+    np.testing.assert_allclose(model.predict(dataset(X), verbose=0), model.log_prob(X), rtol=1e-6)
 
 
 # -------------------------------------------------------------------------------- initialising

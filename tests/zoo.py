@@ -99,17 +99,16 @@ MODELS = {
     "realnvp_2": model(realnvp, 2, num_layers=4, costly=True),
     "realnvp_3": model(realnvp, 3, num_layers=5),
     "realnvp_64": model(realnvp, 64, num_layers=2),
-    "realnvp_additive": model(realnvp, 2, transform="additive"),
     "realnvp_condition": model(realnvp, 2, condition_shape=(3,), costly=True),
-    "realnvp_labels": model(realnvp, 1, num_classes=2),
+    "realnvp_labels": model(realnvp, 2, num_classes=2, transform="additive"),
     "realnvp_bits": model(realnvp, 2, data_kind="uint8", num_bits=1, **PIXELS),
     "realnvp_images": model(realnvp_images, (4, 4, 1), 2, num_classes=2, **PIXELS),
-    "realnvp_odd_images": model(realnvp_images, (5, 3, 3), 1, costly=True, **PIXELS),
+    "realnvp_odd_images": model(realnvp_images, (5, 3, 3), 1, **PIXELS),
     "flow": model(flow),
     "flow_own_transform": model(flow, transform=SinhArcsinh(), own_parts=True),
 }
 
-NUM_ROWS, BATCH_SIZE = 20, 8
+NUM_ROWS, BATCH_SIZE, EPOCHS = 20, 8, 6
 
 
 def make_data(model, num_rows=NUM_ROWS, seed=0):
@@ -141,16 +140,16 @@ class Case:
         self.model = self.entry.build()
         self.x, self.y = make_data(self.model)
         self.model.compile()
-        self.history = self.model.fit(
-            self.x,
-            self.y,
-            batch_size=BATCH_SIZE,
-            epochs=6,
-            validation_data=(self.x, self.y),
-            verbose=0,
-        ).history
+        self.history = self.fit(self.model)
+        self.trained = [w.numpy() for w in self.model.weights]
         perturb(self.model)
         self._weights = [w.numpy() for w in self.model.weights]
+
+    def fit(self, model, **arguments):
+        """Trains a model of this entry as the shared one was; returns the history."""
+        arguments = {"epochs": EPOCHS, "batch_size": BATCH_SIZE, "verbose": 0, **arguments}
+        arguments["validation_data"] = (self.x, self.y)
+        return model.fit(self.x, self.y, **arguments).history
 
     def untouched(self):
         weights = zip(self.model.weights, self._weights, strict=True)

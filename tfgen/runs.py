@@ -3,7 +3,8 @@
 A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
 `checkpoint/` (for resuming), `samples/` (one picture for some epochs), and in the end
 `model.keras`, `export/` (a SavedModel), `samples.png`, `resampled.png` for models with levels
-and `evaluation.json`. `stopped.json` says where a run became NaN.
+(the top level's latents kept, the others drawn anew) and `evaluation.json`. Both pictures are
+drawn at temperature 0.8 for images. `stopped.json` says where a run became NaN.
 """
 
 import csv
@@ -24,6 +25,8 @@ from tfgen.callbacks import TimeLimit
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
+# Of the final pictures of images, as papers on flows show them; `samples/` is at 1.
+_PICTURE_TEMPERATURE = 0.8
 
 
 def recipes():
@@ -374,11 +377,13 @@ def _scale(images):
 
 def _pictures(out, net, examples):
     condition = np.arange(64) % net.num_classes if net.num_classes else None
-    samples = net.sample(64 if len(net.event_shape) == 3 else 2000, condition, seed=0).numpy()
+    is_image = len(net.event_shape) == 3
+    temperature = _PICTURE_TEMPERATURE if is_image else 1.0
+    samples = net.sample(64 if is_image else 2000, condition, temperature, seed=0).numpy()
     if _drawable(samples):
         _picture(out / "samples.png", samples)
     if hasattr(net, "num_top_latents") and _drawable(samples):
         x, y = _of(net, tuple(a if a is None else a[:32] for a in examples.test))
-        again = net.resample(x, net.num_top_latents, seed=0, condition=y).numpy()
+        again = net.resample(x, net.num_top_latents, temperature, seed=0, condition=y).numpy()
         pairs = plots.paired_grid(x, again)
         plots.save_image(out / "resampled.png", pairs, _scale(x))

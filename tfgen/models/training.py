@@ -175,23 +175,20 @@ class Trainable(keras.Model):
     def predict_step(self, data):
         batch = self._batch(data)
         return self._log_prob(
-            batch["x"], batch.get("condition"), tf.zeros([2], tf.int32), batch["row"][0]
+            batch["x"], batch.get("condition"), tf.zeros([2], tf.int32), _first(batch)
         )
 
     def _loss(self, batch, seed, training):
         num_rows = tf.shape(batch["x"])[0]
-        noise = self._log_prob_noise(seed, batch["row"][0], num_rows)
+        noise = self._log_prob_noise(seed, _first(batch), num_rows)
         terms = self._terms(batch["x"], batch.get("condition"), noise, training)
-        loss = self.compute_loss(
+        return self.compute_loss(
             x=batch["x"],
             y=batch.get("condition"),
             y_pred=terms,
             sample_weight=batch.get("sample_weight"),
             training=training,
         )
-        unscaled = loss * self.distribute_strategy.num_replicas_in_sync
-        self._loss_tracker.update_state(unscaled, sample_weight=num_rows)
-        return loss
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of a batch from its terms, which are tracked by name.
@@ -215,11 +212,15 @@ class Trainable(keras.Model):
         loss = y_pred["loss"]
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)
-        # Keras's own reduction: the sum over the batch by its size, not by its weights.
-        loss = tf.reduce_mean(loss) / self.distribute_strategy.num_replicas_in_sync
-        for extra in self.losses:
-            loss += tf.cast(self._aggregate_additional_loss(extra), loss.dtype)
-        return loss
+        if self.losses:
+            loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in self.losses])
+        self._loss_tracker.update_state(loss)
+        # Keras's own reduction: the sum over the batch by its size, not by its weights. The size
+        # is the whole batch's: replicas may have unequal shares of it, or none.
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            num_rows = context.all_reduce(tf.distribute.ReduceOp.SUM, num_rows)
+        return tf.reduce_sum(loss) / tf.cast(num_rows, loss.dtype)
 
     def _results(self):
         return {metric.name: metric.result() for metric in self.metrics}
@@ -335,6 +336,11 @@ class Trainable(keras.Model):
         if sample_weight is not None:
             batch["sample_weight"] = tf.cast(sample_weight, tf.float32)
         return batch
+
+
+def _first(batch):
+    """The number of a batch's first row; of an empty batch, which a replica may get, any."""
+    return tf.reduce_min(batch["row"])
 
 
 def _is_array(x):

@@ -1,0 +1,240 @@
+"""What is written is what comes back: `.keras` files, SavedModels, presets, configurations.
+
+Two fresh processes, side by side, read what this one has written: one with tfgen and nothing of
+these tests, one without tfgen.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import zoo
+from test_bijectors import arguments
+
+import tfgen
+
+# Without parts that only this process knows.
+NAMES = [name for name, entry in zoo.MODELS.items() if not entry.own_parts]
+SEED, TEMPERATURE = 3, 0.7
+
+RELOAD = """
+import sys
+from pathlib import Path
+import keras
+import numpy as np
+import tfgen
+
+folder = Path(sys.argv[1])
+for path in sorted(folder.glob("*.keras")):
+    model = keras.models.load_model(path)
+    data = np.load(path.with_suffix(".npz"))
+    y = data["y"] if "y" in data else None
+    np.savez(
+        path.with_suffix(".reloaded.npz"),
+        log_prob=model.log_prob(data["x"], y, seed=3),
+        samples=model.sample(len(data["x"]), y, temperature=0.7, seed=3),
+        needs_adapt=model._needs_adapt(),
+        compiled=model.compiled,
+        iterations=model.optimizer.iterations,
+    )
+"""
+
+SERVE = """
+import sys
+for name in ("tfgen", "tensorflow_probability", "tf_keras"):
+    sys.modules[name] = None  # an import fails
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+
+folder = Path(sys.argv[1])
+for path in sorted(folder.glob("*.export")):
+    served = tf.saved_model.load(str(path)).signatures
+    data = np.load(path.with_suffix(".npz"))
+    condition = {"condition": tf.constant(data["y"])} if "y" in data else {}
+    seed, temperature = tf.constant([3, 0]), tf.constant(0.7)
+    x = tf.constant(data["x"])
+    one = {k: v[:1] for k, v in condition.items()}
+    z = served["encode"](x=x, **condition)["z"]
+    draw = {"seed": seed, "temperature": temperature, **condition}
+    np.savez(
+        path.with_suffix(".served.npz"),
+        log_prob=served["log_prob"](x=x, seed=seed, **condition)["log_prob"],
+        first=served["log_prob"](x=x[:1], seed=seed, **one)["log_prob"],
+        samples=served["sample"](num_samples=tf.constant(len(x)), **draw)["samples"],
+        z=z,
+        x=served["decode"](z=z, **condition)["x"],
+        names=sorted(served),
+    )
+"""
+
+
+def start(script, folder, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        env={**os.environ, **environment},
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder that both processes have read and written."""
+    folder = tmp_path_factory.mktemp("saved")
+    root = os.path.dirname(os.path.dirname(os.path.abspath(tfgen.__file__)))
+    for name in NAMES:
+        case = zoo.case(name)
+        case.model.save(folder / f"{name}.keras")
+        data = {"x": case.x} if case.y is None else {"x": case.x, "y": cast(case)}
+        np.savez(folder / f"{name}.npz", **data)
+    # Loads while this process goes on to export.
+    reload = start(RELOAD, folder, PYTHONPATH=root)
+    for name in NAMES:
+        zoo.case(name).model.export(folder / f"{name}.export", verbose=False)
+    serve = start(SERVE, folder, PYTHONPATH="")
+    finish(reload)
+    finish(serve)
+    return folder
+
+
+def cast(case):
+    return case.y.astype("int32") if case.model.num_classes else case.y
+
+
+def assert_close(case, got, expected):
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * case.model.num_dims)
+
+
+def assert_same_pixels(case, got, expected):
+    assert got.dtype == expected.dtype
+    if case.model.data_kind == "real":
+        assert_close(case, got, expected)
+    else:
+        assert (got != expected).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reloaded_in_another_process(name, folder):
+    case, got = zoo.case(name), np.load(folder / f"{name}.reloaded.npz")
+    assert_close(case, got["log_prob"], case.model.log_prob(case.x, case.y, seed=SEED))
+    samples = case.model.sample(len(case.x), case.y, TEMPERATURE, seed=SEED).numpy()
+    assert_same_pixels(case, got["samples"], samples)
+    assert not got["needs_adapt"]
+    assert got["compiled"]
+    assert got["iterations"] == case.model.optimizer.iterations.numpy()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_served_without_tfgen(name, folder):
+    case, got = zoo.case(name), np.load(folder / f"{name}.served.npz")
+    model = case.model
+    assert got["names"].tolist() == ["decode", "encode", "log_prob", "sample"]
+    log_prob = model.log_prob(case.x, case.y, seed=SEED)
+    assert_close(case, got["log_prob"], log_prob)
+    assert_close(case, got["first"], log_prob[:1])
+    samples = model.sample(len(case.x), case.y, TEMPERATURE, seed=SEED).numpy()
+    assert_same_pixels(case, got["samples"], samples)
+    z = model.encode(case.x, case.y)
+    assert_close(case, got["z"], z)
+    assert_same_pixels(case, got["x"], model.decode(z, case.y).numpy())
+
+
+def test_own_parts_are_reloaded_where_they_are_known(tmp_path):
+    for name in zoo.MODELS.keys() - set(NAMES):
+        case = zoo.case(name)
+        case.model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(
+            loaded.log_prob(case.x, case.y), case.model.log_prob(case.x, case.y)
+        )
+
+
+def test_weights_alone(tmp_path):
+    case = zoo.case("realnvp_2")
+    case.model.save_weights(tmp_path / "model.weights.h5")
+    model = case.entry.build()
+    model.load_weights(tmp_path / "model.weights.h5")
+    assert not model._needs_adapt()
+    np.testing.assert_array_equal(model.log_prob(case.x), case.model.log_prob(case.x))
+
+
+def test_a_trained_model_is_not_initialised_again(tmp_path):
+    """Fine-tuning starts where training has stopped."""
+    case = zoo.case("realnvp_2")
+    case.model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(100 * case.x, verbose=0)
+    np.testing.assert_array_equal(model.log_prob(case.x), case.model.log_prob(case.x))
+
+
+# ------------------------------------------------------------------------------------ configs
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_config_round_trip(name):
+    model = zoo.case(name).model
+    config = keras.saving.serialize_keras_object(model)
+    copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(copy) is type(model)
+    again = keras.saving.serialize_keras_object(copy)
+    assert json.dumps(again["config"]) == json.dumps(config["config"])
+    assert [w.shape for w in copy.weights] == [w.shape for w in model.weights]
+    missing = arguments(type(model)) - {"trainable"} - set(model.get_config())
+    # A recipe makes its own bijector.
+    assert missing <= ({"bijector", "pixels", "base", "log_det_penalty"} - {"num_bits"})
+    assert copy.likelihood == model.likelihood
+    assert copy.event_shape == model.event_shape
+    assert copy.condition_shape == model.condition_shape
+
+
+# ------------------------------------------------------------------------------------ presets
+
+
+@pytest.mark.parametrize("name", ["glow_classes", "realnvp_condition"])
+def test_preset_round_trip(name, tmp_path):
+    case = zoo.case(name)
+    case.model.save_to_preset(tmp_path / "preset", description="a test's")
+    cls = type(case.model)
+    assert cls.read_preset(tmp_path / "preset")["description"] == "a test's"
+    for preset in (tmp_path / "preset", str(tmp_path / "preset")):
+        model = tfgen.GenerativeModel.from_preset(preset)
+        assert type(model) is cls
+        assert model.compiled
+        assert not model._needs_adapt()
+    np.testing.assert_array_equal(
+        model.log_prob(case.x, case.y), case.model.log_prob(case.x, case.y)
+    )
+    other = tfgen.Glow if cls is tfgen.RealNVP else tfgen.RealNVP
+    with pytest.raises(ValueError, match=f"is a {cls.__name__}, not a {other.__name__}"):
+        other.from_preset(tmp_path / "preset")
+
+
+def test_shipped_presets():
+    presets = tfgen.GenerativeModel.presets()
+    assert presets
+    assert set(tfgen.Glow.presets()) < set(presets)
+    for name, description in presets.items():
+        content = tfgen.GenerativeModel.read_preset(name)
+        assert description == content["description"] != ""
+        config = content["model"]["config"]
+        small = {key: 1 for key in ("num_steps", "num_blocks") if key in config}
+        model = tfgen.GenerativeModel.from_preset(name, filters=2, **small)
+        assert config.keys() <= model.get_config().keys()
+        assert model.compiled
+
+
+def test_unknown_preset():
+    with pytest.raises(ValueError, match="`preset` must be .*'glow_of_nowhere'"):
+        tfgen.Glow.from_preset("glow_of_nowhere")
