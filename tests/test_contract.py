@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 import zoo
 
@@ -34,7 +33,7 @@ def test_shapes_and_types(case):
     assert log_prob.shape == (n,)
     assert log_prob.dtype == tf.float32
     assert np.isfinite(log_prob).all()
-    bits = model.bits_error(case.x, case.y)
+    bits = model.bits_per_dim(case.x, case.y)
     np.testing.assert_allclose(bits, -log_prob / model.num_dims / np.log(2), rtol=1e-6)
     condition = None if case.y is None else case.y[0]
     samples = model.sample(3, condition)

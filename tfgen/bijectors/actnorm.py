@@ -56,8 +56,7 @@ class ActNorm(Bijector):
 
     def adapt(self, batches, conditions=None):
         batches = [tf.convert_to_tensor(x, self.compute_dtype) for x in batches]
-        if not self.built:
-            self.build(batches[0].shape)
+        self._build_for(batches, conditions)
         # float64, so that E[x^2] - E[x]^2 does not cancel.
         mean = mean_square = 0.0
         for x in batches:

@@ -89,13 +89,20 @@ class Bijector(keras.layers.Layer):
 
         Args:
             batches: list of `[batch, *event_shape]` tensors on the data side.
-            conditions: list of conditions, one per batch, or None.
+            conditions: list of `[batch, features]`, one per batch, or None.
 
         Returns:
             The list of the batches on the latent side, after this map was set.
         """
+        self._build_for(batches, conditions)
         conditions = conditions or [None] * len(batches)
         return [self._carry(x, c) for x, c in zip(batches, conditions, strict=True)]
+
+    def _build_for(self, batches, conditions):
+        """Builds the layer for these batches, if it is not."""
+        if not self.built:
+            shape = conditions and tuple(conditions[0].shape)
+            self.build((None, *batches[0].shape[1:]), shape or None)
 
     def _carry(self, x, condition):
         """Data -> latent for `adapt`; compiled from the second time on."""

@@ -64,6 +64,7 @@ class Chain(Bijector):
         return tuple(event_shape)
 
     def adapt(self, batches, conditions=None):
+        self._build_for(batches, conditions)
         for b in self.bijectors:
             batches = b.adapt(batches, conditions)
         return batches

@@ -90,7 +90,9 @@ class Coupling(Bijector):
         if self.network is None:
             image = len(shape) == 4
             self.network = (ConvNet if image else MLP)(dtype=self.network_dtype)
-        self.network.build(shape)
+        # A network that came from a saved config is built already.
+        if not self.network.built:
+            self.network.build(shape)
         features = self.network.compute_output_shape(shape)
         self.head = Head(changed * self.transform.num_params, dtype=self.network_dtype)
         self.head.build(features)

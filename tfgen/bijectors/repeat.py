@@ -112,6 +112,7 @@ class Repeat(Bijector):
         return self.step.adaptive
 
     def adapt(self, batches, conditions=None):
+        self._build_for(batches, conditions)
         stacked = [w.numpy() for w in self.stacked]
         for k in range(self.times):
             for variable, values in zip(_variables(self.step), stacked, strict=True):

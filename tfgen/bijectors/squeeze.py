@@ -83,7 +83,7 @@ class Split(Bijector):
         self._factored_size = 1
         for side in self._factored_shape:
             self._factored_size *= side
-        if self.prior is not None:
+        if self.prior is not None and not self.prior.built:
             self.prior.build(inputs_shape, condition_shape)
         if not self.rest.built:
             self.rest.build((None, *sides, self._kept), condition_shape)
@@ -109,6 +109,7 @@ class Split(Bijector):
         return x, log_det + change
 
     def adapt(self, batches, conditions=None):
+        self._build_for(batches, conditions)
         if self.prior is not None:
             batches = self.prior.adapt(batches, conditions)
         rest = self.rest.adapt([x[..., : self._kept] for x in batches], conditions)

@@ -65,7 +65,7 @@ class Affine(Transform):
 
     num_params = 2
 
-    def __init__(self, floor=1e-3):
+    def __init__(self, floor=0.3):
         if not 0 < floor < 1:
             raise ValueError(f"`floor` must lie in (0, 1); got {floor}")
         self.floor = float(floor)

@@ -158,9 +158,9 @@ class Flow(GenerativeModel):
         return self.bijector.adaptive and not int(self.adapted.numpy())
 
     def _adapt(self, batches):
-        conditions = [
-            None if b.get("condition") is None else self._features(b["condition"]) for b in batches
-        ]
+        conditions = None
+        if self.condition_shape is not None:
+            conditions = [self._features(b["condition"]) for b in batches]
         values = []
         for i, batch in enumerate(batches):
             # Each minibatch its own noise, at the places that evaluation leaves free.

@@ -1,0 +1,101 @@
+"""Importing is quick, and imports point one way."""
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import tfgen
+
+ROOT = pathlib.Path(tfgen.__file__).parent
+# Each may import those on lines above it, and within itself.
+LAYERS = [
+    {"utils"},
+    {"networks", "data", "metrics", "optimizers", "plots"},
+    {"distributions", "bijectors", "callbacks"},
+    {"objectives"},
+    {"models"},
+    {"zoo", "export"},
+    {"runs", "cli"},
+]
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+# Parts beside each other that may see each other.
+BESIDE = {("callbacks", "plots"), ("models", "zoo"), ("models", "export"), ("cli", "runs")}
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LEVEL)
+
+
+def imports(path, inside_functions):
+    """The modules of tfgen that a file imports."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if inside_functions else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("tfgen"))
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tfgen"):
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                yield full if full in MODULES else node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert part in LEVEL, f"{part} has no place in the order of imports"
+    for module in imports(path, inside_functions=True):
+        other = module.split(".")[1]
+        allowed = other == part or LEVEL[other] < LEVEL[part] or (part, other) in BESIDE
+        assert allowed, f"{part} imports {module}"
+
+
+def test_no_cycles():
+    graph = {module: set(imports(path, inside_functions=False)) for module, path in MODULES.items()}
+    done, active = set(), []
+
+    def visit(module):
+        assert module not in active, " -> ".join([*active, module])
+        if module in done or module not in graph:
+            return
+        active.append(module)
+        for other in graph[module]:
+            visit(other)
+        active.pop()
+        done.add(module)
+
+    for module in graph:
+        # The package itself imports all for its users.
+        if module != "tfgen":
+            visit(module)
+
+
+IMPORT_TIME = """
+import keras, tensorflow, tensorflow_probability
+tensorflow_probability.distributions, tensorflow_probability.bijectors
+import time
+start = time.perf_counter()
+import tfgen
+print(time.perf_counter() - start)
+"""
+
+
+def test_import_is_quick():
+    """Above what importing Keras, TensorFlow and TFP takes; other load only adds to it."""
+    times = []
+    for _ in range(4):
+        result = subprocess.run(
+            [sys.executable, "-c", IMPORT_TIME],
+            env={**os.environ, "PYTHONPATH": str(ROOT.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        times.append(float(result.stdout))
+        if times[-1] < 0.3:
+            return
+    raise AssertionError(f"importing tfgen takes {times} s")
