@@ -79,7 +79,7 @@ def test_a_view_needs_weights():
         tfg.Coupling().to_tfp()
 
 
-@pytest.mark.parametrize("name", zoo.BIJECTORS)
+@pytest.mark.parametrize("name", [name for name in zoo.BIJECTORS if name not in zoo.MASKED])
 def test_view_is_bijective_and_finite(name):
     """The assertions of TFP's own `assert_bijective_and_finite`, which its wheel leaves out."""
     case = zoo.bijector_case(name)

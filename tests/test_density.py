@@ -155,7 +155,7 @@ def test_a_distribution_trains_the_model():
 def test_image_models_invert_at_full_size(build, dtype, tolerance):
     shape = (32, 32, 3)
     if build == "glow":
-        model = tfgen.Glow(shape, num_levels=3, num_steps=4, filters=16, dtype=dtype)
+        model = tfgen.Glow(shape, num_levels=3, num_steps=3, filters=16, dtype=dtype)
     else:
         sizes = {"num_levels": 2, "filters": 8, "num_blocks": 1}
         model = tfgen.RealNVP(shape, data_kind="uint8", dtype=dtype, **sizes)

@@ -16,8 +16,13 @@ def public(module, base):
     return {c for c in classes if inspect.isclass(c) and issubclass(c, base)} - zoo.ABSTRACT
 
 
-def test_every_model_is_registered():
-    registered = {type(entry.build()) for entry in zoo.MODELS.values()}
+@pytest.fixture(scope="module")
+def built():
+    return {name: entry.build() for name, entry in zoo.MODELS.items()}
+
+
+def test_every_model_is_registered(built):
+    registered = {type(model) for model in built.values()}
     assert public(models, tfgen.GenerativeModel) <= registered
 
 
@@ -33,11 +38,11 @@ def test_every_transform_is_registered():
     assert public(bijectors, bijectors.Transform) <= registered
 
 
-def test_every_other_layer_is_part_of_a_model():
+def test_every_other_layer_is_part_of_a_model(built):
     layers = public(bijectors, keras.layers.Layer) - public(bijectors, bijectors.Bijector)
     used = set()
-    for entry in zoo.MODELS.values():
-        used |= {type(layer) for layer in entry.build()._flatten_layers()}
+    for model in built.values():
+        used |= {type(layer) for layer in model._flatten_layers()}
     assert layers <= used
 
 
@@ -51,8 +56,7 @@ def test_perturb_leaves_no_trainable_weight_as_it_was():
 
 
 @pytest.mark.parametrize("name", zoo.MODELS)
-def test_an_entry_keeps_its_word(name):
-    entry = zoo.MODELS[name]
-    model = entry.build()
+def test_an_entry_keeps_its_word(name, built):
+    entry, model = zoo.MODELS[name], built[name]
     assert model.likelihood == entry.likelihood
     assert model.term_names == entry.terms

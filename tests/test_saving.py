@@ -33,10 +33,10 @@ for path in sorted(folder.glob("*.keras")):
     model = keras.models.load_model(path)
     data = np.load(path.with_suffix(".npz"))
     y = data["y"] if "y" in data else None
+    log_prob = model(data["x"] if y is None else (data["x"], y))
     np.savez(
         path.with_suffix(".reloaded.npz"),
-        log_prob=model.log_prob(data["x"], y, seed=3),
-        samples=model.sample(len(data["x"]), y, temperature=0.7, seed=3),
+        log_prob=log_prob,
         needs_adapt=model._needs_adapt(),
         compiled=model.compiled,
         iterations=model.optimizer.iterations,
@@ -127,9 +127,7 @@ def assert_same_pixels(case, got, expected):
 @pytest.mark.parametrize("name", NAMES)
 def test_reloaded_in_another_process(name, folder):
     case, got = zoo.case(name), np.load(folder / f"{name}.reloaded.npz")
-    assert_close(case, got["log_prob"], case.model.log_prob(case.x, case.y, seed=SEED))
-    samples = case.model.sample(len(case.x), case.y, TEMPERATURE, seed=SEED).numpy()
-    assert_same_pixels(case, got["samples"], samples)
+    assert_close(case, got["log_prob"], case.model.log_prob(case.x, case.y))
     assert not got["needs_adapt"]
     assert got["compiled"]
     assert got["iterations"] == case.model.optimizer.iterations.numpy()

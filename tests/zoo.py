@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import itertools
 from collections.abc import Callable
 
@@ -143,6 +144,8 @@ class Case:
         self.history = self.fit(self.model)
         self.trained = [w.numpy() for w in self.model.weights]
         perturb(self.model)
+        # It stays: the garbage collector need not look through its graphs again and again.
+        gc.freeze()
         self._weights = [w.numpy() for w in self.model.weights]
 
     def fit(self, model, **arguments):
@@ -274,12 +277,14 @@ BIJECTORS = {
 
 # Every mask on even, odd and single sides.
 VECTORS, IMAGES = ((1,), (4,), (5,)), ((1, 1, 1), (3, 5, 3), IMAGE)
+MASKED = set()
 MASKS = {"halves": VECTORS, "channel": IMAGES, "checkerboard": VECTORS + IMAGES}
 for mask, flip in itertools.product(MASKS, (False, True)):
     for shape in MASKS[mask]:
         name = f"{mask}{'_flipped' * flip}_{'x'.join(map(str, shape))}"
         build = of(coupling, "affine", mask, flip, image=len(shape) == 3)
         BIJECTORS[name] = BijectorEntry(build, shape)
+        MASKED.add(name)
 
 # Parts that other entries are made of, and the base classes.
 ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel}

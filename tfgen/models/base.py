@@ -58,7 +58,9 @@ class GenerativeModel(Presets, Trainable):
             )
         self.event_shape = checks.as_shape(event_shape, "event_shape")
         self.data_kind = data_kind
-        self.num_classes = num_classes and checks.check_count(num_classes, "num_classes")
+        if num_classes is not None:
+            num_classes = checks.check_count(num_classes, "num_classes")
+        self.num_classes = num_classes
         if condition_shape is not None:
             condition_shape = (
                 tuple(condition_shape) if np.ndim(condition_shape) else condition_shape

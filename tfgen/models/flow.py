@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors import Bijector
 from tfgen.bijectors import Centre
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Dequantise
@@ -69,6 +70,12 @@ class Flow(GenerativeModel):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
         if data_kind == "binary":
             raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
+        if not isinstance(bijector, Bijector):
+            raise ValueError(f"`bijector` must be a tfgen bijector; got {bijector!r}")
+        if len(self.condition_shape or ()) > 1:
+            raise ValueError(
+                f"`condition_shape` of a flow must be [features]; got {list(self.condition_shape)}"
+            )
         if pixels not in PIXELS:
             raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
         if log_det_penalty < 0:

@@ -288,6 +288,7 @@ class Trainable(keras.Model):
 
     def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size, predict=False):
         if not _is_array(x):
+            _, x = self._peek(x)
             return self._stream(x, number_on=True, y=y, sample_weight=sample_weight)
         if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
             x, y = x
@@ -296,21 +297,25 @@ class Trainable(keras.Model):
 
     def _look_ahead(self, x, verbose):
         """Checks the first batch of a stream and adapts the model; gives all batches back."""
-        num_batches = self._num_init_batches if self._needs_adapt() else 1
-        one_shot = hasattr(x, "__next__")
+        batches, x = self._peek(x, self._num_init_batches if self._needs_adapt() else 1)
+        if self._needs_adapt():
+            if verbose and len(batches) > 1:
+                print(f"Initialising from {len(batches)} minibatches ...", flush=True)
+            self._adapt(batches)
+        return x
+
+    def _peek(self, x, num_batches=1):
+        """The first batches of a stream, the first of them checked, and the whole stream."""
         if isinstance(x, keras.utils.PyDataset):
-            first = [x[i] for i in range(min(num_batches, x.num_batches or num_batches))]
+            known = num_batches if x.num_batches is None else x.num_batches
+            first = [x[i] for i in range(min(num_batches, known))]
         else:
             first = list(itertools.islice(iter(x), num_batches))
         if not first:
             raise ValueError("`x` must have at least one batch; got an empty data set")
         batches = [self._batch(b) for b in first]
         self._arrays(batches[0]["x"], batches[0].get("condition"))
-        if self._needs_adapt():
-            if verbose and num_batches > 1:
-                print(f"Initialising from {len(batches)} minibatches ...", flush=True)
-            self._adapt(batches)
-        return itertools.chain(first, x) if one_shot else x
+        return batches, itertools.chain(first, x) if hasattr(x, "__next__") else x
 
     def _batch(self, data):
         """A batch dict from what a data set yields."""

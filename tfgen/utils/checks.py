@@ -37,10 +37,13 @@ def as_events(x, name, event_shape, kind, dtype):
         )
     if len(x) == 0:
         raise ValueError(f"`{name}` must have at least one row; got {_shape(x.shape)}")
+    if kind == "real":
+        with np.errstate(over="ignore"):
+            x = x.astype(dtype, copy=False)
     if x.dtype.kind == "f":
         _check_finite(x, name)
     if kind == "real":
-        return x.astype(dtype, copy=False)
+        return x
     if kind == "binary":
         _check_range(x, name, 0, 1, "0 or 1 (binary data)")
         return x.astype(np.uint8, copy=False)
@@ -86,8 +89,9 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows)
         _check_range(condition, name, 0, num_classes - 1, f"labels in 0..{num_classes - 1}")
         condition = condition.astype(np.int32)
     else:
+        with np.errstate(over="ignore"):
+            condition = condition.astype(dtype, copy=False)
         _check_finite(condition, name)
-        condition = condition.astype(dtype, copy=False)
     if num_rows is None:
         return condition
     return np.broadcast_to(condition, (num_rows, *condition.shape[1:]))
@@ -109,16 +113,22 @@ def as_numeric(x, name):
 
 def check_count(value, name):
     """A positive whole number."""
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if not _is_number(value) or value < 1 or value != value // 1:
         raise ValueError(f"`{name}` must be a whole number of at least 1; got {value!r}")
     return int(value)
 
 
 def check_temperature(temperature):
     """A finite number of at least 0."""
-    if not np.isfinite(temperature) or temperature < 0:
+    if not _is_number(temperature) or temperature < 0:
         raise ValueError(f"`temperature` must be a number of at least 0; got {temperature!r}")
     return float(temperature)
+
+
+def _is_number(value):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(np.isfinite(value))
 
 
 def check_same_length(**arrays):
