@@ -8,6 +8,9 @@ import pytest
 import tensorflow as tf
 import zoo
 
+# Until it fits beside the others in the time of the default suite.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def strategy():

@@ -51,6 +51,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+# Until it fits beside the others in the time of the default suite.
+pytestmark = pytest.mark.slow
+
 folder = Path(sys.argv[1])
 for path in sorted(folder.glob("*.export")):
     served = tf.saved_model.load(str(path)).signatures
