@@ -23,7 +23,7 @@ class Dequantise(keras.layers.Layer):
 
     >>> import numpy as np, tfgen
     >>> dequantise = tfgen.bijectors.Dequantise(num_bits=5)
-    >>> dequantise(np.array([255, 8, 7]), 0.5).numpy().tolist()
+    >>> dequantise(np.array([255, 8, 7]), noise=0.5).numpy().tolist()
     [31.5, 1.5, 0.5]
     >>> dequantise.quantise(np.array([31.7, 1.2, -3.0])).numpy().tolist()
     [248, 8, 0]

@@ -27,7 +27,7 @@ class Repeat(Bijector):
     >>> import numpy as np, tfgen
     >>> repeat = tfgen.bijectors.Repeat(tfgen.bijectors.ActNorm(), times=4)
     >>> z, log_det = repeat.inverse_and_log_det(np.ones((2, 3), "float32"))
-    >>> repeat.trainable_variables[0].shape
+    >>> tuple(repeat.trainable_variables[0].shape)
     (4, 3)
     """
 
