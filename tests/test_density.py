@@ -9,9 +9,6 @@ import zoo
 
 import tfgen
 
-# Until it fits beside the others in the time of the default suite.
-pytestmark = pytest.mark.slow
-
 NUM_SAMPLES = 20_000
 
 

@@ -9,9 +9,6 @@ from tfgen import bijectors as tfg
 from tfgen.models import Flow
 from tfgen.networks import MLP
 
-# Until it fits beside the others in the time of the default suite.
-pytestmark = pytest.mark.slow
-
 X = np.arange(10, dtype="float32")[:, None]
 Y = (np.arange(10) % 3).astype("int64")
 

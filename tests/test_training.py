@@ -6,9 +6,6 @@ import pytest
 import tensorflow as tf
 import zoo
 
-# Until it fits beside the others in the time of the default suite.
-pytestmark = pytest.mark.slow
-
 
 def assert_weights(model, expected, tolerance=1e-6):
     for got, weight in zip(model.weights, expected, strict=True):

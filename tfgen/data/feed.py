@@ -9,37 +9,36 @@ gets them: noise is a function of seed and row.
 import tensorflow as tf
 
 
-def array_batches(arrays, batch_size, shuffle_keys=None):
-    """Batches of arrays as a `tf.data.Dataset`, in order or shuffled anew each epoch.
+def array_batches(arrays, batch_size, passes=None, shuffle=False):
+    """Batches of arrays as a `tf.data.Dataset`.
 
     Args:
         arrays: dict of arrays with equally many rows.
         batch_size: rows in a batch; the last one may have fewer.
-        shuffle_keys: None for the given order; else a function called at the
-            start of each pass that gives an iterator over seeds `[2]`, one per
-            epoch of that pass.
+        passes: None for one pass with rows numbered on; else a function, called
+            when reading starts, that gives an iterator over passes: the seed
+            `[2]` of each one's order and the number of batches to skip.
+        shuffle: whether each of the `passes` has an order of its own.
     """
     arrays = {name: tf.convert_to_tensor(a) for name, a in arrays.items()}
     num_rows = next(iter(arrays.values())).shape[0]
     every = tf.range(num_rows, dtype=tf.int64)
-    if shuffle_keys is None:
-        order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size)
-    else:
-        # A Python generator, since the key is that of the step the pass starts at.
-        keys = tf.data.Dataset.from_generator(
-            shuffle_keys, output_signature=tf.TensorSpec([2], tf.int32)
-        )
-        order = keys.flat_map(
-            lambda key: tf.data.Dataset.from_tensor_slices(
-                tf.random.experimental.stateless_shuffle(every, key)
-            ).batch(batch_size)
-        )
+
+    def one_pass(seed, skip):
+        order = tf.random.experimental.stateless_shuffle(every, seed) if shuffle else every
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).skip(skip)
 
     def gather(rows):
         batch = {name: tf.gather(a, rows) for name, a in arrays.items()}
         within = tf.range(tf.size(rows, tf.int64), dtype=tf.int64)
-        return {**batch, "row": rows if shuffle_keys is None else within}
+        return {**batch, "row": rows if passes is None else within}
 
+    if passes is None:
+        order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size)
+    else:
+        # A Python generator, since where it starts is known only when reading does.
+        spec = (tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int64))
+        order = tf.data.Dataset.from_generator(passes, output_signature=spec).flat_map(one_pass)
     return _by_data(order.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
 
 

@@ -13,7 +13,6 @@ from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
-from tfgen.models.base import GenerativeModel
 from tfgen.models.flow import Flow
 from tfgen.networks import ConvNet
 from tfgen.utils import checks
@@ -77,7 +76,7 @@ class Glow(Flow):
         num_init_batches: minibatches that ActNorm is initialised from (M of
             Algorithm 1; the paper uses 256).
         data_kind: `"uint8"` or `"real"`.
-        **kwargs: `GenerativeModel` arguments: `condition_shape`, `dtype`, `name`.
+        **kwargs: `Flow` arguments: `condition_shape`, `base`, `pixels`, `dtype`, `name`.
 
     >>> import numpy as np, tfgen
     >>> glow = tfgen.Glow((8, 8, 1), num_levels=2, num_steps=2, filters=8)
@@ -147,6 +146,6 @@ class Glow(Flow):
         return self.num_dims >> (self._config["num_levels"] - 1)
 
     def get_config(self):
-        shared = ("num_bits", "log_det_penalty", "num_init_batches")
-        config = GenerativeModel.get_config(self)
-        return {**config, **{name: getattr(self, name) for name in shared}, **self._config}
+        config = super().get_config()
+        del config["bijector"]
+        return {**config, **self._config}

@@ -11,7 +11,6 @@ from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
-from tfgen.models.base import GenerativeModel
 from tfgen.models.flow import Flow
 from tfgen.networks import MLP
 from tfgen.networks import ResNet
@@ -43,8 +42,9 @@ class RealNVP(Flow):
             images; each level doubles them.
         num_blocks: residual blocks of a network, for images.
         num_bits: bits of a value that the model sees of uint8 data.
+        pixels: how uint8 data come to the bijector, `"logit"` or `"centre"`.
         num_init_batches: minibatches that ActNorm is initialised from.
-        **kwargs: `GenerativeModel` arguments: `num_classes`, `dtype`, `name`.
+        **kwargs: `Flow` arguments: `num_classes`, `dtype`, `name`.
 
     >>> import numpy as np, tfgen
     >>> model = tfgen.RealNVP(2, num_layers=4, hidden_units=(32,))
@@ -67,6 +67,7 @@ class RealNVP(Flow):
         filters=64,
         num_blocks=4,
         num_bits=8,
+        pixels="logit",
         num_init_batches=1,
         dtype=None,
         **kwargs,
@@ -94,7 +95,7 @@ class RealNVP(Flow):
             bijector,
             base=base,
             data_kind=data_kind,
-            pixels="logit",
+            pixels=pixels,
             condition_shape=condition_shape,
             num_bits=num_bits,
             num_init_batches=num_init_batches,
@@ -111,10 +112,9 @@ class RealNVP(Flow):
         }
 
     def get_config(self):
-        config = GenerativeModel.get_config(self)
-        base = None if self._own_base else keras.saving.serialize_keras_object(self.base)
-        shared = {"base": base, "num_bits": self.num_bits}
-        return {**config, **shared, "num_init_batches": self.num_init_batches, **self._config}
+        config = super().get_config()
+        del config["bijector"]
+        return {**config, **self._config}
 
 
 def _vector_bijector(num_layers, hidden_units, transform, dtype):

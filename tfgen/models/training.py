@@ -116,12 +116,10 @@ class Trainable(keras.Model):
         if _is_array(x):
             arrays = self._arrays(x, y, sample_weight, class_weight)
             num_batches = math.ceil(len(arrays["x"]) / batch_size)
-            keys = self._epoch_keys(num_batches, forever=steps_per_epoch is not None)
-            x = array_batches(arrays, batch_size, keys if shuffle else None)
+            passes = self._passes(num_batches, forever=steps_per_epoch is not None)
+            x = array_batches(arrays, batch_size, passes, shuffle)
             if steps_per_epoch is None:
                 x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
-            elif not shuffle:
-                x = x.repeat()
         else:
             x = self._stream(x, class_weight, y=y, sample_weight=sample_weight)
         x = self._look_ahead(x, verbose)
@@ -163,9 +161,11 @@ class Trainable(keras.Model):
             loss = self._loss(batch, seed, training=True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(
-            zip(tape.gradient(scaled, variables), variables, strict=True)
-        )
+        gradients = tape.gradient(scaled, variables)
+        # The count of steps, which a pass over arrays reads at its start, goes on only when the
+        # step has its batch.
+        with tf.control_dependencies([batch["row"]]):
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self._results()
 
     def test_step(self, data):
@@ -227,16 +227,22 @@ class Trainable(keras.Model):
 
     # --- data -----------------------------------------------------------------
 
-    def _epoch_keys(self, num_batches, forever):
-        """Seeds of the epochs' orders: the model's seed and the step the epoch starts at."""
+    def _passes(self, num_batches, forever):
+        """Where passes over arrays start: see `array_batches`.
 
-        def keys():
+        The seed of an order is the model's and the step at which the pass starts.
+        With `steps_per_epoch`, passes go on forever; a resumed one is taken up
+        where it was left.
+        """
+
+        def passes():
             first = int(self.optimizer.iterations.numpy())
-            epochs = itertools.count() if forever else range(1)
-            for epoch in epochs:
-                yield fold_in(self.noise_seed, -1 - first - epoch * num_batches).numpy()
+            skip = first % num_batches if forever else 0
+            for k in itertools.count() if forever else range(1):
+                start = first - skip + k * num_batches
+                yield fold_in(self.noise_seed, -1 - start).numpy(), 0 if k else skip
 
-        return keys
+        return passes
 
     def _arrays(self, x, y=None, sample_weight=None, class_weight=None):
         """Checked arrays by name."""
@@ -315,7 +321,10 @@ class Trainable(keras.Model):
             raise ValueError("`x` must have at least one batch; got an empty data set")
         batches = [self._batch(b) for b in first]
         self._arrays(batches[0]["x"], batches[0].get("condition"))
-        return batches, itertools.chain(first, x) if hasattr(x, "__next__") else x
+        if hasattr(x, "__next__"):
+            # A generator, which is the only kind of iterator that Keras takes.
+            x = (batch for batch in itertools.chain(first, x))
+        return batches, x
 
     def _batch(self, data):
         """A batch dict from what a data set yields."""
