@@ -68,7 +68,8 @@ class ActNorm(Bijector):
         log_scale = -0.5 * tf.math.log(variance + self.epsilon)
         self.log_scale.assign(log_scale)
         self.shift.assign(-tf.exp(log_scale) * mean)
-        return super().adapt(batches, conditions)
+        # Three operations, not worth the compilation of `_carry`.
+        return [self._inverse(x, None)[0] for x in batches]
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}

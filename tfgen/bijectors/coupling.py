@@ -133,8 +133,8 @@ class Coupling(Bijector):
             kept = tf.concat([kept, condition + zero], -1)
         params = tf.cast(self.head(self.network(kept)), self.compute_dtype)
         count = self.transform.num_params
-        shape = [*tf.unstack(tf.shape(params))[:-1], params.shape[-1] // count, count]
-        return self.transform(tf.reshape(params, shape))
+        shape = [*self.event_shape[:-1], params.shape[-1] // count, count]
+        return self.transform(tf.reshape(params, [-1, *shape]))
 
     def get_config(self):
         network = None if self._own_network else keras.saving.serialize_keras_object(self.network)

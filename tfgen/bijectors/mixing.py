@@ -62,7 +62,7 @@ class InvertibleConv(Bijector):
         lower, upper = self._factors()
         matrix = self.permutation @ lower @ upper
         z = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix, transpose_b=True)
-        return tf.reshape(z, tf.shape(x)), self._log_det(x)
+        return tf.reshape(z, [-1, *self.event_shape]), self._log_det(x)
 
     def _forward(self, z, condition):
         lower, upper = self._factors()
@@ -70,7 +70,7 @@ class InvertibleConv(Bijector):
         columns = tf.matmul(self.permutation, columns, transpose_a=True)
         columns = tf.linalg.triangular_solve(lower, columns)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
-        return tf.reshape(tf.transpose(columns), tf.shape(z)), -self._log_det(z)
+        return tf.reshape(tf.transpose(columns), [-1, *self.event_shape]), -self._log_det(z)
 
     def _log_det(self, x):
         return tf.fill(tf.shape(x)[:1], self.mixing_log_dets()[0])

@@ -76,17 +76,12 @@ class Repeat(Bijector):
 
     def _loop(self, x, condition, inverse):
         step, times = self.step, self.times
-        arrays = [
-            tf.TensorArray(w.dtype, times, element_shape=w.shape[1:]).unstack(
-                tf.convert_to_tensor(w)
-            )
-            for w in self.stacked
-        ]
+        read = [_reader(tf.convert_to_tensor(w)) for w in self.stacked]
         num_trainable = len(step.trainable_variables)
 
         def body(i, x, log_det):
             k = i if inverse else times - 1 - i
-            weights = [array.read(k) for array in arrays]
+            weights = [copy(k) for copy in read]
             (x, change), _ = step.stateless_call(
                 weights[:num_trainable],
                 weights[num_trainable:],
@@ -142,6 +137,35 @@ class Repeat(Bijector):
     def from_config(cls, config):
         step = keras.saving.deserialize_keras_object(config["step"])
         return cls(**{**config, "step": step})
+
+
+def _reader(stacked):
+    """A function from `k` to `stacked[k]` for use in a loop.
+
+    Of a tensor list, as in `tf.TensorArray`: its gradient costs no more than the copies, where that
+    of slices would add up one array of all the weights for each copy. TensorFlow's own gradient
+    keeps the shape and the length of the list for every copy; here they are known.
+    """
+    shape, dtype = stacked.shape[1:], stacked.dtype
+    handle = tf.raw_ops.TensorListFromTensor(tensor=stacked, element_shape=shape)
+
+    def read(k):
+        @tf.custom_gradient
+        def element(handle):
+            def gradient(upstream):
+                zeros = tf.raw_ops.TensorListReserve(
+                    element_shape=shape, num_elements=stacked.shape[0], element_dtype=dtype
+                )
+                return tf.raw_ops.TensorListSetItem(input_handle=zeros, index=k, item=upstream)
+
+            value = tf.raw_ops.TensorListGetItem(
+                input_handle=handle, index=k, element_shape=shape, element_dtype=dtype
+            )
+            return tf.ensure_shape(value, shape), gradient
+
+        return element(handle)
+
+    return read
 
 
 def _variables(step):
