@@ -3,8 +3,9 @@
     python benchmarks/stabilised_glow.py table2 --data-dir DIR --out runs/table2
     python benchmarks/stabilised_glow.py init --data-dir DIR --out runs/init
 
-`table2` trains four Glows (additive and affine, penalty 0 and 1e-5) for `--minutes` each and
-can be interrupted and given again. `init` trains with minibatches of one image after an
+`table2` trains four Glows (additive and affine, penalty 0 and 1e-5) for `--epochs` at most, with
+the paper's early stopping: two epochs in a row without a better validation figure. It can be
+interrupted and given again. `init` trains with minibatches of one image after an
 initialisation from one minibatch and from 256.
 """
 
@@ -64,7 +65,7 @@ def table2(args):
                         "filters": args.filters,
                         "log_det_penalty": penalty,
                     },
-                    max_minutes=args.minutes,
+                    epochs=args.epochs,
                     verbose=2,
                     callbacks=[Watch(examples.test[0][:64]), stop],
                 )
@@ -188,7 +189,7 @@ def main():
     parser.add_argument("--num-levels", type=int, default=4, help="L")
     parser.add_argument("--num-steps", type=int, default=8, help="K")
     parser.add_argument("--filters", type=int, default=64)
-    parser.add_argument("--minutes", type=float, default=15, help="for each run of table2")
+    parser.add_argument("--epochs", type=int, default=14, help="of each run of table2, at most")
     parser.add_argument("--steps", type=int, default=300, help="of init")
     args = parser.parse_args()
     {"table2": table2, "init": init}[args.what](args)

@@ -1,0 +1,33 @@
+"""Every example script runs, at toy size."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples"
+# Arguments that make a script quick, and what it leaves.
+SCRIPTS = {
+    "two_moons": (["--epochs", "1"], {"data.png", "samples.png", "model.keras"}),
+    "class_conditional_glow": (
+        ["--epochs", "1", "--num-steps", "1"],
+        {"classes.png", "morphs.png"},
+    ),
+}
+
+
+def test_every_script_is_run():
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_runs(name, tmp_path, monkeypatch, capsys):
+    arguments, files = SCRIPTS[name]
+    monkeypatch.setattr(sys, "argv", [name, *arguments, "--out", str(tmp_path / "out")])
+    runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
+    if name == "two_moons":
+        text = capsys.readouterr().out
+        integral = float(text.split("integrates to ")[1].split()[0])
+        assert abs(integral - 1) < 0.01
