@@ -8,13 +8,13 @@ DATA_KINDS = ("real", "binary", "uint8")
 
 def as_shape(shape, name):
     """An int or a sequence of positive ints as a tuple."""
-    try:
-        shape = (int(shape),) if np.ndim(shape) == 0 else tuple(int(s) for s in shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}` must be a shape such as (28, 28, 1); got {shape!r}") from None
-    if any(s < 1 for s in shape):
-        raise ValueError(f"`{name}` must have positive sides; got {list(shape)}")
-    return shape
+    sides = list(shape) if np.ndim(shape) else [shape]
+    if not sides or not all(_is_number(s) and s >= 1 and s == s // 1 for s in sides):
+        raise ValueError(
+            f"`{name}` must be a shape of positive whole numbers, such as (28, 28, 1); "
+            f"got {shape!r}"
+        )
+    return tuple(int(s) for s in sides)
 
 
 def as_events(x, name, event_shape, kind, dtype):
