@@ -11,7 +11,6 @@ initialisation from one minibatch and from 256.
 
 import argparse
 import csv
-import json
 from pathlib import Path
 
 import keras
@@ -75,8 +74,7 @@ def table2(args):
 def report(out, coupling, penalty):
     history = runs.read_history(out)
     best = int(np.nanargmin(history["val_bpd"]))
-    stopped = out / "stopped.json"
-    nan = json.loads(stopped.read_text()) if stopped.is_file() else None
+    nan = runs.read_stopped(out)
     columns = ("largest_log_det", "log_dets_squared", "worst_inversion", "outside")
     last = "  ".join(f"{name} {history[name][-1]:.3g}" for name in columns)
     print(

@@ -120,7 +120,7 @@ def test_lengths_that_differ(vectors, images, conditional):
         vectors.interpolate(X, X[:2])
     with pytest.raises(ValueError, match="`x` has 3, `y` has 2"):
         images.fit(IMAGES, LABELS[:2])
-    with pytest.raises(ValueError, match="`x` has 3, `sample_weight` has 2"):
+    with pytest.raises(ValueError, match="each of the 3 examples; got .2."):
         vectors.fit(X, sample_weight=np.ones(2))
     with pytest.raises(ValueError, match="`condition` must have one row, or one for each of the 3"):
         conditional.log_prob(X, C[:2])
@@ -138,7 +138,7 @@ def test_lengths_that_differ(vectors, images, conditional):
         ([0, 1, 3], "`condition` must hold labels in 0..2; got values from 0 to 3"),
         ([0, -1, 2], "`condition` must hold labels in 0..2; got values from -1 to 2"),
         ([0, 0.5, 1], "`condition` must hold labels in 0..2; got non-integral"),
-        (np.zeros((3, 3)), r"`condition` must have shape \[n\] or \[\]; got \[3, 3\]"),
+        (np.zeros((3, 3)), r"`condition` must have shape \[n\] or \[\]; got \[2, 3\]"),
     ],
 )
 def test_bad_labels(images, condition, words):
@@ -197,10 +197,12 @@ def test_unexpected_condition(vectors):
         ("num_steps", lambda m, n: m.interpolate(X, X, n)),
         ("num_batches", lambda m, n: m.adapt(X, num_batches=n)),
         ("batch_size", lambda m, n: m.log_prob(X, batch_size=n)),
-        # In Keras's methods None and 0 stand for the default.
-        ("batch_size", lambda m, n: m.fit(X, batch_size=n or -1)),
-        ("batch_size", lambda m, n: m.evaluate(X, batch_size=n or -1)),
-        ("batch_size", lambda m, n: m.predict(X, batch_size=n or -1)),
+        ("batch_size", lambda m, n: m.fit(X, batch_size=n)),
+        ("batch_size", lambda m, n: m.evaluate(X, batch_size=n)),
+        ("batch_size", lambda m, n: m.predict(X, batch_size=n)),
+        ("steps_per_epoch", lambda m, n: m.fit(X, steps_per_epoch=n)),
+        ("validation_steps", lambda m, n: m.fit(X, validation_steps=n)),
+        ("validation_batch_size", lambda m, n: m.fit(X, validation_batch_size=n)),
     ],
 )
 @pytest.mark.parametrize("value", [0, -1, 2.5, "many", np.nan])
@@ -223,7 +225,7 @@ def test_bad_seed(vectors, seed):
 
 
 def test_bad_num_kept(vectors):
-    for value in (-1, 3):
+    for value in (-1, 3, 1.5, None, True):
         with pytest.raises(ValueError, match=rf"`num_kept` must lie in 0\.\.2; got {value}"):
             vectors.resample(X, value)
 
@@ -246,10 +248,51 @@ def test_streams_are_checked_by_their_first_batch(vectors, images):
     for data, words in [
         (dataset(IMAGES / 2 + 0.5, LABELS), "`x` must hold"),
         (dataset(IMAGES, LABELS + 2), "`y` must hold labels in 0..2"),
+        (dataset(IMAGES, LABELS + 0.5), "`y` must hold labels in 0..2"),
+        (dataset(IMAGES, np.eye(3)[LABELS]), r"`y` must have shape \[n\] or \[\]; got \[2, 3\]"),
+        (dataset(IMAGES, np.array(["a", "b", "c"])), "`y` must be an array of numbers"),
+        (dataset(IMAGES, LABELS, [1.0, np.nan, 1.0]), "`sample_weight` must be finite; row 1"),
         (dataset(IMAGES), "`y` is missing"),
     ]:
         with pytest.raises(ValueError, match=words):
             images.fit(data)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_bad_sample_weights(vectors, method):
+    for weights, words in [
+        ([1.0, np.nan, 1.0], "must be finite; row 1"),
+        ([1.0, -1.0, 1.0], "must be at least 0; got -1"),
+        ([1.0, 1.0], r"must have shape \[n\], .* 3 examples; got \[2\]"),
+        (2.0, r"must have shape \[n\], .* got \[\]"),
+        (np.ones((3, 2)), r"must have shape \[n\], .* got \[3, 2\]"),
+    ]:
+        with pytest.raises(ValueError, match=f"`sample_weight` {words}"):
+            getattr(vectors, method)(X, sample_weight=weights)
+
+
+def test_bad_class_weights(images):
+    for weights, words in [
+        ({7: 1.0}, r"must be a dict from labels in 0\.\.2 to weights; got"),
+        ([1.0], "must be a dict; got"),
+        ({0: np.nan}, "must be a number of at least 0; got nan"),
+    ]:
+        with pytest.raises(ValueError, match=f"`class_weight` {words}"):
+            images.fit(IMAGES, LABELS, class_weight=weights)
+    with pytest.raises(ValueError, match="`sample_weight` or `class_weight`, not both"):
+        images.fit(dataset(IMAGES, LABELS, np.ones(3)), class_weight={0: 1.0})
+
+
+def test_single_batches_and_calls(vectors, images):
+    for method in ("train_on_batch", "test_on_batch", "predict_on_batch", "__call__"):
+        with pytest.raises(ValueError, match="`x` must have .*shape"):
+            getattr(vectors, method)(X[:, :1])
+    with pytest.raises(ValueError, match="`y` must hold labels in 0..2"):
+        images.train_on_batch(IMAGES, LABELS + 2)
+    with pytest.raises(ValueError, match="`condition` is missing"):
+        images(IMAGES)
+    with pytest.raises(ValueError, match="in a tf.function, call the model itself"):
+        tf.function(lambda x: vectors.log_prob(x), autograph=False)(X)
 
 
 def test_empty_streams(vectors):
@@ -287,20 +330,26 @@ def test_what_goes_with_arrays_only(vectors, images):
         (lambda: tfgen.Glow((8, 8, 1), num_levels=0), "`num_levels` must be .* got 0"),
         (lambda: tfgen.Glow((8, 8, 1), num_steps=0), "`num_steps` must be .* got 0"),
         (lambda: tfgen.Glow((8, 8, 1), coupling="cubic"), "`transform` must be .*got 'cubic'"),
-        (lambda: tfgen.Glow((8, 8, 1), filters=0), "`filters` must be positive; got 0"),
+        (lambda: tfgen.Glow((8, 8, 1), filters=0), "`filters` must be .* got 0"),
+        (lambda: tfgen.Glow((8, 8, 1), filters=2.5), "`filters` must be .* got 2.5"),
+        (lambda: zoo.glow(dtype="float16"), "`dtype` must keep .* got 'float16'"),
+        (lambda: tfgen.RealNVP(2, base="normal"), "`base` must be a Layer; got 'normal'"),
+        (lambda: tfgen.RealNVP(2, num_bits=9), "`num_bits` must be .* from 1 to 8; got 9"),
+        (lambda: tfgen.RealNVP(2, log_det_penalty=1.0), "`log_det_penalty` .* it has none"),
+        (lambda: zoo.glow(log_det_penalty=np.nan), "`log_det_penalty` must be .* got nan"),
         (lambda: zoo.glow(num_bits=9), "`num_bits` must be .* from 1 to 8; got 9"),
-        (lambda: zoo.glow(log_det_penalty=-1), "`log_det_penalty` must be at least 0; got -1"),
+        (lambda: zoo.glow(log_det_penalty=-1), "`log_det_penalty` must be .* at least 0; got -1"),
         (lambda: zoo.glow(num_init_batches=0), "`num_init_batches` must be .* got 0"),
         (lambda: zoo.glow(num_classes=0), "`num_classes` must be .* got 0"),
         (lambda: zoo.glow(data_kind="binary"), '`data_kind` of a flow must be .* got "binary"'),
         (lambda: zoo.glow(data_kind="text"), "`data_kind` must be one of .* got 'text'"),
         (lambda: tfgen.RealNVP((5, 6, 1)), r"sides divisible by 2\^\(num_levels - 1\) = 2; got"),
         (lambda: tfgen.RealNVP((2, 2)), r"`event_shape` must be \[size\] or .* got \[2, 2\]"),
-        (lambda: tfgen.RealNVP(0), "`event_shape` must be a shape of positive .* got 0"),
-        (lambda: tfgen.RealNVP((2.5,)), r"`event_shape` must be a shape .* got \(2.5,\)"),
-        (lambda: tfgen.RealNVP("two"), "`event_shape` must be a shape .* got 'two'"),
+        (lambda: tfgen.RealNVP(0), "`event_shape` must hold positive .* got 0"),
+        (lambda: tfgen.RealNVP((2.5,)), r"`event_shape` must hold .* got \(2.5,\)"),
+        (lambda: tfgen.RealNVP("two"), "`event_shape` must hold .* got 'two'"),
         (lambda: tfgen.RealNVP(2, num_layers=0), "`num_layers` must be .* got 0"),
-        (lambda: tfgen.RealNVP(2, hidden_units=()), "`hidden_units` must be positive widths"),
+        (lambda: tfgen.RealNVP(2, hidden_units=()), "`hidden_units` must hold positive .* got"),
         (lambda: tfgen.RealNVP(2, condition_shape=()), "`condition_shape=.*` needs `num_classes`"),
         (
             lambda: tfgen.RealNVP(2, condition_shape=(3,), num_classes=2),

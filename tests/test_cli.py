@@ -77,10 +77,13 @@ def test_sample_writes_a_picture_or_an_array(run, tmp_path):
         assert picture.size[0] == picture.size[1]
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
+@pytest.mark.parametrize("step", [1, 4])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
+    """Also one that was interrupted before its first epoch was over."""
+
     class Interrupt(tfgen.callbacks.TimeLimit):
         def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 4:
+            if int(self.model.optimizer.iterations) == step:
                 raise KeyboardInterrupt
 
     overrides = {"num_layers": 2, "hidden_units": [8]}
@@ -110,6 +113,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
         (["Glow", "--data", "digits", "--preset", "glow_cifar10"], "[32, 32, 3]"),
         (["RealNVP", "--data", "digits", "--preset", "glow_cifar10"], "not a RealNVP"),
         (["Glow", "--data", "digits", "--set", "num_levels=9"], "`event_shape` must be"),
+        (["RealNVP", "--data", "digits", "--set", "base=normal"], "`base` must be"),
     ],
 )
 def test_bad_settings_are_told_in_a_line(tmp_path, arguments, message):
@@ -127,6 +131,43 @@ def test_a_folder_keeps_to_its_run(run, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     result = invoke("train", "Glow", "--data", "digits", "--out", tmp_path)
     assert "other files" in result.output
+
+
+def test_conditions_that_are_no_labels(tmp_path):
+    """Pictures and samples take those of the held-out examples."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(40, 2)), y=rng.normal(size=(40, 3)))
+    settings = ["--set=condition_shape=[3]", "--set=num_layers=1", "--set=hidden_units=[4]"]
+    arguments = ["--data", tmp_path / "data.npz", "--epochs", 1, "--verbose", 0, *settings]
+    result = invoke("train", "RealNVP", *arguments, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "samples.png").is_file()
+    result = invoke("sample", tmp_path / "run", "--num", 9, "--out", tmp_path / "drawn.npy")
+    assert result.exit_code == 0, result.output
+    assert np.load(tmp_path / "drawn.npy").shape == (9, 2)
+
+
+def test_a_learning_rate_takes_the_place_of_a_presets_schedule():
+    examples = tfgen.data.load("fashion_mnist_small")
+    settings = {
+        "model": "Glow", "preset": "glow_fashion_mnist_small", "learning_rate": 5e-4,
+        "overrides": {"num_levels": 1, "num_steps": 1, "filters": 2},
+    }  # fmt: skip
+    net, training = runs._make_model(settings, examples)
+    assert float(net.optimizer.learning_rate) == pytest.approx(5e-4)
+    assert net.optimizer.global_clipnorm == 50.0
+    assert training["epochs"] == 30
+
+
+def test_a_run_that_became_nan_says_so(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    np.save(tmp_path / "data.npy", x)
+    settings = ["--set=num_layers=1", "--set=hidden_units=[4]", "--learning-rate", "1e30"]
+    arguments = ["--data", tmp_path / "data.npy", "--epochs", 3, "--verbose", 0, *settings]
+    result = invoke("train", "RealNVP", *arguments, "--out", tmp_path / "run")
+    assert result.exit_code == 1, result.output
+    assert "Training stopped early" in result.output
+    assert runs.read_stopped(tmp_path / "run")["epoch"] >= 1
 
 
 def test_lists():

@@ -132,6 +132,15 @@ def test_conditional_distribution(name):
     expected = case.model.log_prob(case.x, case.y)
     np.testing.assert_allclose(several.log_prob(case.x), expected, rtol=1e-4)
     assert several.sample(4, seed=0).shape == (4, len(case.y), 2)
+    # As a batch shape they broadcast: every example under every condition.
+    three = case.model.distribution(case.y[:3])
+    grid = np.stack([case.model.log_prob(case.x, y) for y in case.y[:3]], -1)
+    np.testing.assert_allclose(three.log_prob(case.x[:, None]), grid, rtol=1e-4)
+    np.testing.assert_allclose(three.log_prob(case.x[0]), grid[0], rtol=1e-4)
+    weights = tfp.distributions.Categorical(probs=[0.2, 0.3, 0.5])
+    mixture = tfp.distributions.MixtureSameFamily(weights, three)
+    expected = np.log(np.exp(grid.astype("float64")) @ [0.2, 0.3, 0.5])
+    np.testing.assert_allclose(mixture.log_prob(case.x), expected, rtol=1e-4)
 
 
 def test_a_distribution_trains_the_model():

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 import zoo
 
+import tfgen
+
 
 def assert_weights(model, expected, tolerance=1e-6):
     for got, weight in zip(model.weights, expected, strict=True):
@@ -165,6 +167,41 @@ def assert_as_unbroken(case, model, history):
     assert int(model.optimizer.iterations) == int(case.model.optimizer.iterations)
     for term, values in case.history.items():
         np.testing.assert_allclose(history[term], values[2:], rtol=1e-5)
+
+
+def test_a_single_batch_initialises_as_fit_does():
+    entry = zoo.MODELS["realnvp_condition"]
+    models = [zoo.case("realnvp_condition").entry.build() for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    x, y = zoo.make_data(models[0])
+    for model in models:
+        model.compile(keras.optimizers.SGD(1e-2))
+    logs = models[0].train_on_batch(x, y, return_dict=True)
+    models[1].fit(x, y, batch_size=len(x), shuffle=False, verbose=0)
+    assert set(logs) == {"loss", *entry.terms}
+    assert_weights(models[0], [w.numpy() for w in models[1].weights])
+    np.testing.assert_allclose(
+        models[0].predict_on_batch((x, y)), models[0].log_prob(x, y), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("part", ["model", "step"])
+def test_frozen(part):
+    """All of a model, or a part of the block that is repeated."""
+    keras.utils.set_random_seed(0)
+    model = tfgen.Glow((4, 4, 1), num_levels=1, num_steps=2, filters=4)
+    repeat = model.bijector.bijectors[1].bijectors[1]
+    frozen = model if part == "model" else repeat
+    frozen.trainable = False
+    before = [w.numpy() for w in frozen.weights]
+    model.compile()
+    model.adapted.assign(1)
+    x = np.random.default_rng(0).integers(256, size=(8, 4, 4, 1))
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    for a, b in zip(frozen.weights, before, strict=True):
+        if a is not model.adapted:
+            np.testing.assert_array_equal(a, b)
+    assert bool(model.trainable_variables) == (part == "step")
 
 
 def test_compile_configuration_is_saved(tmp_path):

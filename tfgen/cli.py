@@ -66,7 +66,7 @@ def _setting(ctx, param, values):
     help="Held-out examples scored after each epoch.",
 )
 @click.option("--max-minutes", type=float, help="Stop training after that time.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--verbose", type=click.IntRange(0, 2), default=1, show_default=True, help="As for fit."
 )
@@ -74,8 +74,13 @@ def train(**settings):
     """Train MODEL, or go on with an interrupted run: give the same command again."""
     from tfgen import runs
 
-    rows = runs.train(settings.pop("out"), settings.pop("model"), settings.pop("data"), **settings)
+    out = settings.pop("out")
+    rows = runs.train(out, settings.pop("model"), settings.pop("data"), **settings)
     _table(rows)
+    stopped = runs.read_stopped(out)
+    if stopped:
+        click.echo(f"Training stopped early, the figures are of the last finite weights: {stopped}")
+        sys.exit(1)
 
 
 @main.command()

@@ -95,7 +95,7 @@ def train(
     settings = {
         "model": model,
         "data": str(data),
-        "data_dir": data_dir and str(data_dir),
+        "data_dir": data_dir and str(Path(data_dir).resolve()),
         "image_size": image_size,
         "preset": preset and str(preset),
         "overrides": overrides or {},
@@ -106,6 +106,9 @@ def train(
         "max_minutes": max_minutes,
         "seed": seed,
     }
+    if data_dir is None and str(data) not in data_module.names() and Path(data).exists():
+        # A path, for whoever evaluates the run from another folder.
+        settings["data"] = str(Path(data).resolve())
     _check_same_run(out, settings)
     examples = _load_data(settings, download)
     keras.utils.set_random_seed(seed)
@@ -113,6 +116,7 @@ def train(
     epochs = epochs or training.get("epochs", 10)
     out.mkdir(parents=True, exist_ok=True)
     (out / "run.json").write_text(json.dumps(settings, indent=2))
+    (out / "stopped.json").unlink(missing_ok=True)
 
     done, spent = _resume(out)
     x, y = _of(net, examples.train)
@@ -136,7 +140,7 @@ def train(
                     TimeLimit(max_minutes, spent),
                     guard,
                     *callbacks,
-                    *_pictures_of_epochs(out, net, every=max(1, epochs // 10)),
+                    *_pictures_of_epochs(out, net, examples, every=max(1, epochs // 10)),
                     log,
                     # Last: what it keeps is complete when the rest of the epoch is written.
                     keras.callbacks.BackupAndRestore(
@@ -193,7 +197,9 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
     if num_samples:
         estimate = net.estimate_log_prob(x, num_samples, y).numpy()
         rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
-    if pixels and x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8:
+    # The yardsticks are of all 8 bits.
+    eight = getattr(net, "num_bits", 8) == 8
+    if pixels and eight and x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8:
         train = examples.train[0]
         rows += [
             {"name": name, "value": float(value), "unit": unit}
@@ -216,15 +222,17 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
             `drawn.npy` for data that are neither images nor points of the plane.
         temperature: as for the model's `sample`.
         seed: as for the model's `sample`.
-        label: the label, for a model conditional on labels; by default all in turn.
+        label: the label, for a model conditional on labels; by default all in turn. Models with
+            other conditions draw for those of the held-out examples in turn.
 
     Returns:
         The file's path.
     """
     net = load_model(run)
     condition = label
-    if net.num_classes and label is None:
-        condition = np.arange(num_samples) % net.num_classes
+    if label is None and net.condition_shape is not None:
+        examples = None if net.num_classes else _load_data(_settings(Path(run)))
+        condition = _conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, temperature, seed).numpy()
     out = Path(out) if out else Path(run) / f"drawn{'.png' if _drawable(samples) else '.npy'}"
     if out.suffix == ".npy":
@@ -255,6 +263,12 @@ def read_history(run):
     return {name: [float(row[name]) for row in rows] for name in names}
 
 
+def read_stopped(run):
+    """Where a run became NaN: dict of `epoch`, `step` and `term`, or None."""
+    file = Path(run) / "stopped.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
 def _settings(run):
     file = Path(run) / "run.json"
     if not file.is_file():
@@ -263,6 +277,10 @@ def _settings(run):
 
 
 def _check_same_run(out, settings):
+    trained = (out / "checkpoint").exists() or (out / "model.keras").exists()
+    if (out / "run.json").is_file() and not trained:
+        # Nothing has been trained there.
+        return
     if not (out / "run.json").is_file():
         if out.exists() and any(out.iterdir()):
             raise ValueError(f"`out` must be a new folder or that of a run; {out} has other files")
@@ -322,7 +340,9 @@ def _make_model(settings, examples):
         net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
         net.compile()
     if settings["learning_rate"] is not None:
-        net.optimizer.learning_rate = settings["learning_rate"]
+        # Anew: a schedule cannot be replaced.
+        config = {**net.optimizer.get_config(), "learning_rate": settings["learning_rate"]}
+        net.compile(type(net.optimizer).from_config(config))
     return net, training
 
 
@@ -342,19 +362,29 @@ def _resume(out):
     if not file.is_file():
         return done, 0.0
     lines = file.read_text().splitlines()
-    kept = [lines[0]] + [line for line in lines[1:] if int(line.split(",")[0]) < done]
-    if len(kept) == 1:
+    # Without a line, if it was interrupted in the first epoch.
+    kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) < done]
+    if len(kept) <= 1:
         file.unlink()
         return done, 0.0
     file.write_text("\n".join(kept) + "\n")
     return done, read_history(out)["seconds"][-1]
 
 
-def _pictures_of_epochs(out, net, every):
+def _conditions(net, examples, num_samples):
+    """A condition for each sample of a picture: all labels, or the held-out conditions, in turn."""
+    if net.condition_shape is None:
+        return None
+    if net.num_classes:
+        return np.arange(num_samples) % net.num_classes
+    return np.resize(examples.test[1], (num_samples, *net.condition_shape))
+
+
+def _pictures_of_epochs(out, net, examples, every):
     shape = net.event_shape
     if shape != (2,) and (len(shape) != 3 or shape[-1] not in (1, 3)):
         return []
-    condition = np.arange(36) % net.num_classes if net.num_classes else None
+    condition = _conditions(net, examples, 36)
     return [SampleGrid(out / "samples", every=every, condition=condition)]
 
 
@@ -376,10 +406,11 @@ def _scale(images):
 
 
 def _pictures(out, net, examples):
-    condition = np.arange(64) % net.num_classes if net.num_classes else None
     is_image = len(net.event_shape) == 3
     temperature = _PICTURE_TEMPERATURE if is_image else 1.0
-    samples = net.sample(64 if is_image else 2000, condition, temperature, seed=0).numpy()
+    num_samples = 64 if is_image else 2000
+    condition = _conditions(net, examples, num_samples)
+    samples = net.sample(num_samples, condition, temperature, seed=0).numpy()
     if _drawable(samples):
         _picture(out / "samples.png", samples)
     if hasattr(net, "num_top_latents") and _drawable(samples):

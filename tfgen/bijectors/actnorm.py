@@ -1,9 +1,12 @@
 """Activation normalisation with data-dependent initialisation."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
+from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -11,7 +14,7 @@ class ActNorm(Bijector):
     """`z = x * exp(log_scale) + shift` per channel (Kingma and Dhariwal 2018, section 3.1).
 
     `adapt` sets scale and shift such that the given minibatches come out with
-    mean 0 and variance 1 per channel: with one minibatch it is Glow's own
+    mean 0 and variance 1 (but for `epsilon`) per channel: with one minibatch it is Glow's own
     initialisation, with M of them the cumulative one of Tatsunami and Taki
     (Algorithm 1): the mean and the mean square of each minibatch, over batch
     and positions, averaged over the minibatches.
@@ -31,7 +34,7 @@ class ActNorm(Bijector):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = checks.check_weight(epsilon, "epsilon")
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -39,9 +42,7 @@ class ActNorm(Bijector):
         self.log_scale = self.add_weight(name="log_scale", shape=channels, initializer="zeros")
         self.shift = self.add_weight(name="shift", shape=channels, initializer="zeros")
         # Every position of an image shares the channel's scale.
-        self._positions = 1
-        for side in self.event_shape[:-1]:
-            self._positions *= side
+        self._positions = math.prod(self.event_shape[:-1])
 
     def _forward(self, z, condition):
         scale = tf.convert_to_tensor(self.log_scale)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.bijectors.view import TFPView
+from tfgen.utils import checks
 
 
 class Bijector(keras.layers.Layer):
@@ -29,7 +30,7 @@ class Bijector(keras.layers.Layer):
     """
 
     def __init__(self, *, dtype=None, **kwargs):
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = checks.as_policy(dtype)
         super().__init__(dtype=policy.variable_dtype, **kwargs)
         self.network_dtype = policy
         self._compiled_carry = None

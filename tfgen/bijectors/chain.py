@@ -1,10 +1,13 @@
 """Composition and inversion of bijectors."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
+from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -27,10 +30,10 @@ class Chain(Bijector):
 
     def __init__(self, bijectors, **kwargs):
         super().__init__(**kwargs)
+        checks.check_instance(bijectors, (list, tuple), "bijectors")
         self.bijectors = list(bijectors)
-        for b in self.bijectors:
-            if not isinstance(b, Bijector):
-                raise ValueError(f"`bijectors` must be a list of Bijector layers; it holds {b!r}")
+        for i, b in enumerate(self.bijectors):
+            checks.check_instance(b, Bijector, f"bijectors[{i}]")
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = shape = tuple(inputs_shape[1:])
@@ -99,7 +102,7 @@ class Invert(Bijector):
 
     def __init__(self, bijector, **kwargs):
         super().__init__(**kwargs)
-        self.bijector = bijector
+        self.bijector = checks.check_instance(bijector, Bijector, "bijector")
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -150,9 +153,7 @@ class Flatten(Bijector):
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
-        self._size = 1
-        for side in self.event_shape:
-            self._size *= side
+        self._size = math.prod(self.event_shape)
 
     def _forward(self, z, condition):
         return tf.reshape(z, [-1, *self.event_shape]), zeros_log_det(z)
@@ -166,7 +167,4 @@ class Flatten(Bijector):
         return self.event_shape
 
     def inverse_event_shape(self, event_shape):
-        size = 1
-        for side in event_shape:
-            size *= side
-        return (size,)
+        return (math.prod(event_shape),)

@@ -12,6 +12,7 @@ from tfgen.bijectors.transforms import serialize_transform
 from tfgen.networks.conditioners import MLP
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
+from tfgen.utils import checks
 
 MASKS = ("halves", "channel", "checkerboard")
 
@@ -55,7 +56,7 @@ class Coupling(Bijector):
         self.transform = get_transform(transform)
         self.mask = mask
         self.flip = bool(flip)
-        self.network = network
+        self.network = network and checks.check_instance(network, keras.layers.Layer, "network")
         self._own_network = network is None
 
     def build(self, inputs_shape, condition_shape=None):

@@ -1,5 +1,7 @@
 """Linear maps that mix the channels: learned 1x1 convolutions and permutations."""
 
+import math
+
 import keras
 import numpy as np
 import scipy.linalg
@@ -31,9 +33,7 @@ class InvertibleConv(Bijector):
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
         size = self.event_shape[-1]
-        self._positions = 1
-        for side in self.event_shape[:-1]:
-            self._positions *= side
+        self._positions = math.prod(self.event_shape[:-1])
         # QR of a Gaussian matrix with the signs of R's diagonal moved into Q:
         # uniform over the orthogonal group.
         q, r = np.linalg.qr(np.random.normal(size=(size, size)))

@@ -1,11 +1,14 @@
 """Between integer pixel values and the real line."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
+from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -31,9 +34,7 @@ class Dequantise(keras.layers.Layer):
 
     def __init__(self, num_bits=8, **kwargs):
         super().__init__(**kwargs)
-        if num_bits not in range(1, 9):
-            raise ValueError(f"`num_bits` must be a whole number from 1 to 8; got {num_bits!r}")
-        self.num_bits = int(num_bits)
+        self.num_bits = checks.check_bits(num_bits)
 
     def call(self, inputs, noise):
         """`inputs` 0..255 and `noise` in [0, 1), of one shape -> reals in [0, 2^num_bits)."""
@@ -65,13 +66,11 @@ class Centre(Bijector):
 
     def __init__(self, num_bits=8, **kwargs):
         super().__init__(**kwargs)
-        self.num_bits = int(num_bits)
+        self.num_bits = checks.check_bits(num_bits, least=0)
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
-        self._size = 1
-        for side in self.event_shape:
-            self._size *= side
+        self._size = math.prod(self.event_shape)
 
     def _forward(self, z, condition):
         return (z + 0.5) * 2**self.num_bits, -self._log_det(z)
@@ -90,7 +89,8 @@ class Centre(Bijector):
 @keras.saving.register_keras_serializable(package="tfgen")
 class Logit(Bijector):
     """`z = logit(alpha + (1 - 2 alpha) x / 2^num_bits)`, data -> latent
-    (Dinh et al. 2017, section 4.1).
+    (after Dinh et al. 2017, section 4.1, whose `alpha + (1 - alpha) x / 256` has a
+    margin on one side only).
 
     Args:
         num_bits: bits of a value; 0 for data in [0, 1].
@@ -107,7 +107,7 @@ class Logit(Bijector):
         super().__init__(**kwargs)
         if not 0 < alpha < 0.5:
             raise ValueError(f"`alpha` must lie in (0, 0.5); got {alpha}")
-        self.num_bits, self.alpha = int(num_bits), float(alpha)
+        self.num_bits, self.alpha = checks.check_bits(num_bits, least=0), float(alpha)
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -124,7 +124,8 @@ class Logit(Bijector):
         p = self.alpha + self._slope() * x
         # Values outside the data's range have no logit: they are treated as the
         # nearest that has one.
-        p = tf.clip_by_value(p, 1e-6, 1 - 1e-6)
+        least = np.finfo(self.compute_dtype).eps
+        p = tf.clip_by_value(p, least, 1 - least)
         log_det = np.log(self._slope()) - tf.math.log(p) - tf.math.log1p(-p)
         return tf.math.log(p) - tf.math.log1p(-p), sum_event(log_det)
 

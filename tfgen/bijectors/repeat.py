@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
+from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -33,30 +34,31 @@ class Repeat(Bijector):
 
     def __init__(self, step, times, **kwargs):
         super().__init__(**kwargs)
-        if times < 1:
-            raise ValueError(f"`times` must be at least 1; got {times}")
-        self.times = int(times)
-        # A layer in a tuple in a function is out of sight of Keras's tracking:
-        # the template's own weights are neither trained nor saved.
-        self._template = lambda: step
+        self.times = checks.check_count(times, "times")
+        checks.check_instance(step, Bijector, "step")
+        # What a function holds is out of sight of Keras's tracking: the template's
+        # own weights are neither trained nor saved.
+        self._template = lambda: (step, None)
 
     @property
     def step(self):
-        """The template."""
-        return self._template()
+        """The template. To freeze a part of it, build it so: `trainable=False`."""
+        return self._template()[0]
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
         config = keras.saving.serialize_keras_object(self.step)
-        drawn = []
+        drawn, variables = [], []
         for _ in range(self.times):
             step = keras.saving.deserialize_keras_object(config)
             if not step.built:
                 step.build(inputs_shape, condition_shape)
-            drawn.append([v.numpy() for v in _variables(step)])
+            # Trainable first: the order of the stacked weights.
+            variables = step.trainable_variables + step.non_trainable_variables
+            drawn.append([v.numpy() for v in variables])
         if tuple(step.inverse_event_shape(self.event_shape)) != self.event_shape:
             raise ValueError(f"`step` must keep the shape of its input, {self.event_shape}")
-        self._template = lambda: step
+        self._template = lambda: (step, variables)
 
         def stack(variable, values):
             return self.add_weight(
@@ -70,25 +72,18 @@ class Repeat(Bijector):
             )
 
         self.stacked = [
-            stack(v, values)
-            for v, values in zip(_variables(step), zip(*drawn, strict=True), strict=True)
+            stack(v, values) for v, values in zip(variables, zip(*drawn, strict=True), strict=True)
         ]
 
     def _loop(self, x, condition, inverse):
-        step, times = self.step, self.times
+        (step, variables), times = self._template(), self.times
         read = [_reader(tf.convert_to_tensor(w)) for w in self.stacked]
-        num_trainable = len(step.trainable_variables)
 
         def body(i, x, log_det):
             k = i if inverse else times - 1 - i
             weights = [copy(k) for copy in read]
-            (x, change), _ = step.stateless_call(
-                weights[:num_trainable],
-                weights[num_trainable:],
-                x,
-                condition=condition,
-                inverse=inverse,
-            )
+            with _in_place_of(variables, weights):
+                x, change = step(x, condition=condition, inverse=inverse)
             return i + 1, x, log_det + change
 
         x = tf.ensure_shape(x, [None, *self.event_shape])
@@ -108,22 +103,24 @@ class Repeat(Bijector):
 
     def adapt(self, batches, conditions=None):
         self._build_for(batches, conditions)
+        step, variables = self._template()
         stacked = [w.numpy() for w in self.stacked]
         for k in range(self.times):
-            for variable, values in zip(_variables(self.step), stacked, strict=True):
+            for variable, values in zip(variables, stacked, strict=True):
                 variable.assign(values[k])
-            batches = self.step.adapt(batches, conditions)
-            for variable, values in zip(_variables(self.step), stacked, strict=True):
+            batches = step.adapt(batches, conditions)
+            for variable, values in zip(variables, stacked, strict=True):
                 values[k] = variable.numpy()
         for variable, values in zip(self.stacked, stacked, strict=True):
             variable.assign(values)
         return batches
 
     def mixing_log_dets(self):
+        step, variables = self._template()
+
         def of_copy(weights):
-            pairs = zip(_variables(self.step), weights, strict=True)
-            with keras.StatelessScope(state_mapping=list(pairs)):
-                return self.step.mixing_log_dets()
+            with _in_place_of(variables, weights):
+                return step.mixing_log_dets()
 
         weights = [tf.unstack(tf.convert_to_tensor(w)) for w in self.stacked]
         return tf.concat([of_copy(copy) for copy in zip(*weights, strict=True)], 0)
@@ -168,6 +165,6 @@ def _reader(stacked):
     return read
 
 
-def _variables(step):
-    """Trainable first: the order of `stateless_call`."""
-    return step.trainable_variables + step.non_trainable_variables
+def _in_place_of(variables, values):
+    """A scope in which the variables have these values."""
+    return keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)))

@@ -1,11 +1,14 @@
 """Shape-changing maps of multi-scale image flows."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
 from tfgen.bijectors.coupling import Coupling
+from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -53,7 +56,7 @@ class Split(Bijector):
     come first, then those of `rest`: finest level first.
 
     Args:
-        rest: bijector from `[h, w, c - c // 2]` to a vector.
+        rest: bijector from `[h, w, c // 2]` to a vector.
         prior: coupling that keeps the first half of the channels. By default an
             affine one whose network is the output layer alone, as in Glow; None
             leaves the factored half as it is.
@@ -67,11 +70,11 @@ class Split(Bijector):
 
     def __init__(self, rest, prior="affine", **kwargs):
         super().__init__(**kwargs)
-        self.rest = rest
+        self.rest = checks.check_instance(rest, Bijector, "rest")
         if prior == "affine":
             network = keras.layers.Identity(dtype=self.network_dtype.name)
             prior = Coupling("affine", "channel", network=network, dtype=self.network_dtype)
-        self.prior = prior
+        self.prior = prior and checks.check_instance(prior, Coupling, "prior")
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -80,9 +83,7 @@ class Split(Bijector):
             raise ValueError(f"Split needs at least 2 channels; got {list(self.event_shape)}")
         self._kept = channels // 2
         self._factored_shape = (*sides, channels - self._kept)
-        self._factored_size = 1
-        for side in self._factored_shape:
-            self._factored_size *= side
+        self._factored_size = math.prod(self._factored_shape)
         if self.prior is not None and not self.prior.built:
             self.prior.build(inputs_shape, condition_shape)
         if not self.rest.built:
@@ -122,10 +123,7 @@ class Split(Bijector):
         return self.event_shape
 
     def inverse_event_shape(self, event_shape):
-        size = 1
-        for side in event_shape:
-            size *= side
-        return (size,)
+        return (math.prod(event_shape),)
 
     def _parts(self):
         return [self.rest] if self.prior is None else [self.prior, self.rest]

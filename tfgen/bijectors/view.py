@@ -45,20 +45,26 @@ class TFPView(tfp.bijectors.Bijector):
         forward = z is not None
         given = z if forward else x
         rank = self._rank[0 if forward else 1]
-        batch = tf.shape(given)[: tf.rank(given) - rank]
-        flat = tf.reshape(given, tf.concat([[-1], tf.shape(given)[tf.rank(given) - rank :]], 0))
-        flat = tf.ensure_shape(flat, [None, *given.shape[given.shape.rank - rank :]])
-        condition = self._condition
+        batch, event = tf.split(tf.shape(given), [-1, rank])
+        static = given.shape[: given.shape.rank - rank]
+        condition, wide = self._condition, given
         if condition is not None:
-            # One condition for all rows, or the last batch axis of several.
-            repeats = tf.shape(flat)[0] // tf.shape(condition)[0]
-            ones = tf.ones([tf.rank(condition) - 1], tf.int32)
-            condition = tf.tile(condition, tf.concat([[repeats], ones], 0))
+            # Several conditions are a batch shape of their own, which broadcasts with the values'.
+            if condition.shape[0] != 1:
+                batch = tf.broadcast_dynamic_shape(batch, tf.shape(condition)[:1])
+                static = tf.broadcast_static_shape(static, condition.shape[:1])
+                wide = tf.broadcast_to(given, tf.concat([batch, event], 0))
+            features = tf.shape(condition)[1:]
+            if condition.shape[0] == 1:
+                condition = condition[0]
+            condition = tf.broadcast_to(condition, tf.concat([batch, features], 0))
+            condition = tf.reshape(condition, tf.concat([[-1], features], 0))
+        flat = tf.reshape(wide, tf.concat([[-1], event], 0))
+        flat = tf.ensure_shape(flat, [None, *given.shape[given.shape.rank - rank :]])
         map_ = self._layer.forward_and_log_det if forward else self._layer.inverse_and_log_det
         value, log_det = map_(flat, condition=condition)
         out = tf.reshape(value, tf.concat([batch, tf.shape(value)[1:]], 0))
-        if given.shape.is_fully_defined():
-            out = tf.ensure_shape(out, [*given.shape[: given.shape.rank - rank], *value.shape[1:]])
+        out = tf.ensure_shape(out, static.concatenate(value.shape[1:]))
         log_det = tf.reshape(log_det, batch)
         self._last = (given, out, log_det) if forward else (out, given, -log_det)
         return self._last

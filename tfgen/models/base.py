@@ -51,7 +51,7 @@ class GenerativeModel(Presets, Trainable):
         name=None,
     ):
         # Data are cast where they are used: half precision is for networks only.
-        super().__init__(dtype=dtype, name=name, autocast=False)
+        super().__init__(dtype=checks.as_policy(dtype), name=name, autocast=False)
         if data_kind not in checks.DATA_KINDS:
             raise ValueError(
                 f"`data_kind` must be one of {list(checks.DATA_KINDS)}; got {data_kind!r}"
@@ -74,7 +74,6 @@ class GenerativeModel(Presets, Trainable):
             if condition_shape != ():
                 condition_shape = checks.as_shape(condition_shape, "condition_shape")
         self.condition_shape = () if num_classes else condition_shape
-        self._num_init_batches = 1
         self._trackers = {}
         self._kept_functions = {}
 
@@ -107,13 +106,18 @@ class GenerativeModel(Presets, Trainable):
             inputs: `x`, or `(x, condition)` for a conditional model.
         """
         x, condition = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        self._require_shape(x)
+        if (condition is None) != (self.condition_shape is None):
+            # Says what the condition is.
+            self._check_condition(condition, None)
         return self._log_prob(x, condition, tf.zeros([2], tf.int32), 0)
 
     def log_prob(self, x, condition=None, seed=0, batch_size=256):
         """Log-density of the data as given, in nats.
 
         Dequantisation, scaling and logit are part of it. Where it takes noise
-        (see `likelihood`), that depends on `seed` and row alone.
+        (see `likelihood`), that depends on `seed` and row alone. It takes arrays
+        and is no part of a gradient: `model(x)` is differentiable.
 
         Args:
             x: `[n, *event_shape]`.
@@ -162,7 +166,7 @@ class GenerativeModel(Presets, Trainable):
             seed,
             x=x,
             condition=condition,
-            num_samples=tf.constant(num_samples),
+            num_samples=tf.constant(num_samples, tf.int64),
         )
 
     def bits_per_dim(self, x, condition=None, seed=0, batch_size=256):
@@ -189,7 +193,9 @@ class GenerativeModel(Presets, Trainable):
         """
         num_samples = checks.check_count(num_samples, "num_samples")
         condition = self._check_condition(condition, num_samples)
-        temperature = tf.constant(checks.check_temperature(temperature), self.variable_dtype)
+        temperature = tf.constant(
+            checks.check_weight(temperature, "temperature"), self.variable_dtype
+        )
         return self._map_rows(
             "sample", batch_size, num_samples, seed, condition=condition, temperature=temperature
         )
@@ -243,10 +249,13 @@ class GenerativeModel(Presets, Trainable):
         Args:
             x: array `[n, *event_shape]`, or batches as `fit` takes them.
             condition: conditions, if `x` is an array and the model conditional.
-            num_batches: number of minibatches.
+            num_batches: number of minibatches; fewer, if the data hold no more.
             batch_size: size of a minibatch, if `x` is an array.
         """
         checks.check_count(num_batches, "num_batches")
+        if condition is not None:
+            # Says that this model takes none.
+            self._check_condition(condition, None)
         data = self._evaluation_data(x, condition, batch_size=batch_size)
         batches = [self._batch(b) for b in itertools.islice(data, num_batches)]
         if not batches:
@@ -323,7 +332,7 @@ class GenerativeModel(Presets, Trainable):
             "seed": ([2], tf.int32),
             "start": ([], tf.int64),
             "num_rows": ([], tf.int32),
-            "num_samples": ([], tf.int32),
+            "num_samples": ([], tf.int64),
             "temperature": ([], real),
         }[name]
         return tf.TensorSpec(shape, dtype, name=name)
@@ -368,7 +377,9 @@ class GenerativeModel(Presets, Trainable):
             return i + 1, tf.reduce_logsumexp(tf.stack([total, value]), 0)
 
         first = self._log_prob(x, condition, fold_in(seed, 0), start)
-        _, total = tf.while_loop(lambda i, _: i < num_samples, body, (tf.constant(1), first))
+        _, total = tf.while_loop(
+            lambda i, _: i < num_samples, body, (tf.constant(1, tf.int64), first)
+        )
         return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
     def _sample(self, condition, num_rows, seed, start, temperature):

@@ -70,24 +70,21 @@ class Flow(GenerativeModel):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
         if data_kind == "binary":
             raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
-        if not isinstance(bijector, Bijector):
-            raise ValueError(f"`bijector` must be a tfgen bijector; got {bijector!r}")
+        checks.check_instance(bijector, Bijector, "bijector")
+        if base is not None:
+            checks.check_instance(base, keras.layers.Layer, "base")
         if len(self.condition_shape or ()) > 1:
             raise ValueError(
                 f"`condition_shape` of a flow must be [features]; got {list(self.condition_shape)}"
             )
         if pixels not in PIXELS:
             raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
-        if log_det_penalty < 0:
-            raise ValueError(f"`log_det_penalty` must be at least 0; got {log_det_penalty}")
-        self.num_bits = num_bits
+        self.num_bits = checks.check_bits(num_bits)
         self.pixels = pixels
-        self.log_det_penalty = float(log_det_penalty)
+        self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
-        self._num_init_batches = self.num_init_batches
         self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
         self._own_base = base is None
-        self._given_bijector = bijector
         dtype = {"dtype": self.dtype_policy}
         parts = [bijector]
         self.dequantise = None
@@ -105,11 +102,20 @@ class Flow(GenerativeModel):
             self.term_names += ("log_det_penalty",)
         self.build()
 
+    def _own_bijector(self):
+        """The bijector that was given, among those that bring data to it."""
+        return self.bijector.bijectors[0 if self.dequantise is None else 1]
+
     def _build_parts(self):
         features = None
         if self.condition_shape is not None:
             features = (None, self.num_classes or self.condition_shape[-1])
         self.bijector.build((None, *self.event_shape), features)
+        if self.log_det_penalty and self.bijector.mixing_log_dets().shape[0] == 0:
+            raise ValueError(
+                f"`log_det_penalty` is of the InvertibleConv layers in `bijector`; it has none, so "
+                f"the weight must be 0; got {self.log_det_penalty}"
+            )
         self.base.build((None, *self.latent_shape))
         if self.dequantise is not None:
             self.dequantise.build((None, *self.event_shape))
@@ -148,8 +154,8 @@ class Flow(GenerativeModel):
         Returns:
             `[n, *event_shape]` tensor in the data's type.
         """
-        if not 0 <= num_kept <= self.num_dims:
-            raise ValueError(f"`num_kept` must lie in 0..{self.num_dims}; got {num_kept}")
+        if num_kept not in range(self.num_dims + 1) or isinstance(num_kept, bool):
+            raise ValueError(f"`num_kept` must lie in 0..{self.num_dims}; got {num_kept!r}")
         z = self.encode(x, condition, batch_size)
         fresh = self.encode(
             self.sample(len(x), condition, temperature, seed, batch_size), condition, batch_size
@@ -233,7 +239,7 @@ class Flow(GenerativeModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "bijector": keras.saving.serialize_keras_object(self._given_bijector),
+            "bijector": keras.saving.serialize_keras_object(self._own_bijector()),
             "base": None if self._own_base else keras.saving.serialize_keras_object(self.base),
             "num_bits": self.num_bits,
             "pixels": self.pixels,

@@ -103,7 +103,7 @@ class Glow(Flow):
         dtype=None,
         **kwargs,
     ):
-        dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        dtype = checks.as_policy(dtype)
         shape = checks.as_shape(event_shape, "event_shape")
         num_levels = checks.check_count(num_levels, "num_levels")
         num_steps = checks.check_count(num_steps, "num_steps")

@@ -26,7 +26,9 @@ class RealNVP(Flow):
     checkerboard couplings, squeeze, three channel-wise couplings, split; four
     checkerboard couplings at the last level; residual networks; pixels through
     a logit. ActNorm stands in the place of the paper's batch normalisation: the
-    density of an example then does not depend on the others in its batch.
+    density of an example then does not depend on the others in its batch. The
+    scale of an affine coupling is the bounded gate of `bijectors.Affine`, not
+    the paper's `exp(s)`.
 
     Args:
         event_shape: `[size]`, or `[height, width, channels]`.
@@ -72,8 +74,9 @@ class RealNVP(Flow):
         dtype=None,
         **kwargs,
     ):
-        dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        dtype = checks.as_policy(dtype)
         shape = checks.as_shape(event_shape, "event_shape")
+        hidden_units = checks.as_shape(hidden_units, "hidden_units")
         num_layers = checks.check_count(num_layers, "num_layers")
         num_levels = checks.check_count(num_levels, "num_levels")
         if len(shape) == 1:
@@ -104,7 +107,7 @@ class RealNVP(Flow):
         )
         self._config = {
             "num_layers": num_layers,
-            "hidden_units": tuple(hidden_units),
+            "hidden_units": hidden_units,
             "transform": serialize_transform(get_transform(transform)),
             "num_levels": num_levels,
             "filters": filters,

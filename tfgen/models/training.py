@@ -30,6 +30,9 @@ class Trainable(keras.Model):
     the step at which the epoch starts.
     """
 
+    # Minibatches that `fit` initialises data-dependent weights from.
+    num_init_batches = 1
+
     def compile(
         self,
         optimizer=None,
@@ -107,11 +110,21 @@ class Trainable(keras.Model):
 
         Returns:
             A `keras.callbacks.History` with one entry for every term of the
-            objective, `val_` for validation.
+            objective, `val_` for validation. A callback that monitors a term
+            needs `mode="min"`; it knows by itself that less `val_loss` is better.
         """
         self._assert_compile_called("fit")
-        batch_size = checks.check_count(batch_size or 32, "batch_size")
+        batch_size = checks.check_count(32 if batch_size is None else batch_size, "batch_size")
+        for name, count in (
+            ("steps_per_epoch", steps_per_epoch),
+            ("validation_steps", validation_steps),
+            ("validation_batch_size", validation_batch_size),
+        ):
+            if count is not None:
+                checks.check_count(count, name)
         if validation_split and validation_data is None:
+            if _is_array(x):
+                self._arrays(x, y, sample_weight)
             (x, y, sample_weight), validation_data = _split(x, y, sample_weight, validation_split)
         if _is_array(x):
             arrays = self._arrays(x, y, sample_weight, class_weight)
@@ -121,11 +134,25 @@ class Trainable(keras.Model):
             if steps_per_epoch is None:
                 x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
         else:
-            x = self._stream(x, class_weight, y=y, sample_weight=sample_weight)
-        x = self._look_ahead(x, verbose)
+            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+        batches, x = self._peek(x, self.num_init_batches if self._needs_adapt() else 1)
+        if self._needs_adapt():
+            if verbose and self.num_init_batches > 1:
+                wanted = self.num_init_batches
+                of = "" if len(batches) == wanted else f", all there are of the {wanted} asked for"
+                print(f"Initialising from {len(batches)} minibatches{of} ...", flush=True)
+            self._adapt(batches)
+        if class_weight is not None and "sample_weight" in batches[0] and not _is_numbered(x):
+            raise ValueError("give `sample_weight` or `class_weight`, not both")
+        x = self._stream(x, class_weight)
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)):
                 validation_data = (validation_data,)
+            if not 1 <= len(validation_data) <= 3:
+                raise ValueError(
+                    "`validation_data` must be x, (x, y) or (x, y, sample_weight); got "
+                    f"{len(validation_data)} parts"
+                )
             size = validation_batch_size or batch_size
             validation_data = self._evaluation_data(*validation_data, batch_size=size)
         return super().fit(
@@ -145,14 +172,36 @@ class Trainable(keras.Model):
         """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`."""
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = self._evaluation_data(x, y, sample_weight, batch_size=batch_size or 32)
+            batch_size = 32 if batch_size is None else batch_size
+            x = self._evaluation_data(x, y, sample_weight, batch_size=batch_size)
         return super().evaluate(x, **kwargs)
 
     def predict(self, x, batch_size=None, **kwargs):
         """Keras's `predict`: the outputs of `call`, row by row, as one array."""
-        return super().predict(
-            self._evaluation_data(x, batch_size=batch_size or 32, predict=True), **kwargs
-        )
+        batch_size = 32 if batch_size is None else batch_size
+        x = self._evaluation_data(x, batch_size=batch_size, predict=True)
+        return super().predict(x, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        """Keras's, with `fit`'s checks and initialisation of data-dependent weights."""
+        self._assert_compile_called("train_on_batch")
+        arrays = self._arrays(x, y, sample_weight, class_weight)
+        batch = tuple(arrays.get(name) for name in ("x", "condition", "sample_weight"))
+        if self._needs_adapt():
+            self._adapt([self._batch(batch)])
+        return super().train_on_batch(*batch, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Keras's, with `evaluate`'s checks."""
+        self._assert_compile_called("test_on_batch")
+        arrays = self._arrays(x, y, sample_weight)
+        batch = (arrays.get(name) for name in ("x", "condition", "sample_weight"))
+        return super().test_on_batch(*batch, **kwargs)
+
+    def predict_on_batch(self, x):
+        """`predict` of one batch."""
+        rows = x[0] if isinstance(x, (tuple, list)) else x
+        return self.predict(x, batch_size=len(rows), verbose=0)
 
     def train_step(self, data):
         batch = self._batch(data)
@@ -165,7 +214,7 @@ class Trainable(keras.Model):
         # The count of steps, which a pass over arrays reads at its start, goes on only when the
         # step has its batch.
         with tf.control_dependencies([batch["row"]]):
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            self.optimizer.apply(gradients, variables)
         return self._results()
 
     def test_step(self, data):
@@ -254,10 +303,7 @@ class Trainable(keras.Model):
             arrays["condition"] = self._check_condition(y, len(x), name="y")
         weights = None
         if sample_weight is not None:
-            weights = checks.as_numeric(sample_weight, "sample_weight").astype("float32")
-            checks.check_same_length(x=x, sample_weight=weights)
-            if weights.ndim != 1:
-                raise ValueError(f"`sample_weight` must have shape [n]; got {weights.shape}")
+            weights = checks.as_weights(sample_weight, "sample_weight", len(x))
         if class_weight is not None:
             if weights is not None:
                 raise ValueError("give `sample_weight` or `class_weight`, not both")
@@ -270,13 +316,25 @@ class Trainable(keras.Model):
         if not self.num_classes:
             raise ValueError("`class_weight` needs a model with `num_classes`")
         labels = range(self.num_classes)
+        checks.check_instance(class_weight, dict, "class_weight")
+        if set(class_weight) - set(labels):
+            raise ValueError(
+                f"`class_weight` must be a dict from labels in 0..{self.num_classes - 1} to "
+                f"weights; got {class_weight}"
+            )
+        for weight in class_weight.values():
+            checks.check_weight(weight, "class_weight")
         return np.array([class_weight.get(k, 1.0) for k in labels], np.float32)
 
-    def _stream(self, x, class_weight=None, number_on=False, **arrays):
-        """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
+    def _refuse_beside_stream(self, x, **arrays):
         for name, value in arrays.items():
             if value is not None:
                 raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
+
+    def _stream(self, x, class_weight=None, number_on=False):
+        """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
+        if _is_numbered(x):
+            return x
         if not isinstance(x, tf.data.Dataset):
             if class_weight is not None:
                 raise ValueError("`class_weight` takes arrays or a tf.data.Dataset as `x`")
@@ -294,21 +352,21 @@ class Trainable(keras.Model):
 
     def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size, predict=False):
         if not _is_array(x):
+            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
             _, x = self._peek(x)
-            return self._stream(x, number_on=True, y=y, sample_weight=sample_weight)
+            return self._stream(x, number_on=True)
         if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
             x, y = x
         arrays = self._arrays(x, y, sample_weight)
         return array_batches(arrays, checks.check_count(batch_size, "batch_size"))
 
-    def _look_ahead(self, x, verbose):
-        """Checks the first batch of a stream and adapts the model; gives all batches back."""
-        batches, x = self._peek(x, self._num_init_batches if self._needs_adapt() else 1)
-        if self._needs_adapt():
-            if verbose and len(batches) > 1:
-                print(f"Initialising from {len(batches)} minibatches ...", flush=True)
-            self._adapt(batches)
-        return x
+    def _require_shape(self, x):
+        """What can be told of a tensor without reading it."""
+        if not tf.TensorShape(x.shape).is_compatible_with([None, *self.event_shape]):
+            raise ValueError(
+                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
+                f"got {x.shape}"
+            )
 
     def _peek(self, x, num_batches=1):
         """The first batches of a stream, the first of them checked, and the whole stream."""
@@ -319,8 +377,11 @@ class Trainable(keras.Model):
             first = list(itertools.islice(iter(x), num_batches))
         if not first:
             raise ValueError("`x` must have at least one batch; got an empty data set")
+        if not (isinstance(first[0], dict) and "row" in first[0]):
+            given = keras.utils.unpack_x_y_sample_weight(first[0])
+            if not isinstance(given[0], (dict, tuple, list)):
+                self._arrays(*given)
         batches = [self._batch(b) for b in first]
-        self._arrays(batches[0]["x"], batches[0].get("condition"))
         if hasattr(x, "__next__"):
             # A generator, which is the only kind of iterator that Keras takes.
             x = (batch for batch in itertools.chain(first, x))
@@ -334,11 +395,7 @@ class Trainable(keras.Model):
         if x is None or isinstance(x, (dict, tuple, list)):
             raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
         x = tf.convert_to_tensor(x)
-        if x.shape.rank is not None and not x.shape[1:].is_compatible_with(self.event_shape):
-            raise ValueError(
-                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
-                f"got {x.shape}"
-            )
+        self._require_shape(x)
         batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
         if self.condition_shape is not None:
             if y is None:
@@ -346,10 +403,16 @@ class Trainable(keras.Model):
                 self._check_condition(None, None, name="y")
             batch["condition"] = tf.cast(y, tf.int32 if self.num_classes else self.variable_dtype)
             if self.num_classes and batch["condition"].shape.rank == 2:
-                batch["condition"] = batch["condition"][:, 0]
+                batch["condition"] = tf.squeeze(batch["condition"], 1)
         if sample_weight is not None:
-            batch["sample_weight"] = tf.cast(sample_weight, tf.float32)
+            batch["sample_weight"] = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
         return batch
+
+
+def _is_numbered(x):
+    """Whether `x` is `array_batches`, not a user's own."""
+    spec = x.element_spec if isinstance(x, tf.data.Dataset) else None
+    return isinstance(spec, dict) and "row" in spec
 
 
 def _first(batch):

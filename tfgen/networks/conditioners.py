@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgen.utils import checks
+
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class MLP(keras.layers.Layer):
@@ -20,9 +22,7 @@ class MLP(keras.layers.Layer):
 
     def __init__(self, hidden_units=(256, 256), activation="relu", **kwargs):
         super().__init__(**kwargs)
-        self.hidden_units = tuple(int(u) for u in hidden_units)
-        if not self.hidden_units or min(self.hidden_units) < 1:
-            raise ValueError(f"`hidden_units` must be positive widths; got {hidden_units!r}")
+        self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
         self.layers = [
             keras.layers.Dense(
@@ -64,9 +64,7 @@ class ConvNet(keras.layers.Layer):
 
     def __init__(self, filters=512, **kwargs):
         super().__init__(**kwargs)
-        self.filters = int(filters)
-        if self.filters < 1:
-            raise ValueError(f"`filters` must be positive; got {filters}")
+        self.filters = checks.check_count(filters, "filters")
         self.layers = [_conv(self.filters, size, self.dtype_policy) for size in (3, 1)]
 
     def build(self, input_shape):
@@ -102,11 +100,8 @@ class ResNet(keras.layers.Layer):
 
     def __init__(self, filters=64, num_blocks=4, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.num_blocks = int(filters), int(num_blocks)
-        if self.filters < 1 or self.num_blocks < 1:
-            raise ValueError(
-                f"`filters` and `num_blocks` must be positive; got {filters} and {num_blocks}"
-            )
+        self.filters = checks.check_count(filters, "filters")
+        self.num_blocks = checks.check_count(num_blocks, "num_blocks")
         policy = self.dtype_policy
         self.stem = _conv(self.filters, 3, policy, activation=None)
         self.first = [_conv(self.filters, 3, policy) for _ in range(self.num_blocks)]
@@ -153,7 +148,7 @@ class Head(keras.layers.Layer):
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
-        self.units = int(units)
+        self.units = checks.check_count(units, "units")
 
     def build(self, input_shape):
         zeros = {"kernel_initializer": "zeros", "dtype": self.dtype_policy}

@@ -1,7 +1,9 @@
 """Checks of what users pass in: every error names the argument, what was expected
 and what came."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 DATA_KINDS = ("real", "binary", "uint8")
 
@@ -10,10 +12,7 @@ def as_shape(shape, name):
     """An int or a sequence of positive ints as a tuple."""
     sides = list(shape) if np.ndim(shape) else [shape]
     if not sides or not all(_is_number(s) and s >= 1 and s == s // 1 for s in sides):
-        raise ValueError(
-            f"`{name}` must be a shape of positive whole numbers, such as (28, 28, 1); "
-            f"got {shape!r}"
-        )
+        raise ValueError(f"`{name}` must hold positive whole numbers; got {shape!r}")
     return tuple(int(s) for s in sides)
 
 
@@ -51,6 +50,31 @@ def as_events(x, name, event_shape, kind, dtype):
     return x.astype(np.uint8, copy=False)
 
 
+def as_policy(dtype):
+    """A Keras dtype policy whose weights are float32 or float64; None is the global one."""
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    if policy.variable_dtype not in ("float32", "float64"):
+        raise ValueError(
+            '`dtype` must keep densities in "float32" or "float64" ("mixed_bfloat16" and '
+            f'"mixed_float16" do); got {policy.name!r}'
+        )
+    return policy
+
+
+def as_weights(weights, name, num_rows):
+    """Weights of examples as float32 `[n]`: finite and at least 0."""
+    weights = as_numeric(weights, name).astype("float32")
+    if weights.shape not in ((num_rows,), (num_rows, 1)):
+        raise ValueError(
+            f"`{name}` must have shape [n], one weight for each of the {num_rows} examples; "
+            f"got {_shape(weights.shape)}"
+        )
+    _check_finite(weights, name)
+    if weights.min() < 0:
+        raise ValueError(f"`{name}` must be at least 0; got {weights.min():g}")
+    return weights.reshape(num_rows)
+
+
 def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows):
     """Conditions as an array of `num_rows` rows; a single one is broadcast if rows allow it.
 
@@ -80,6 +104,8 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows)
             f"`{name}` must have shape {_shape(['n', *condition_shape])} or "
             f"{_shape(condition_shape)}; got {_shape(condition.shape)}"
         )
+    if len(condition) == 0:
+        raise ValueError(f"`{name}` must have at least one row; got {_shape(condition.shape)}")
     if num_rows is not None and len(condition) not in (1, num_rows):
         raise ValueError(
             f"`{name}` must have one row, or one for each of the {num_rows} examples; "
@@ -101,9 +127,16 @@ def as_numeric(x, name):
     """A numeric numpy array, or a ValueError that names the argument."""
     if x is None:
         raise ValueError(f"`{name}` is missing")
+    if tf.is_symbolic_tensor(x):
+        raise ValueError(
+            f"`{name}` must be an array; got a tensor of a graph under construction: in a "
+            "tf.function, call the model itself, `model(x)`"
+        )
+    if getattr(x, "dtype", None) == tf.bfloat16:
+        x = tf.cast(x, tf.float32)
     try:
         array = np.asarray(x)
-    except (TypeError, ValueError, NotImplementedError):
+    except Exception:  # whatever an object's own conversion raises
         array = None
     if array is None or array.dtype.kind not in "fiub":
         came = type(x).__name__ if array is None else f"dtype {array.dtype}"
@@ -118,11 +151,26 @@ def check_count(value, name):
     return int(value)
 
 
-def check_temperature(temperature):
+def check_instance(value, cls, name):
+    """An instance of a class, or of one of several."""
+    if not isinstance(value, cls):
+        names = " or ".join(c.__name__ for c in (cls if isinstance(cls, tuple) else (cls,)))
+        raise ValueError(f"`{name}` must be a {names}; got {value!r}")
+    return value
+
+
+def check_bits(num_bits, least=1):
+    """How many bits a value has, at most 8."""
+    if not _is_number(num_bits) or num_bits not in range(least, 9):
+        raise ValueError(f"`num_bits` must be a whole number from {least} to 8; got {num_bits!r}")
+    return int(num_bits)
+
+
+def check_weight(value, name):
     """A finite number of at least 0."""
-    if not _is_number(temperature) or temperature < 0:
-        raise ValueError(f"`temperature` must be a number of at least 0; got {temperature!r}")
-    return float(temperature)
+    if not _is_number(value) or value < 0:
+        raise ValueError(f"`{name}` must be a number of at least 0; got {value!r}")
+    return float(value)
 
 
 def _is_number(value):
@@ -133,6 +181,9 @@ def _is_number(value):
 
 def check_same_length(**arrays):
     """All arrays that are not None must have as many rows as the first."""
+    for name, a in arrays.items():
+        if a is not None and np.ndim(a) == 0:
+            raise ValueError(f"`{name}` must be an array with one row per example; got {a!r}")
     lengths = {name: len(a) for name, a in arrays.items() if a is not None}
     if len(set(lengths.values())) > 1:
         came = ", ".join(f"`{name}` has {n}" for name, n in lengths.items())
@@ -155,7 +206,9 @@ def _check_finite(x, name):
 
 def _check_range(x, name, low, high, expected):
     if x.dtype.kind == "b":
-        return
+        if high == 1:
+            return
+        raise ValueError(f"`{name}` must hold {expected}; got booleans")
     least, most = x.min(), x.max()
     integral = x.dtype.kind != "f" or not (x % 1).any()
     if integral and least >= low and most <= high:

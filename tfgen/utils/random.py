@@ -20,10 +20,12 @@ def as_seed(seed):
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         return tf.constant(np.array([low, high], np.uint32).view(np.int32))
-    seed = np.asarray(seed)
-    if seed.shape != (2,) or seed.dtype.kind not in "iu":
+    pair = np.asarray(seed)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu":
         raise ValueError(f"`seed` must be an integer, two integers or None; got {seed!r}")
-    return tf.constant(seed.astype(np.int32))
+    if pair.min() < -(2**31) or pair.max() >= 2**31:
+        raise ValueError(f"`seed` must hold two integers of 32 bits; got {seed!r}")
+    return tf.constant(pair.astype(np.int32))
 
 
 def fold_in(seed, data):
