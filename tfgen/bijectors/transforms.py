@@ -40,12 +40,17 @@ class Transform:
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Additive(Transform):
-    """`x = z + shift`: volume-preserving (NICE, Dinh et al. 2014)."""
+    """`x = z + shift`: volume-preserving (NICE, Dinh et al. 2014).
+
+    >>> import tfgen
+    >>> float(tfgen.bijectors.Additive()([[2.0]]).forward(1.0)[0])
+    3.0
+    """
 
     num_params = 1
 
     def __call__(self, params):
-        return tfb.Shift(params[..., 0])
+        return tfb.Shift(tf.convert_to_tensor(params)[..., 0])
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -61,6 +66,13 @@ class Affine(Transform):
 
     Args:
         floor: the least gate.
+
+    Raises:
+        ValueError: `floor` is not in (0, 1).
+
+    >>> import tfgen
+    >>> float(tfgen.bijectors.Affine(floor=0.5)([[1.0, -100.0]]).forward(3.0)[0])
+    7.0
     """
 
     num_params = 2

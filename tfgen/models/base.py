@@ -35,6 +35,11 @@ class GenerativeModel(Presets, Trainable):
     Attributes:
         likelihood: what `log_prob` is: `"exact"`, `"bound"`, `"estimate"`,
             `"manifold"` or `"none"`.
+
+    >>> import tfgen
+    >>> model = tfgen.GenerativeModel.from_preset("glow_mnist", num_steps=1, filters=4)
+    >>> model.likelihood, model.data_kind, model.event_shape
+    ('bound', 'uint8', (28, 28, 1))
     """
 
     likelihood = "none"
