@@ -138,7 +138,7 @@ def test_lengths_that_differ(vectors, images, conditional):
         ([0, 1, 3], "`condition` must hold labels in 0..2; got values from 0 to 3"),
         ([0, -1, 2], "`condition` must hold labels in 0..2; got values from -1 to 2"),
         ([0, 0.5, 1], "`condition` must hold labels in 0..2; got non-integral"),
-        (np.zeros((3, 3)), r"`condition` must have shape \[n\] or \[\]; got \[2, 3\]"),
+        (np.zeros((3, 3)), r"`condition` must have shape \[n\] or \[\]; got \[3, 3\]"),
     ],
 )
 def test_bad_labels(images, condition, words):

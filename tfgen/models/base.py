@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.metrics import bits_per_dim
+from tfgen.models.chunks import Chunked
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
 from tfgen.utils import checks
-from tfgen.utils.random import as_seed
 from tfgen.utils.random import fold_in
 
 
-class GenerativeModel(Presets, Trainable):
+class GenerativeModel(Presets, Chunked, Trainable):
     """A generative model: a `keras.Model` that also samples and scores.
 
     A family implements the hooks at the end of the class, all of them pure
@@ -297,77 +297,6 @@ class GenerativeModel(Presets, Trainable):
 
     def _needs_adapt(self):
         return False
-
-    def graph_function(self, name):
-        """The compiled core of an eager method, kept for the next call.
-
-        A `tf.function` of keyword arguments for any number of rows: rows `start`
-        to `start + n` of a call with this seed. `export` serves the same ones.
-        """
-        if name not in self._kept_functions:
-            core = getattr(self, f"_{name}")
-            specs = {k: self._spec(k) for k in self._core_arguments[name]}
-            if self.condition_shape is not None:
-                specs["condition"] = self._spec("condition")
-
-            def function(**arguments):
-                return core(**{"condition": None, **arguments})
-
-            self._kept_functions[name] = tf.function(function).get_concrete_function(**specs)
-        return self._kept_functions[name]
-
-    _core_arguments = {
-        "log_prob": ("x", "seed", "start"),
-        "estimate_log_prob": ("x", "seed", "start", "num_samples"),
-        "sample": ("num_rows", "seed", "start", "temperature"),
-        "encode": ("x",),
-        "decode": ("z",),
-    }
-
-    def _spec(self, name):
-        real = self.variable_dtype
-        data = real if self.data_kind == "real" else tf.uint8
-        shape, dtype = {
-            "x": ([None, *self.event_shape], data),
-            "z": ([None, *(self.latent_shape or ())], real),
-            "condition": (
-                [None, *(self.condition_shape or ())],
-                tf.int32 if self.num_classes else real,
-            ),
-            "seed": ([2], tf.int32),
-            "start": ([], tf.int64),
-            "num_rows": ([], tf.int32),
-            "num_samples": ([], tf.int64),
-            "temperature": ([], real),
-        }[name]
-        return tf.TensorSpec(shape, dtype, name=name)
-
-    def served(self):
-        """Names of the functions that `export` serves."""
-        names = ["log_prob"] if self.likelihood != "none" else []
-        return names + ["sample"] + (["encode", "decode"] if self.latent_shape else [])
-
-    def _map_rows(self, name, batch_size, num_rows, seed, **arguments):
-        """Runs a core over chunks of rows. Arrays are cut, tensors go to every chunk."""
-        batch_size = checks.check_count(batch_size, "batch_size")
-        function = self.graph_function(name)
-        arguments = {k: v for k, v in arguments.items() if v is not None}
-        names = self._core_arguments[name]
-        if "seed" in names:
-            arguments["seed"] = as_seed(seed)
-        parts = []
-        for start in range(0, num_rows, batch_size):
-            stop = min(start + batch_size, num_rows)
-            if "start" in names:
-                arguments["start"] = tf.constant(start, tf.int64)
-            if "num_rows" in names:
-                arguments["num_rows"] = tf.constant(stop - start)
-            rows = {
-                k: tf.constant(v[start:stop]) if isinstance(v, np.ndarray) else v
-                for k, v in arguments.items()
-            }
-            parts.append(function(**rows))
-        return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
 
     def _log_prob(self, x, condition, seed, start):
         noise = self._log_prob_noise(seed, start, tf.shape(x)[0])

@@ -1,0 +1,175 @@
+"""What `fit`, `evaluate` and `predict` are given, checked and turned into batches."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data.feed import array_batches
+from tfgen.data.feed import dataset_batches
+from tfgen.utils import checks
+from tfgen.utils.random import fold_in
+
+
+class Batches:
+    """The data half of `Trainable`: arrays are checked whole, streams by their first batch."""
+
+    def _passes(self, num_batches, forever):
+        """Where passes over arrays start: see `array_batches`.
+
+        The seed of an order is the model's and the step at which the pass starts.
+        With `steps_per_epoch`, passes go on forever; a resumed one is taken up
+        where it was left.
+        """
+
+        def passes():
+            first = int(self.optimizer.iterations.numpy())
+            skip = first % num_batches if forever else 0
+            for k in itertools.count() if forever else range(1):
+                start = first - skip + k * num_batches
+                yield fold_in(self.noise_seed, -1 - start).numpy(), 0 if k else skip
+
+        return passes
+
+    def _arrays(self, x, y=None, sample_weight=None, class_weight=None):
+        """Checked arrays by name."""
+        x = self._check_x(x)
+        arrays = {"x": x}
+        if self.condition_shape is not None:
+            if y is not None:
+                checks.check_same_length(x=x, y=checks.as_numeric(y, "y"))
+            arrays["condition"] = self._check_condition(y, len(x), name="y")
+        weights = None
+        if sample_weight is not None:
+            weights = checks.as_weights(sample_weight, "sample_weight", len(x))
+        if class_weight is not None:
+            if weights is not None:
+                raise ValueError("give `sample_weight` or `class_weight`, not both")
+            weights = self._class_weights(class_weight)[np.asarray(arrays["condition"])]
+        if weights is not None:
+            arrays["sample_weight"] = weights
+        return arrays
+
+    def _class_weights(self, class_weight):
+        if not self.num_classes:
+            raise ValueError("`class_weight` needs a model with `num_classes`")
+        labels = range(self.num_classes)
+        checks.check_instance(class_weight, dict, "class_weight")
+        if set(class_weight) - set(labels):
+            raise ValueError(
+                f"`class_weight` must be a dict from labels in 0..{self.num_classes - 1} to "
+                f"weights; got {class_weight}"
+            )
+        for weight in class_weight.values():
+            checks.check_weight(weight, "class_weight")
+        return np.array([class_weight.get(k, 1.0) for k in labels], np.float32)
+
+    def _refuse_beside_stream(self, x, **arrays):
+        for name, value in arrays.items():
+            if value is not None:
+                raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
+
+    def _stream(self, x, class_weight=None, number_on=False):
+        """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
+        if is_numbered(x):
+            return x
+        if not isinstance(x, tf.data.Dataset):
+            if class_weight is not None:
+                raise ValueError("`class_weight` takes arrays or a tf.data.Dataset as `x`")
+            return x
+
+        def pack(element):
+            batch = self._batch(element)
+            batch.pop("row")
+            if class_weight is not None:
+                weights = tf.constant(self._class_weights(class_weight))
+                batch["sample_weight"] = tf.gather(weights, batch["condition"])
+            return batch
+
+        return dataset_batches(x, pack, number_on)
+
+    def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size, predict=False):
+        if not is_array(x):
+            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+            _, x = self._peek(x)
+            return self._stream(x, number_on=True)
+        if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
+            x, y = x
+        arrays = self._arrays(x, y, sample_weight)
+        return array_batches(arrays, checks.check_count(batch_size, "batch_size"))
+
+    def _require_shape(self, x):
+        """What can be told of a tensor without reading it."""
+        if not tf.TensorShape(x.shape).is_compatible_with([None, *self.event_shape]):
+            raise ValueError(
+                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
+                f"got {x.shape}"
+            )
+
+    def _peek(self, x, num_batches=1):
+        """The first batches of a stream, the first of them checked, and the whole stream."""
+        if isinstance(x, keras.utils.PyDataset):
+            known = num_batches if x.num_batches is None else x.num_batches
+            first = [x[i] for i in range(min(num_batches, known))]
+        else:
+            first = list(itertools.islice(iter(x), num_batches))
+        if not first:
+            raise ValueError("`x` must have at least one batch; got an empty data set")
+        if not (isinstance(first[0], dict) and "row" in first[0]):
+            given = keras.utils.unpack_x_y_sample_weight(first[0])
+            if not isinstance(given[0], (dict, tuple, list)):
+                self._arrays(*given)
+        batches = [self._batch(b) for b in first]
+        if hasattr(x, "__next__"):
+            # A generator, which is the only kind of iterator that Keras takes.
+            x = (batch for batch in itertools.chain(first, x))
+        return batches, x
+
+    def _batch(self, data):
+        """A batch dict from what a data set yields."""
+        if isinstance(data, dict) and "row" in data:
+            return data
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if x is None or isinstance(x, (dict, tuple, list)):
+            raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
+        x = tf.convert_to_tensor(x)
+        self._require_shape(x)
+        batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
+        if self.condition_shape is not None:
+            if y is None:
+                # Says what the condition is.
+                self._check_condition(None, None, name="y")
+            batch["condition"] = tf.cast(y, tf.int32 if self.num_classes else self.variable_dtype)
+            if self.num_classes and batch["condition"].shape.rank == 2:
+                batch["condition"] = tf.squeeze(batch["condition"], 1)
+        if sample_weight is not None:
+            batch["sample_weight"] = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+        return batch
+
+
+def is_numbered(x):
+    """Whether `x` is `array_batches`, not a user's own."""
+    spec = x.element_spec if isinstance(x, tf.data.Dataset) else None
+    return isinstance(spec, dict) and "row" in spec
+
+
+def is_array(x):
+    """Whether `x` is data as a whole, not batches of it."""
+    streams = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
+    return not isinstance(x, streams) and not hasattr(x, "__next__")
+
+
+def hold_out(x, y, sample_weight, fraction):
+    """The last `fraction` of the rows for validation, as in Keras."""
+    if not is_array(x):
+        raise ValueError("`validation_split` needs arrays; got batches as `x`")
+    if not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie in (0, 1); got {fraction}")
+    split = math.floor(len(x) * (1 - fraction))
+    if not 0 < split < len(x):
+        raise ValueError(f"`validation_split` {fraction} of {len(x)} rows leaves a part empty")
+    given = [None if a is None else np.asarray(a) for a in (x, y, sample_weight)]
+    halves = (slice(split), slice(split, None))
+    return [[a if a is None else a[rows] for a in given] for rows in halves]
