@@ -18,12 +18,12 @@ LAYERS = [
     {"distributions", "bijectors", "callbacks"},
     {"objectives"},
     {"models"},
-    {"zoo", "export"},
+    {"zoo"},
     {"runs", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 # Parts beside each other that may see each other.
-BESIDE = {("callbacks", "plots"), ("models", "zoo"), ("models", "export"), ("cli", "runs")}
+BESIDE = {("callbacks", "plots"), ("models", "zoo"), ("cli", "runs")}
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in ROOT.rglob("*.py")

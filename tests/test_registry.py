@@ -9,6 +9,10 @@ import zoo
 import tfgen
 from tfgen import bijectors
 from tfgen import models
+from tfgen.models.batches import Batches
+from tfgen.models.chunks import Chunked
+from tfgen.models.presets import Presets
+from tfgen.models.training import Trainable
 
 
 def public(module, base):
@@ -24,6 +28,17 @@ def built():
 def test_every_model_is_registered(built):
     registered = {type(model) for model in built.values()}
     assert public(models, tfgen.GenerativeModel) <= registered
+
+
+def test_recipes_leave_the_contract_to_its_parts():
+    """One training step, one data path, one way to run a core, one kind of preset."""
+    for part in (Trainable, Batches, Chunked, Presets):
+        kept = {name for name, value in vars(part).items() if callable(value)}
+        kept -= {"__init__", "default_optimizer"}
+        assert kept
+        for model in public(models, tfgen.GenerativeModel):
+            for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:
+                assert not kept & set(vars(cls)), f"{cls.__name__} overrides {part.__name__}"
 
 
 def test_every_bijector_is_registered():

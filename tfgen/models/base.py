@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgen.metrics import bits_per_dim
 from tfgen.models.chunks import Chunked
+from tfgen.models.export import export
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
 from tfgen.utils import checks
@@ -268,9 +269,7 @@ class GenerativeModel(Presets, Chunked, Trainable):
         self._adapt(batches)
 
     def export(self, filepath, verbose=True):
-        """Writes a SavedModel that serves without tfgen; see `tfgen.export.export`."""
-        from tfgen.export import export
-
+        """Writes a SavedModel that serves without tfgen; see `tfgen.models.export.export`."""
         export(self, filepath, verbose=verbose)
 
     # --- machinery ------------------------------------------------------------
