@@ -156,7 +156,7 @@ def test_a_learning_rate_takes_the_place_of_a_presets_schedule():
     net, training = runs._make_model(settings, examples)
     assert float(net.optimizer.learning_rate) == pytest.approx(5e-4)
     assert net.optimizer.global_clipnorm == 50.0
-    assert training["epochs"] == 30
+    assert training["epochs"] == 24
 
 
 def test_a_run_that_became_nan_says_so(tmp_path):
