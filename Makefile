@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export KERAS_BACKEND := tensorflow
 
 .DELETE_ON_ERROR:
-.PHONY: help setup test test-slow lint format demo clean
+.PHONY: help setup test lint format demo clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,11 +33,8 @@ lint: setup  ## check the code's style
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint  ## style, tests and docstring examples, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
-
-test-slow: setup  ## only the slow tests
-	$(BIN)/python -m pytest -m slow
+test: lint  ## style, tests and docstring examples
+	$(BIN)/python -m pytest
 
 format: setup  ## put the code in style
 	$(BIN)/ruff check --fix

@@ -30,8 +30,9 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not self.losses:
             self.first = time.perf_counter() - self.start
-        # Keras logs the mean since the start.
-        self.losses.append(float(logs["loss"]) * (batch + 1) - sum(self.losses))
+        self.losses.append(float(logs["loss"]))
+        # Keras logs means since the epoch's start: let each be of one step.
+        self.model.reset_metrics()
 
 
 def looped(num_steps):

@@ -51,7 +51,7 @@ def table2(args):
         for penalty in (0.0, 1e-5):
             out = Path(args.out) / f"{coupling}_{penalty:g}"
             if not (out / "evaluation.json").is_file():
-                stop = keras.callbacks.EarlyStopping("val_bpd", patience=2)
+                stop = keras.callbacks.EarlyStopping("val_bpd", mode="min", patience=2)
                 runs.train(
                     out,
                     "Glow",
@@ -91,13 +91,11 @@ class Steps(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.bpd = []
-        self._sum = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        # Keras logs the mean since the epoch's start.
-        total = float(logs["bpd"]) * (batch + 1)
-        self.bpd.append(total - self._sum)
-        self._sum = total
+        self.bpd.append(float(logs["bpd"]))
+        # Keras logs means since the epoch's start: let each be of one step.
+        self.model.reset_metrics()
 
 
 def coupling_outputs(model, x):

@@ -26,7 +26,7 @@ def case(request):
 
 @pytest.fixture(params=[name for name, entry in zoo.MODELS.items() if entry.costly])
 def costly_case(request):
-    """The same, of the few models that the slow checks run on."""
+    """The same, of the few models that the checks that take longest run on."""
     case = zoo.case(request.param)
     yield case
     assert case.untouched(), "a test changed the weights of a shared model"

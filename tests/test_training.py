@@ -187,7 +187,7 @@ def test_a_single_batch_initialises_as_fit_does():
 
 @pytest.mark.parametrize("part", ["model", "step"])
 def test_frozen(part):
-    """All of a model, or a part of the block that is repeated."""
+    """All of a model, or a repeated block of it."""
     keras.utils.set_random_seed(0)
     model = tfgen.Glow((4, 4, 1), num_levels=1, num_steps=2, filters=4)
     repeat = model.bijector.bijectors[1].bijectors[1]

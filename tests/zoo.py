@@ -28,7 +28,7 @@ class ModelEntry:
     Args:
         build: constructor, of keyword arguments such as `dtype`.
         likelihood: what its `log_prob` is.
-        costly: whether the slow checks (XLA training, replicas, resuming) run on it too.
+        costly: whether the checks that take longest (XLA, `predict`, float64) run on it too.
         own_parts: whether it needs classes from this file, which another process has not.
         terms: what it logs beside the loss.
     """

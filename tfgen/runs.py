@@ -277,13 +277,12 @@ def _settings(run):
 
 
 def _check_same_run(out, settings):
-    trained = (out / "checkpoint").exists() or (out / "model.keras").exists()
-    if (out / "run.json").is_file() and not trained:
-        # Nothing has been trained there.
-        return
     if not (out / "run.json").is_file():
         if out.exists() and any(out.iterdir()):
             raise ValueError(f"`out` must be a new folder or that of a run; {out} has other files")
+        return
+    if not (out / "checkpoint").exists() and not (out / "model.keras").exists():
+        # Nothing has been trained there.
         return
     before = _settings(out)
     settings = json.loads(json.dumps(settings))

@@ -48,7 +48,7 @@ class Repeat(Bijector):
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
         config = keras.saving.serialize_keras_object(self.step)
-        drawn, variables = [], []
+        drawn = []
         for _ in range(self.times):
             step = keras.saving.deserialize_keras_object(config)
             if not step.built:

@@ -49,14 +49,14 @@ class TFPView(tfp.bijectors.Bijector):
         static = given.shape[: given.shape.rank - rank]
         condition, wide = self._condition, given
         if condition is not None:
-            # Several conditions are a batch shape of their own, which broadcasts with the values'.
-            if condition.shape[0] != 1:
-                batch = tf.broadcast_dynamic_shape(batch, tf.shape(condition)[:1])
-                static = tf.broadcast_static_shape(static, condition.shape[:1])
-                wide = tf.broadcast_to(given, tf.concat([batch, event], 0))
             features = tf.shape(condition)[1:]
             if condition.shape[0] == 1:
                 condition = condition[0]
+            else:
+                # A batch shape of their own, which broadcasts with the values'.
+                batch = tf.broadcast_dynamic_shape(batch, tf.shape(condition)[:1])
+                static = tf.broadcast_static_shape(static, condition.shape[:1])
+                wide = tf.broadcast_to(given, tf.concat([batch, event], 0))
             condition = tf.broadcast_to(condition, tf.concat([batch, features], 0))
             condition = tf.reshape(condition, tf.concat([[-1], features], 0))
         flat = tf.reshape(wide, tf.concat([[-1], event], 0))

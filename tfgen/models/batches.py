@@ -33,7 +33,7 @@ class Batches:
 
         return passes
 
-    def _arrays(self, x, y=None, sample_weight=None, class_weight=None):
+    def _arrays(self, x, y=None, sample_weight=None):
         """Checked arrays by name."""
         x = self._check_x(x)
         arrays = {"x": x}
@@ -41,16 +41,18 @@ class Batches:
             if y is not None:
                 checks.check_same_length(x=x, y=checks.as_numeric(y, "y"))
             arrays["condition"] = self._check_condition(y, len(x), name="y")
-        weights = None
         if sample_weight is not None:
-            weights = checks.as_weights(sample_weight, "sample_weight", len(x))
-        if class_weight is not None:
-            if weights is not None:
-                raise ValueError("give `sample_weight` or `class_weight`, not both")
-            weights = self._class_weights(class_weight)[np.asarray(arrays["condition"])]
-        if weights is not None:
-            arrays["sample_weight"] = weights
+            arrays["sample_weight"] = checks.as_weights(sample_weight, "sample_weight", len(x))
         return arrays
+
+    def _weigh(self, batch, class_weight):
+        """A batch, or arrays by name, with the weights of its labels, if there are such."""
+        if class_weight is None:
+            return batch
+        if "sample_weight" in batch:
+            raise ValueError("give `sample_weight` or `class_weight`, not both")
+        weights = self._class_weights(class_weight)
+        return {**batch, "sample_weight": tf.gather(weights, batch["condition"])}
 
     def _class_weights(self, class_weight):
         if not self.num_classes:
@@ -73,8 +75,6 @@ class Batches:
 
     def _stream(self, x, class_weight=None, number_on=False):
         """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
-        if is_numbered(x):
-            return x
         if not isinstance(x, tf.data.Dataset):
             if class_weight is not None:
                 raise ValueError("`class_weight` takes arrays or a tf.data.Dataset as `x`")
@@ -83,14 +83,11 @@ class Batches:
         def pack(element):
             batch = self._batch(element)
             batch.pop("row")
-            if class_weight is not None:
-                weights = tf.constant(self._class_weights(class_weight))
-                batch["sample_weight"] = tf.gather(weights, batch["condition"])
-            return batch
+            return self._weigh(batch, class_weight)
 
         return dataset_batches(x, pack, number_on)
 
-    def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size, predict=False):
+    def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size=None, predict=False):
         if not is_array(x):
             self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
             _, x = self._peek(x)
@@ -98,7 +95,7 @@ class Batches:
         if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
             x, y = x
         arrays = self._arrays(x, y, sample_weight)
-        return array_batches(arrays, checks.check_count(batch_size, "batch_size"))
+        return array_batches(arrays, as_batch_size(batch_size))
 
     def _require_shape(self, x):
         """What can be told of a tensor without reading it."""
@@ -117,7 +114,7 @@ class Batches:
             first = list(itertools.islice(iter(x), num_batches))
         if not first:
             raise ValueError("`x` must have at least one batch; got an empty data set")
-        if not (isinstance(first[0], dict) and "row" in first[0]):
+        if not _is_batch(first[0]):
             given = keras.utils.unpack_x_y_sample_weight(first[0])
             if not isinstance(given[0], (dict, tuple, list)):
                 self._arrays(*given)
@@ -129,7 +126,7 @@ class Batches:
 
     def _batch(self, data):
         """A batch dict from what a data set yields."""
-        if isinstance(data, dict) and "row" in data:
+        if _is_batch(data):
             return data
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if x is None or isinstance(x, (dict, tuple, list)):
@@ -149,10 +146,14 @@ class Batches:
         return batch
 
 
-def is_numbered(x):
-    """Whether `x` is `array_batches`, not a user's own."""
-    spec = x.element_spec if isinstance(x, tf.data.Dataset) else None
-    return isinstance(spec, dict) and "row" in spec
+def as_batch_size(batch_size):
+    """The size of a batch; None is Keras's own default."""
+    return checks.check_count(32 if batch_size is None else batch_size, "batch_size")
+
+
+def _is_batch(data):
+    """Whether `data` is a batch dict, not what a user's data set yields."""
+    return isinstance(data, dict) and "row" in data
 
 
 def is_array(x):
@@ -161,15 +162,13 @@ def is_array(x):
     return not isinstance(x, streams) and not hasattr(x, "__next__")
 
 
-def hold_out(x, y, sample_weight, fraction):
-    """The last `fraction` of the rows for validation, as in Keras."""
-    if not is_array(x):
-        raise ValueError("`validation_split` needs arrays; got batches as `x`")
+def hold_out(arrays, fraction):
+    """Arrays by name without their last rows, and these, for validation, as in Keras."""
     if not 0 < fraction < 1:
         raise ValueError(f"`validation_split` must lie in (0, 1); got {fraction}")
-    split = math.floor(len(x) * (1 - fraction))
-    if not 0 < split < len(x):
-        raise ValueError(f"`validation_split` {fraction} of {len(x)} rows leaves a part empty")
-    given = [None if a is None else np.asarray(a) for a in (x, y, sample_weight)]
+    num_rows = len(arrays["x"])
+    split = math.floor(num_rows * (1 - fraction))
+    if not 0 < split < num_rows:
+        raise ValueError(f"`validation_split` {fraction} of {num_rows} rows leaves a part empty")
     halves = (slice(split), slice(split, None))
-    return [[a if a is None else a[rows] for a in given] for rows in halves]
+    return [{name: a[rows] for name, a in arrays.items()} for rows in halves]

@@ -102,7 +102,7 @@ class Flow(GenerativeModel):
             self.term_names += ("log_det_penalty",)
         self.build()
 
-    def _own_bijector(self):
+    def _given_bijector(self):
         """The bijector that was given, among those that bring data to it."""
         return self.bijector.bijectors[0 if self.dequantise is None else 1]
 
@@ -239,7 +239,7 @@ class Flow(GenerativeModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "bijector": keras.saving.serialize_keras_object(self._own_bijector()),
+            "bijector": keras.saving.serialize_keras_object(self._given_bijector()),
             "base": None if self._own_base else keras.saving.serialize_keras_object(self.base),
             "num_bits": self.num_bits,
             "pixels": self.pixels,

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfgen.data.feed import array_batches
 from tfgen.models.batches import Batches
+from tfgen.models.batches import as_batch_size
 from tfgen.models.batches import hold_out
 from tfgen.models.batches import is_array
-from tfgen.models.batches import is_numbered
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
 
@@ -115,7 +115,7 @@ class Trainable(Batches, keras.Model):
             needs `mode="min"`; it knows by itself that less `val_loss` is better.
         """
         self._assert_compile_called("fit")
-        batch_size = checks.check_count(32 if batch_size is None else batch_size, "batch_size")
+        batch_size = as_batch_size(batch_size)
         for name, count in (
             ("steps_per_epoch", steps_per_epoch),
             ("validation_steps", validation_steps),
@@ -123,19 +123,24 @@ class Trainable(Batches, keras.Model):
         ):
             if count is not None:
                 checks.check_count(count, name)
-        if validation_split and validation_data is None:
-            if is_array(x):
-                self._arrays(x, y, sample_weight)
-            (x, y, sample_weight), validation_data = hold_out(x, y, sample_weight, validation_split)
-        if is_array(x):
-            arrays = self._arrays(x, y, sample_weight, class_weight)
+        validation_size = validation_batch_size or batch_size
+        holds_out = validation_split and validation_data is None
+        streams = not is_array(x)
+        if streams:
+            if holds_out:
+                raise ValueError("`validation_split` needs arrays; got batches as `x`")
+            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+        else:
+            arrays = self._arrays(x, y, sample_weight)
+            if holds_out:
+                arrays, held_out = hold_out(arrays, validation_split)
+                validation_data = array_batches(held_out, validation_size)
+            arrays = self._weigh(arrays, class_weight)
             num_batches = math.ceil(len(arrays["x"]) / batch_size)
             passes = self._passes(num_batches, forever=steps_per_epoch is not None)
             x = array_batches(arrays, batch_size, passes, shuffle)
             if steps_per_epoch is None:
                 x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
-        else:
-            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
         batches, x = self._peek(x, self.num_init_batches if self._needs_adapt() else 1)
         if self._needs_adapt():
             if verbose and self.num_init_batches > 1:
@@ -143,10 +148,11 @@ class Trainable(Batches, keras.Model):
                 of = "" if len(batches) == wanted else f", all there are of the {wanted} asked for"
                 print(f"Initialising from {len(batches)} minibatches{of} ...", flush=True)
             self._adapt(batches)
-        if class_weight is not None and "sample_weight" in batches[0] and not is_numbered(x):
-            raise ValueError("give `sample_weight` or `class_weight`, not both")
-        x = self._stream(x, class_weight)
-        if validation_data is not None:
+        if streams:
+            # Raises here rather than in the graph of a data set.
+            self._weigh(batches[0], class_weight)
+            x = self._stream(x, class_weight)
+        if validation_data is not None and not holds_out:
             if not isinstance(validation_data, (tuple, list)):
                 validation_data = (validation_data,)
             if not 1 <= len(validation_data) <= 3:
@@ -154,8 +160,7 @@ class Trainable(Batches, keras.Model):
                     "`validation_data` must be x, (x, y) or (x, y, sample_weight); got "
                     f"{len(validation_data)} parts"
                 )
-            size = validation_batch_size or batch_size
-            validation_data = self._evaluation_data(*validation_data, batch_size=size)
+            validation_data = self._evaluation_data(*validation_data, batch_size=validation_size)
         return super().fit(
             x,
             epochs=epochs,
@@ -173,21 +178,18 @@ class Trainable(Batches, keras.Model):
         """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`."""
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
-            batch_size = 32 if batch_size is None else batch_size
             x = self._evaluation_data(x, y, sample_weight, batch_size=batch_size)
         return super().evaluate(x, **kwargs)
 
     def predict(self, x, batch_size=None, **kwargs):
         """Keras's `predict`: the outputs of `call`, row by row, as one array."""
-        batch_size = 32 if batch_size is None else batch_size
         x = self._evaluation_data(x, batch_size=batch_size, predict=True)
         return super().predict(x, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
         """Keras's, with `fit`'s checks and initialisation of data-dependent weights."""
         self._assert_compile_called("train_on_batch")
-        arrays = self._arrays(x, y, sample_weight, class_weight)
-        batch = tuple(arrays.get(name) for name in ("x", "condition", "sample_weight"))
+        batch = self._one_batch(self._weigh(self._arrays(x, y, sample_weight), class_weight))
         if self._needs_adapt():
             self._adapt([self._batch(batch)])
         return super().train_on_batch(*batch, **kwargs)
@@ -195,9 +197,12 @@ class Trainable(Batches, keras.Model):
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Keras's, with `evaluate`'s checks."""
         self._assert_compile_called("test_on_batch")
-        arrays = self._arrays(x, y, sample_weight)
-        batch = (arrays.get(name) for name in ("x", "condition", "sample_weight"))
+        batch = self._one_batch(self._arrays(x, y, sample_weight))
         return super().test_on_batch(*batch, **kwargs)
+
+    def _one_batch(self, arrays):
+        """What Keras's methods of a single batch take."""
+        return tuple(arrays.get(name) for name in ("x", "condition", "sample_weight"))
 
     def predict_on_batch(self, x):
         """`predict` of one batch."""

@@ -11,7 +11,7 @@ DATA_KINDS = ("real", "binary", "uint8")
 def as_shape(shape, name):
     """An int or a sequence of positive ints as a tuple."""
     sides = list(shape) if np.ndim(shape) else [shape]
-    if not sides or not all(_is_number(s) and s >= 1 and s == s // 1 for s in sides):
+    if not sides or not all(map(_is_count, sides)):
         raise ValueError(f"`{name}` must hold positive whole numbers; got {shape!r}")
     return tuple(int(s) for s in sides)
 
@@ -146,7 +146,7 @@ def as_numeric(x, name):
 
 def check_count(value, name):
     """A positive whole number."""
-    if not _is_number(value) or value < 1 or value != value // 1:
+    if not _is_count(value):
         raise ValueError(f"`{name}` must be a whole number of at least 1; got {value!r}")
     return int(value)
 
@@ -171,6 +171,10 @@ def check_weight(value, name):
     if not _is_number(value) or value < 0:
         raise ValueError(f"`{name}` must be a number of at least 0; got {value!r}")
     return float(value)
+
+
+def _is_count(value):
+    return _is_number(value) and value >= 1 and value == value // 1
 
 
 def _is_number(value):
