@@ -98,7 +98,11 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
     a, b = runs.read_history(unbroken), runs.read_history(broken)
     for name in ("nll", "val_nll"):
         assert a[name] == b[name]
-    # Given once more, it has nothing to train and says the same.
+    # Given once more, it has nothing to train and says the same; also when the last backup was cut
+    # off half-way.
+    weights = broken / "checkpoint" / "latest.weights.h5"
+    weights.replace(f"{weights}.bkp")
+    weights.touch()
     assert runs.train(broken, "RealNVP", "two_moons", **train)[0]["value"] == rows[0]["value"]
 
 

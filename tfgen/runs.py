@@ -125,6 +125,9 @@ def train(
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
     guard = NaNGuard(restore_weights=True)
     log = keras.callbacks.CSVLogger(str(out / "history.csv"), append=True)
+    backup = keras.callbacks.BackupAndRestore(
+        str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
+    )
     if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
         try:
             net.fit(
@@ -143,9 +146,7 @@ def train(
                     *_pictures_of_epochs(out, net, examples, every=max(1, epochs // 10)),
                     log,
                     # Last: what it keeps is complete when the rest of the epoch is written.
-                    keras.callbacks.BackupAndRestore(
-                        str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
-                    ),
+                    backup,
                 ],
             )
         finally:
@@ -155,7 +156,9 @@ def train(
         if guard.stopped_at:
             (out / "stopped.json").write_text(json.dumps(guard.stopped_at._asdict()))
     elif done:
-        net.load_weights(out / "checkpoint" / "latest.weights.h5")
+        # As in `fit`: from the last but one, if the last was cut off.
+        backup.set_model(net)
+        backup.on_train_begin()
     net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
     history = read_history(out)
