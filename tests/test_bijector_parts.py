@@ -169,6 +169,26 @@ def test_repeat_trains_its_own_weights_only():
     assert not repeat.trainable_variables
 
 
+def test_a_part_of_the_template_can_be_frozen():
+    step = zoo.chain()
+    step.bijectors[0].trainable = False
+    repeat = tfg.Repeat(step, 3)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    repeat.adapt([x])
+    assert len(repeat.trainable_variables) == len(repeat.step.trainable_variables)
+    assert not any("log_scale" in w.path for w in repeat.trainable_variables)
+    expected = tfg.Chain(zoo.unrolled(repeat)).inverse_and_log_det(x)
+    # Too late: neither what is trained nor what is saved changes.
+    repeat.step.bijectors[0].trainable = True
+    copy = tfg.Repeat.from_config(repeat.get_config())
+    copy.build((None, 3))
+    copy.set_weights(repeat.get_weights())
+    for layer in (repeat, copy):
+        assert len(layer.trainable_variables) < len(repeat.step.trainable_variables)
+        for a, b in zip(layer.inverse_and_log_det(x), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_repeat_needs_a_step_that_keeps_the_shape():
     with pytest.raises(ValueError, match="keep the shape"):
         tfg.Repeat(tfg.Squeeze(), 2).build((None, 4, 4, 1))

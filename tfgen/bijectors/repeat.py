@@ -36,23 +36,25 @@ class Repeat(Bijector):
         super().__init__(**kwargs)
         self.times = checks.check_count(times, "times")
         checks.check_instance(step, Bijector, "step")
+        config = keras.saving.serialize_keras_object(step)
+        config.pop("build_config", None)
         # What a function holds is out of sight of Keras's tracking: the template's
         # own weights are neither trained nor saved.
         self._template = lambda: (step, None)
+        # As it was given: which weights are trained says in which order they are saved.
+        self._step_config = lambda: config
 
     @property
     def step(self):
-        """The template. To freeze a part of it, build it so: `trainable=False`."""
+        """The template. To freeze a part of it, give it so, with `trainable=False`."""
         return self._template()[0]
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
-        config = keras.saving.serialize_keras_object(self.step)
         drawn = []
         for _ in range(self.times):
-            step = keras.saving.deserialize_keras_object(config)
-            if not step.built:
-                step.build(inputs_shape, condition_shape)
+            step = keras.saving.deserialize_keras_object(self._step_config())
+            step.build(inputs_shape, condition_shape)
             # Trainable first: the order of the stacked weights.
             variables = step.trainable_variables + step.non_trainable_variables
             drawn.append([v.numpy() for v in variables])
@@ -126,9 +128,7 @@ class Repeat(Bijector):
         return tf.concat([of_copy(copy) for copy in zip(*weights, strict=True)], 0)
 
     def get_config(self):
-        step = keras.saving.serialize_keras_object(self.step)
-        step.pop("build_config", None)
-        return {**super().get_config(), "step": step, "times": self.times}
+        return {**super().get_config(), "step": self._step_config(), "times": self.times}
 
     @classmethod
     def from_config(cls, config):
