@@ -185,6 +185,20 @@ def test_a_single_batch_initialises_as_fit_does():
     )
 
 
+@pytest.mark.parametrize("name", ["realnvp_2", "realnvp_bits"])
+def test_every_step_draws_its_noise_afresh(name):
+    """With weights that stay as they are, only noise can change the loss of the same batch."""
+    entry = zoo.MODELS[name]
+    model = entry.build()
+    model.compile(keras.optimizers.SGD(0.0))
+    x = zoo.make_data(model)[0]
+    history = model.fit(
+        x, batch_size=len(x), epochs=3, shuffle=False, validation_data=x, verbose=0
+    ).history
+    assert len(set(history["loss"])) == (1 if entry.likelihood == "exact" else 3)
+    assert len(set(history["val_loss"])) == 1
+
+
 @pytest.mark.parametrize("part", ["model", "step"])
 def test_frozen(part):
     """All of a model, or a repeated block of it."""

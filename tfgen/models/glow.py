@@ -140,6 +140,19 @@ class Glow(Flow):
             "learned_top": learned_top,
         }
 
+    def default_optimizer(self):
+        """Adam at 1e-3 after a warm-up of ten steps for each coupling.
+
+        The first steps of Adam move all weights by the learning rate at once, and the changes add
+        up from coupling to coupling: without a warm-up, the bits per dimension of a deep Glow rise
+        to thousands before they fall.
+        """
+        couplings = self._config["num_levels"] * self._config["num_steps"]
+        warm_up = keras.optimizers.schedules.CosineDecay(
+            0.0, decay_steps=1, alpha=1.0, warmup_target=1e-3, warmup_steps=10 * couplings
+        )
+        return keras.optimizers.Adam(warm_up)
+
     @property
     def num_top_latents(self):
         """How many latents, the last ones, belong to the top level."""
