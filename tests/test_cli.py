@@ -118,6 +118,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
         (["RealNVP", "--data", "digits", "--preset", "glow_cifar10"], "not a RealNVP"),
         (["Glow", "--data", "digits", "--set", "num_levels=9"], "`event_shape` must be"),
         (["RealNVP", "--data", "digits", "--set", "base=normal"], "`base` must be"),
+        (["RealNVP", "--data", "two_moons", "--max-minutes", "0"], "`max_minutes` must be"),
+        (["RealNVP", "--data", "two_moons", "--learning-rate", "-1"], "`learning_rate` must be"),
     ],
 )
 def test_bad_settings_are_told_in_a_line(tmp_path, arguments, message):
@@ -132,9 +134,16 @@ def test_a_folder_keeps_to_its_run(run, tmp_path):
     result = invoke("train", "RealNVP", "--data", "digits", "--out", out)
     assert result.exit_code != 0
     assert "model = 'Glow', now 'RealNVP'" in result.output
-    (tmp_path / "mine.txt").write_text("x")
+    file = tmp_path / "mine.txt"
+    file.write_text("x")
     result = invoke("train", "Glow", "--data", "digits", "--out", tmp_path)
     assert "other files" in result.output
+    for arguments in (["train", "Glow", "--data", "digits"], ["sample", out]):
+        path = file if arguments[0] == "train" else file / "drawn.npy"
+        result = invoke(*arguments, "--out", path)
+        assert result.exit_code == 1
+        assert str(file) in result.output
+        assert "Traceback" not in result.output
 
 
 def test_conditions_that_are_no_labels(tmp_path):

@@ -7,15 +7,15 @@ import click
 
 
 class _Commands(click.Group):
-    """Bad input is told in a line, not a traceback; an interruption says how to go on."""
+    """Bad input is told in a line, not a traceback, and so is an interruption."""
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except (ValueError, FileNotFoundError, NotImplementedError) as error:
+        except (ValueError, OSError, NotImplementedError) as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nInterrupted: the same command goes on from the last epoch.", err=True)
+            click.echo("\nInterrupted; `tfgen train` goes on from the last epoch.", err=True)
             sys.exit(130)
 
 

@@ -12,6 +12,9 @@ import numpy as np
 # The units of the logged terms that have one, by the name without `val_`.
 _UNITS = {"bpd": "bits per dimension", "nll": "nats"}
 
+# Small images are enlarged to about this height, in pixels, to be comfortable to look at.
+_COMFORTABLE_HEIGHT = 84
+
 # What separates images: mid-grey shows against black and against white ones.
 _GREY = 128
 
@@ -94,6 +97,74 @@ def paired_grid(left, right, columns=None, padding=1):
     num_images, height, _, channels = left.shape
     line = np.full([num_images, height, padding, channels], _GREY, np.uint8)
     return image_grid(np.concatenate([left, line, right], axis=2), columns, max(4, 4 * padding))
+
+
+def comfortable_scale(height):
+    """The `scale` of `save_image` that enlarges small images to a comfortable size.
+
+    Args:
+        height: of one image, in pixels.
+
+    Example:
+
+        >>> from tfgen.plots import comfortable_scale
+        >>> comfortable_scale(28), comfortable_scale(200)
+        (3, 1)
+    """
+    return max(1, round(_COMFORTABLE_HEIGHT / height))
+
+
+def can_draw(event_shape):
+    """Whether `save_samples` draws events of this shape: images and points of the plane.
+
+    Args:
+        event_shape: shape of one event.
+
+    Example:
+
+        >>> from tfgen.plots import can_draw
+        >>> can_draw((28, 28, 1)), can_draw((2,)), can_draw((64,))
+        (True, True, False)
+    """
+    event_shape = tuple(event_shape)
+    return event_shape == (2,) or (len(event_shape) == 3 and event_shape[-1] in (1, 3))
+
+
+def save_samples(path, samples):
+    """Draws images as a grid, points of the plane as a scatter plot.
+
+    Floats are cut to 0..1 in images, and values that are not finite are drawn black: a diverged
+    model has a picture, too.
+
+    Args:
+        path: the file; its suffix names the format. Folders that are missing are made.
+        samples: [n, height, width, 1 or 3] or [n, 2].
+
+    Raises:
+        ValueError: the shape is another one.
+
+    Example:
+
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from tfgen.plots import save_samples
+        >>> path = os.path.join(tempfile.mkdtemp(), "samples.png")
+        >>> save_samples(path, np.zeros([4, 8, 8, 1], np.uint8))
+        >>> os.path.exists(path)
+        True
+    """
+    samples = np.asarray(samples)
+    if not can_draw(samples.shape[1:]):
+        raise ValueError(
+            "`samples` must be images [n, height, width, 1 or 3] or points [n, 2]. "
+            f"Received: {samples.shape}"
+        )
+    if samples.ndim == 2:
+        save_scatter(path, samples)
+        return
+    if np.issubdtype(samples.dtype, np.floating):
+        samples = np.clip(np.nan_to_num(samples, posinf=0, neginf=0), 0, 1)
+    save_image(path, image_grid(samples), comfortable_scale(samples.shape[1]))
 
 
 def save_image(path, image, scale=1):

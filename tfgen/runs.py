@@ -22,6 +22,7 @@ from tfgen import plots
 from tfgen.callbacks import NaNGuard
 from tfgen.callbacks import SampleGrid
 from tfgen.callbacks import TimeLimit
+from tfgen.utils import checks
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
@@ -92,6 +93,9 @@ def train(
         ValueError: bad settings, or a folder that holds a run with others.
     """
     out = Path(out)
+    for name, value in (("learning_rate", learning_rate), ("max_minutes", max_minutes)):
+        if value is not None and not checks.check_weight(value, name):
+            raise ValueError(f"`{name}` must be greater than 0; got {value!r}")
     settings = {
         "model": model,
         "data": str(data),
@@ -175,7 +179,8 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
     Args:
         run: the run folder.
         num_examples: how many held-out examples; all by default.
-        num_samples: draws for `estimate_log_prob`; by default only the likelihood itself.
+        num_samples: draws for `estimate_log_prob`; by default only the likelihood itself, which
+            is all there is to know if it is exact.
         net: the run's model, if it is at hand.
         examples: the run's data, if they are at hand.
 
@@ -197,7 +202,7 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
 
     kind = f"{type(net).__name__} ({net.likelihood}, {len(x)} held-out examples)"
     rows = [row(kind, net.log_prob(x, y).numpy())]
-    if num_samples:
+    if num_samples and net.likelihood != "exact":
         estimate = net.estimate_log_prob(x, num_samples, y).numpy()
         rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
     # The yardsticks are of all 8 bits.
@@ -237,11 +242,12 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
         examples = None if net.num_classes else _load_data(_settings(Path(run)))
         condition = _conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, temperature, seed).numpy()
-    out = Path(out) if out else Path(run) / f"drawn{'.png' if _drawable(samples) else '.npy'}"
+    drawn = plots.can_draw(net.event_shape)
+    out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
     if out.suffix == ".npy":
         np.save(out, samples)
-    elif out.suffix == ".png" and _drawable(samples):
-        _picture(out, samples)
+    elif out.suffix == ".png" and drawn:
+        plots.save_samples(out, samples)
     else:
         raise ValueError(f"`out` must end in .npy (or .png, for images and points); got {out}")
     return out
@@ -281,8 +287,10 @@ def _settings(run):
 
 def _check_same_run(out, settings):
     if not (out / "run.json").is_file():
-        if out.exists() and any(out.iterdir()):
-            raise ValueError(f"`out` must be a new folder or that of a run; {out} has other files")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ValueError(
+                f"`out` must be a new folder or that of a run; {out} is a file or has other files"
+            )
         return
     if not (out / "checkpoint").exists() and not (out / "model.keras").exists():
         # Nothing has been trained there.
@@ -383,28 +391,10 @@ def _conditions(net, examples, num_samples):
 
 
 def _pictures_of_epochs(out, net, examples, every):
-    shape = net.event_shape
-    if shape != (2,) and (len(shape) != 3 or shape[-1] not in (1, 3)):
+    if not plots.can_draw(net.event_shape):
         return []
     condition = _conditions(net, examples, 36)
     return [SampleGrid(out / "samples", every=every, condition=condition)]
-
-
-def _drawable(samples):
-    image = samples.ndim == 4 and samples.shape[-1] in (1, 3) and samples.dtype == np.uint8
-    return image or (samples.ndim == 2 and samples.shape[1] == 2)
-
-
-def _picture(file, samples):
-    if samples.ndim == 2:
-        plots.save_scatter(file, samples)
-    else:
-        plots.save_image(file, plots.image_grid(samples), _scale(samples))
-
-
-def _scale(images):
-    """Enlarges small images to about 84 pixels."""
-    return max(1, round(84 / images.shape[1]))
 
 
 def _pictures(out, net, examples):
@@ -413,10 +403,10 @@ def _pictures(out, net, examples):
     num_samples = 64 if is_image else 2000
     condition = _conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, temperature, seed=0).numpy()
-    if _drawable(samples):
-        _picture(out / "samples.png", samples)
-    if hasattr(net, "num_top_latents") and _drawable(samples):
+    if plots.can_draw(net.event_shape):
+        plots.save_samples(out / "samples.png", samples)
+    if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
         x, y = _of(net, tuple(a if a is None else a[:32] for a in examples.test))
         again = net.resample(x, net.num_top_latents, temperature, seed=0, condition=y).numpy()
         pairs = plots.paired_grid(x, again)
-        plots.save_image(out / "resampled.png", pairs, _scale(x))
+        plots.save_image(out / "resampled.png", pairs, plots.comfortable_scale(x.shape[1]))

@@ -3,12 +3,8 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfgen import plots
-
-# Small images are enlarged to about this height, in pixels, to be comfortable to look at.
-_COMFORTABLE_HEIGHT = 84
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -81,24 +77,10 @@ class SampleGrid(keras.callbacks.Callback):
             self._write(self.directory / f"epoch_{epoch + 1:04d}.png")
 
     def _write(self, path):
-        samples = keras.ops.convert_to_numpy(
-            self.model.sample(
-                self.num_images,
-                condition=self.condition,
-                temperature=self.temperature,
-                seed=self.seed,
-            )
+        samples = self.model.sample(
+            self.num_images,
+            condition=self.condition,
+            temperature=self.temperature,
+            seed=self.seed,
         )
-        if samples.ndim == 2 and samples.shape[1] == 2:
-            plots.save_scatter(path, samples)
-        elif samples.ndim == 4 and samples.shape[-1] in (1, 3):
-            if np.issubdtype(samples.dtype, np.floating):
-                # A diverged model must not end the run here, before the others have seen it.
-                samples = np.clip(np.nan_to_num(samples, posinf=0, neginf=0), 0, 1)
-            scale = max(1, round(_COMFORTABLE_HEIGHT / samples.shape[1]))
-            plots.save_image(path, plots.image_grid(samples), scale)
-        else:
-            raise ValueError(
-                "SampleGrid draws images [n, height, width, 1 or 3] and points [n, 2]. "
-                f"The model's samples have shape {samples.shape}"
-            )
+        plots.save_samples(path, samples)
