@@ -143,6 +143,33 @@ def test_conditional_distribution(name):
     np.testing.assert_allclose(mixture.log_prob(case.x), expected, rtol=1e-4)
 
 
+class Shifted(tfgen.distributions.StandardNormal):
+    """A base whose location is the condition."""
+
+    def log_prob(self, z, condition=None):
+        return super().log_prob(z - condition)
+
+    def sample(self, noise, condition=None, temperature=1.0):
+        return condition + super().sample(noise, condition, temperature)
+
+    def to_tfd(self, condition=None):
+        return tfp.distributions.MultivariateNormalDiag(condition, tf.ones(self.size))
+
+
+def test_conditional_base():
+    keras.utils.set_random_seed(0)
+    model = tfgen.Flow((2,), tfgen.bijectors.ActNorm(), base=Shifted(), condition_shape=(2,))
+    zoo.perturb(model.bijector)
+    x, y = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
+    several, one = model.distribution(y), model.distribution(y[0])
+    assert (several.batch_shape, one.batch_shape) == ((5,), ())
+    np.testing.assert_allclose(several.log_prob(x), model.log_prob(x, y), rtol=1e-5)
+    np.testing.assert_allclose(one.log_prob(x), model.log_prob(x, y[0]), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.encode(model.sample(5, y, temperature=0.0), y), y, rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_distribution_trains_the_model():
     """Fresh at each call: it has the weights of now, and gradients reach them."""
     keras.utils.set_random_seed(0)
