@@ -158,13 +158,14 @@ KINDS = {
     "weighted_dataset": lambda: dataset(X, Y, np.ones(10, "float32")),
     "pydataset": Batches,
     "generator": generator,
+    "generator_of_x": lambda: (x for x, _ in generator()),
     "iterator_of_dataset": lambda: iter(dataset()),
 }
 
 
 def steps(kind, name="steps_per_epoch"):
     """Of what can be read only once, Keras wants to know how much to read."""
-    return {name: 3} if kind in ("generator", "iterator_of_dataset") else {}
+    return {name: 3} if kind.startswith(("generator", "iterator")) else {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,6 +217,18 @@ def test_streams_evaluate_and_predict_as_arrays():
         got = model.evaluate(KINDS[kind](), verbose=0, **steps(kind, "steps"))
         np.testing.assert_allclose(got, expected, rtol=1e-6)
     np.testing.assert_allclose(model.predict(dataset(X), verbose=0), model.log_prob(X), rtol=1e-6)
+
+
+def test_streams_evaluate_with_the_noise_of_arrays():
+    model = Flow((1,), tfg.Coupling(network=MLP((2,))), data_kind="uint8")
+    model.compile()
+    expected = model.evaluate(X, None, 4, 0)
+    np.testing.assert_allclose(expected[0], model.bits_per_dim(X).numpy().mean(), rtol=1e-6)
+    for kind in ("dataset_of_x", "generator", "generator_of_x", "iterator_of_dataset"):
+        got = model.evaluate(KINDS[kind](), verbose=0, **steps(kind, "steps"))
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+        got = model.predict(KINDS[kind](), verbose=0, **steps(kind, "steps"))
+        np.testing.assert_allclose(got, model.log_prob(X), rtol=1e-6)
 
 
 # -------------------------------------------------------------------------------- initialising
@@ -285,8 +298,9 @@ def test_class_weights_are_sample_weights():
     plain = weights_after(X, Y)
     expected = weights_after(X, Y, sample_weight=np.array([0.5, 1.0, 3.0])[Y])
     np.testing.assert_allclose(weights_after(X, Y, class_weight=weight), expected, rtol=1e-6)
-    got = weights_after(dataset(), class_weight=weight, batch_size=None)
-    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    for kind in ("dataset", "generator"):
+        got = weights_after(KINDS[kind](), class_weight=weight, batch_size=None, **steps(kind))
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
     assert np.abs(plain - expected).max() > 1e-6
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 import zoo
 
 import tfgen
+from tfgen import bijectors as tfg
+from tfgen.networks import MLP
 
 
 def assert_weights(model, expected, tolerance=1e-6):
@@ -190,7 +192,8 @@ def test_every_step_draws_its_noise_afresh(name):
     """With weights that stay as they are, only noise can change the loss of the same batch."""
     entry = zoo.MODELS[name]
     model = entry.build()
-    model.compile(keras.optimizers.SGD(0.0))
+    # Its own count stands still for two steps.
+    model.compile(keras.optimizers.SGD(0.0, gradient_accumulation_steps=2))
     x = zoo.make_data(model)[0]
     history = model.fit(
         x, batch_size=len(x), epochs=3, shuffle=False, validation_data=x, verbose=0
@@ -213,9 +216,48 @@ def test_frozen(part):
     x = np.random.default_rng(0).integers(256, size=(8, 4, 4, 1))
     assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
     for a, b in zip(frozen.weights, before, strict=True):
-        if a is not model.adapted:
+        if a is not model.adapted and a is not model.steps_taken:
             np.testing.assert_array_equal(a, b)
     assert bool(model.trainable_variables) == (part == "step")
+
+
+def count_trainable(model):
+    return sum(w.numpy().size for w in model.trainable_variables)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_frozen_when_it_was_made(repeated, tmp_path):
+    """Keras would train the parts of a layer that is made so and built later."""
+    frozen = tfg.Coupling(network=MLP((4,)), trainable=False)
+    part = tfg.Repeat(frozen, 2) if repeated else frozen
+    model = tfgen.Flow((2,), tfg.Chain([tfg.ActNorm(), part]))
+    assert count_trainable(model) == 4
+    model.save(tmp_path / "model.keras")
+    assert count_trainable(keras.models.load_model(tmp_path / "model.keras")) == 4
+
+
+@pytest.mark.parametrize("part", ["model", "level", "network"])
+def test_what_is_frozen_is_saved(part, tmp_path):
+    keras.utils.set_random_seed(0)
+    if part == "network":
+        model = tfgen.RealNVP(2, 2, hidden_units=(4,))
+        frozen = model.bijector.bijectors[0].bijectors[1].network
+        x = np.random.default_rng(0).normal(size=(8, 2))
+    else:
+        model = tfgen.Glow((4, 4, 1), num_levels=1, num_steps=2, filters=4)
+        frozen = model if part == "model" else model.bijector.bijectors[1].bijectors[1]
+        x = np.random.default_rng(0).integers(256, size=(8, 4, 4, 1))
+    everything = count_trainable(model)
+    frozen.trainable = False
+    model.compile()
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert count_trainable(loaded) == count_trainable(model) < everything
+    assert loaded.get_config() == model.get_config()
+    assert_weights(loaded, [w.numpy() for w in model.weights])
+    for a, b in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_compile_configuration_is_saved(tmp_path):

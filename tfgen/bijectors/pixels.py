@@ -34,7 +34,7 @@ class Dequantise(keras.layers.Layer):
 
     def __init__(self, num_bits=8, **kwargs):
         super().__init__(**kwargs)
-        self.num_bits = checks.check_bits(num_bits)
+        self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
 
     def call(self, inputs, noise):
         """`inputs` 0..255 and `noise` in [0, 1), of one shape -> reals in [0, 2^num_bits)."""
@@ -66,7 +66,7 @@ class Centre(Bijector):
 
     def __init__(self, num_bits=8, **kwargs):
         super().__init__(**kwargs)
-        self.num_bits = checks.check_bits(num_bits, least=0)
+        self.num_bits = checks.check_int(num_bits, "num_bits", 0, 8)
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -107,7 +107,7 @@ class Logit(Bijector):
         super().__init__(**kwargs)
         if not 0 < alpha < 0.5:
             raise ValueError(f"`alpha` must lie in (0, 0.5); got {alpha}")
-        self.num_bits, self.alpha = checks.check_bits(num_bits, least=0), float(alpha)
+        self.num_bits, self.alpha = checks.check_int(num_bits, "num_bits", 0, 8), float(alpha)
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
 from tfgen.utils import checks
+from tfgen.utils.layers import freeze_parts
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -55,6 +56,7 @@ class Repeat(Bijector):
         for _ in range(self.times):
             step = keras.saving.deserialize_keras_object(self._step_config())
             step.build(inputs_shape, condition_shape)
+            freeze_parts(step)
             # Trainable first: the order of the stacked weights.
             variables = step.trainable_variables + step.non_trainable_variables
             drawn.append([v.numpy() for v in variables])

@@ -94,8 +94,8 @@ class Affine(Transform):
 NAMED = {"additive": Additive, "affine": Affine}
 
 
-def get_transform(transform):
-    """The `Transform` for a name, a config or a Transform."""
+def get_transform(transform, name="transform"):
+    """The `Transform` for a name, a config or a Transform; `name` is the argument's, for errors."""
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]()
     if isinstance(transform, dict):
@@ -103,7 +103,7 @@ def get_transform(transform):
     if callable(transform) and isinstance(getattr(transform, "num_params", None), int):
         return transform
     raise ValueError(
-        f"`transform` must be one of {sorted(NAMED)} or a callable from parameters to a scalar "
+        f"`{name}` must be one of {sorted(NAMED)} or a callable from parameters to a scalar "
         f"tfb.Bijector with an integer `num_params`; got {transform!r}"
     )
 

@@ -13,6 +13,7 @@ from tfgen.models.export import export
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
 from tfgen.utils import checks
+from tfgen.utils.layers import is_frozen
 from tfgen.utils.random import fold_in
 
 
@@ -88,18 +89,21 @@ class GenerativeModel(Presets, Chunked, Trainable):
         if self.built:
             return
         seed = np.random.randint(-(2**31), 2**31, size=2)
-        self.noise_seed = self._state("noise_seed", seed)
-        self.adapted = self._state("adapted", np.array(0))
+        self.noise_seed = self._state("noise_seed", seed, "int32")
+        self.adapted = self._state("adapted", np.array(0), "int32")
+        # Not the optimizer's count, which stands still while gradients are accumulated.
+        self.steps_taken = self._state("steps_taken", np.array(0), "int64")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
         self._build_parts()
         self.built = True
 
-    def _state(self, name, value):
+    def _state(self, name, value, dtype):
         return self.add_weight(
             name=name,
             shape=value.shape,
-            dtype="int32",
+            dtype=dtype,
             trainable=False,
+            aggregation="only_first_replica",
             initializer=lambda shape, dtype: tf.constant(value, dtype),
         )
 
@@ -258,11 +262,11 @@ class GenerativeModel(Presets, Chunked, Trainable):
             num_batches: number of minibatches; fewer, if the data hold no more.
             batch_size: size of a minibatch, if `x` is an array.
         """
-        checks.check_count(num_batches, "num_batches")
+        num_batches = checks.check_count(num_batches, "num_batches")
         if condition is not None:
             # Says that this model takes none.
             self._check_condition(condition, None)
-        data = self._evaluation_data(x, condition, batch_size=batch_size)
+        data = self._evaluation_data(x, condition, batch_size=batch_size, name="condition")
         batches = [self._batch(b) for b in itertools.islice(data, num_batches)]
         if not batches:
             raise ValueError("`x` must have at least one batch; got an empty data set")
@@ -330,7 +334,22 @@ class GenerativeModel(Presets, Chunked, Trainable):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "name": self.name,
         }
-        return config
+        # As positions: names of layers are not the same in every process.
+        frozen = [i for i, layer in enumerate(self._all_layers()) if is_frozen(layer)]
+        return {**config, "frozen": frozen} if frozen else config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        model = cls(**config)
+        layers = model._all_layers()
+        for i in frozen:
+            layers[i].trainable = False
+        return model
+
+    def _all_layers(self):
+        return list(self._flatten_layers())
 
     def get_build_config(self):
         # The constructor builds; a loader has nothing left to do.

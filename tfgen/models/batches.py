@@ -25,7 +25,7 @@ class Batches:
         """
 
         def passes():
-            first = int(self.optimizer.iterations.numpy())
+            first = int(self.steps_taken.numpy())
             skip = first % num_batches if forever else 0
             for k in itertools.count() if forever else range(1):
                 start = first - skip + k * num_batches
@@ -33,14 +33,14 @@ class Batches:
 
         return passes
 
-    def _arrays(self, x, y=None, sample_weight=None):
-        """Checked arrays by name."""
+    def _arrays(self, x, y=None, sample_weight=None, name="y"):
+        """Checked arrays by name; `name` is what the caller calls the conditions."""
         x = self._check_x(x)
         arrays = {"x": x}
         if self.condition_shape is not None:
             if y is not None:
-                checks.check_same_length(x=x, y=checks.as_numeric(y, "y"))
-            arrays["condition"] = self._check_condition(y, len(x), name="y")
+                checks.check_same_length(**{"x": x, name: checks.as_numeric(y, name)})
+            arrays["condition"] = self._check_condition(y, len(x), name=name)
         if sample_weight is not None:
             arrays["sample_weight"] = checks.as_weights(sample_weight, "sample_weight", len(x))
         return arrays
@@ -74,11 +74,13 @@ class Batches:
                 raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
 
     def _stream(self, x, class_weight=None, number_on=False):
-        """A user's own batches; `tf.data` gets numbered rows, other kinds stay as they are."""
-        if not isinstance(x, tf.data.Dataset):
+        """A user's own batches with numbered rows; a `PyDataset` stays as it is."""
+        if isinstance(x, keras.utils.PyDataset):
             if class_weight is not None:
-                raise ValueError("`class_weight` takes arrays or a tf.data.Dataset as `x`")
+                raise ValueError("`class_weight` does not go with a PyDataset as `x`")
             return x
+        if hasattr(x, "__next__"):
+            return self._numbered(x, class_weight, number_on)
 
         def pack(element):
             batch = self._batch(element)
@@ -87,14 +89,27 @@ class Batches:
 
         return dataset_batches(x, pack, number_on)
 
-    def _evaluation_data(self, x, y=None, sample_weight=None, *, batch_size=None, predict=False):
+    def _numbered(self, x, class_weight, number_on):
+        """Batches of a generator, the only kind of iterator that Keras takes."""
+        start = 0
+        for element in x:
+            batch = self._batch(element)
+            rows = batch["row"] + start
+            if number_on:
+                start += len(batch["x"])
+            # Keras takes no generators of other things than tuples.
+            yield (self._weigh({**batch, "row": rows}, class_weight),)
+
+    def _evaluation_data(
+        self, x, y=None, sample_weight=None, *, batch_size=None, predict=False, name="y"
+    ):
         if not is_array(x):
-            self._refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+            self._refuse_beside_stream(x, **{name: y}, sample_weight=sample_weight)
             _, x = self._peek(x)
             return self._stream(x, number_on=True)
         if predict and self.condition_shape is not None and isinstance(x, (tuple, list)):
             x, y = x
-        arrays = self._arrays(x, y, sample_weight)
+        arrays = self._arrays(x, y, sample_weight, name)
         return array_batches(arrays, as_batch_size(batch_size))
 
     def _require_shape(self, x):
@@ -107,6 +122,11 @@ class Batches:
 
     def _peek(self, x, num_batches=1):
         """The first batches of a stream, the first of them checked, and the whole stream."""
+        if isinstance(x, tf.distribute.DistributedDataset):
+            raise ValueError(
+                "`x` must be a tf.data.Dataset, which is distributed where the model was built "
+                "in a strategy's scope; got a DistributedDataset"
+            )
         if isinstance(x, keras.utils.PyDataset):
             known = num_batches if x.num_batches is None else x.num_batches
             first = [x[i] for i in range(min(num_batches, known))]
@@ -120,12 +140,13 @@ class Batches:
                 self._arrays(*given)
         batches = [self._batch(b) for b in first]
         if hasattr(x, "__next__"):
-            # A generator, which is the only kind of iterator that Keras takes.
-            x = (batch for batch in itertools.chain(first, x))
+            x = itertools.chain(first, x)
         return batches, x
 
     def _batch(self, data):
         """A batch dict from what a data set yields."""
+        if isinstance(data, tuple) and len(data) == 1:
+            data = data[0]
         if _is_batch(data):
             return data
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -1,6 +1,7 @@
 """Normalizing flows: a bijector over a base distribution."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -10,11 +11,13 @@ from tfgen.bijectors import Chain
 from tfgen.bijectors import Dequantise
 from tfgen.bijectors import Flatten
 from tfgen.bijectors import Logit
+from tfgen.distributions import Base
 from tfgen.distributions import StandardNormal
 from tfgen.metrics import bits_per_dim
 from tfgen.models.base import GenerativeModel
 from tfgen.objectives import log_det_penalty as sum_of_squares
 from tfgen.utils import checks
+from tfgen.utils.layers import freeze_parts
 from tfgen.utils.random import row_uniform
 
 PIXELS = {"centre": Centre, "logit": Logit}
@@ -72,14 +75,14 @@ class Flow(GenerativeModel):
             raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
         checks.check_instance(bijector, Bijector, "bijector")
         if base is not None:
-            checks.check_instance(base, keras.layers.Layer, "base")
+            checks.check_instance(base, Base, "base")
         if len(self.condition_shape or ()) > 1:
             raise ValueError(
                 f"`condition_shape` of a flow must be [features]; got {list(self.condition_shape)}"
             )
         if pixels not in PIXELS:
             raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
-        self.num_bits = checks.check_bits(num_bits)
+        self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
         self.pixels = pixels
         self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
@@ -119,6 +122,7 @@ class Flow(GenerativeModel):
         self.base.build((None, *self.latent_shape))
         if self.dequantise is not None:
             self.dequantise.build((None, *self.event_shape))
+        freeze_parts(self)
 
     def distribution(self, condition=None):
         """The density as a `tfd.Distribution`, at the weights' current values.
@@ -132,13 +136,15 @@ class Flow(GenerativeModel):
         Returns:
             A `tfd.TransformedDistribution`, made afresh at each call.
         """
-        base = self.base.to_tfd()
         condition = self._check_condition(condition, None)
-        if condition is not None:
-            if len(condition) > 1:
+        if condition is None:
+            base, features = self.base.to_tfd(), None
+        else:
+            features = self._features(tf.constant(condition))
+            base = self.base.to_tfd(features[0] if len(condition) == 1 else features)
+            if len(condition) > 1 and base.batch_shape.rank == 0:
                 base = tfp.distributions.BatchBroadcast(base, [len(condition)])
-            condition = self._features(tf.constant(condition))
-        return tfp.distributions.TransformedDistribution(base, self.bijector.to_tfp(condition))
+        return tfp.distributions.TransformedDistribution(base, self.bijector.to_tfp(features))
 
     def resample(self, x, num_kept, temperature=1.0, seed=None, condition=None, batch_size=256):
         """`x` with its last (coarsest) latents kept and the others drawn anew.
@@ -154,8 +160,7 @@ class Flow(GenerativeModel):
         Returns:
             `[n, *event_shape]` tensor in the data's type.
         """
-        if num_kept not in range(self.num_dims + 1) or isinstance(num_kept, bool):
-            raise ValueError(f"`num_kept` must lie in 0..{self.num_dims}; got {num_kept!r}")
+        num_kept = checks.check_int(num_kept, "num_kept", 0, self.num_dims)
         z = self.encode(x, condition, batch_size)
         fresh = self.encode(
             self.sample(len(x), condition, temperature, seed, batch_size), condition, batch_size
@@ -190,7 +195,12 @@ class Flow(GenerativeModel):
         if condition is None:
             return None
         if self.num_classes:
-            return tf.one_hot(condition, self.num_classes, dtype=self.variable_dtype)
+            condition = tf.cast(condition, tf.int32)
+            # Labels out of range, which only later batches of a stream can have: not a number.
+            nan = tf.constant(np.nan, self.variable_dtype)
+            known = (condition >= 0) & (condition < self.num_classes)
+            one_hot = tf.one_hot(condition, self.num_classes, dtype=self.variable_dtype)
+            return tf.where(known[:, None], one_hot, nan)
         return tf.cast(condition, self.variable_dtype)
 
     def _values(self, x, noise):
@@ -254,4 +264,4 @@ class Flow(GenerativeModel):
             for name in ("bijector", "base")
             if isinstance(config.get(name), dict)
         }
-        return cls(**{**config, **parts})
+        return super().from_config({**config, **parts})

@@ -34,7 +34,9 @@ class GlowStep(Chain):
     """
 
     def __init__(self, filters=512, coupling="affine", dtype=None, **kwargs):
+        coupling = get_transform(coupling, "coupling")
         network = ConvNet(filters, dtype=dtype)
+        filters = network.filters
         parts = [
             ActNorm(dtype=dtype),
             InvertibleConv(dtype=dtype),
@@ -42,7 +44,7 @@ class GlowStep(Chain):
         ]
         super().__init__(parts, dtype=dtype, **kwargs)
         self.filters = filters
-        self.coupling = get_transform(coupling)
+        self.coupling = coupling
 
     def get_config(self):
         config = super().get_config()
@@ -57,6 +59,9 @@ class GlowStep(Chain):
 @keras.saving.register_keras_serializable(package="tfgen")
 class Glow(Flow):
     """Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps and split.
+
+    `compile()` without an optimizer takes Adam with a warm-up; callbacks that set the learning
+    rate need an optimizer with a plain one, `compile(keras.optimizers.Adam(1e-3))`.
 
     With `log_det_penalty` and `num_init_batches` it is the stabilised Glow of
     Tatsunami and Taki.
@@ -107,6 +112,9 @@ class Glow(Flow):
         shape = checks.as_shape(event_shape, "event_shape")
         num_levels = checks.check_count(num_levels, "num_levels")
         num_steps = checks.check_count(num_steps, "num_steps")
+        filters = checks.check_count(filters, "filters")
+        learned_top = checks.check_bool(learned_top, "learned_top")
+        coupling = get_transform(coupling, "coupling")
         if len(shape) != 3 or shape[0] % 2**num_levels or shape[1] % 2**num_levels:
             raise ValueError(
                 "`event_shape` must be [height, width, channels] with sides divisible by "
@@ -136,7 +144,7 @@ class Glow(Flow):
             "num_levels": num_levels,
             "num_steps": num_steps,
             "filters": filters,
-            "coupling": serialize_transform(get_transform(coupling)),
+            "coupling": serialize_transform(coupling),
             "learned_top": learned_top,
         }
 

@@ -79,6 +79,8 @@ class RealNVP(Flow):
         hidden_units = checks.as_shape(hidden_units, "hidden_units")
         num_layers = checks.check_count(num_layers, "num_layers")
         num_levels = checks.check_count(num_levels, "num_levels")
+        filters = checks.check_count(filters, "filters")
+        num_blocks = checks.check_count(num_blocks, "num_blocks")
         if len(shape) == 1:
             bijector = _vector_bijector(num_layers, hidden_units, transform, dtype)
         elif len(shape) == 3:

@@ -37,6 +37,7 @@ class Trainable(Batches, keras.Model):
     def compile(
         self,
         optimizer=None,
+        *,
         run_eagerly=False,
         steps_per_execution=1,
         jit_compile="auto",
@@ -116,14 +117,13 @@ class Trainable(Batches, keras.Model):
         """
         self._assert_compile_called("fit")
         batch_size = as_batch_size(batch_size)
-        for name, count in (
-            ("steps_per_epoch", steps_per_epoch),
-            ("validation_steps", validation_steps),
-            ("validation_batch_size", validation_batch_size),
-        ):
-            if count is not None:
-                checks.check_count(count, name)
-        validation_size = validation_batch_size or batch_size
+        if steps_per_epoch is not None:
+            steps_per_epoch = checks.check_count(steps_per_epoch, "steps_per_epoch")
+        if validation_steps is not None:
+            validation_steps = checks.check_count(validation_steps, "validation_steps")
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        validation_size = checks.check_count(validation_batch_size, "validation_batch_size")
         holds_out = validation_split and validation_data is None
         streams = not is_array(x)
         if streams:
@@ -174,17 +174,26 @@ class Trainable(Batches, keras.Model):
             validation_freq=validation_freq,
         )
 
-    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs):
-        """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`."""
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
+        """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`.
+
+        But for two cases of other noise: compiled with XLA, which draws its own, and batches of a
+        `PyDataset`, which have no order (each has the noise of the first rows).
+        """
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
             x = self._evaluation_data(x, y, sample_weight, batch_size=batch_size)
-        return super().evaluate(x, **kwargs)
+        return super().evaluate(x, verbose=verbose, **kwargs)
 
-    def predict(self, x, batch_size=None, **kwargs):
-        """Keras's `predict`: the outputs of `call`, row by row, as one array."""
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Keras's `predict`: the outputs of `call`, row by row, as one array.
+
+        Noise as in `evaluate`.
+        """
         x = self._evaluation_data(x, batch_size=batch_size, predict=True)
-        return super().predict(x, **kwargs)
+        return super().predict(x, verbose=verbose, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
         """Keras's, with `fit`'s checks and initialisation of data-dependent weights."""
@@ -211,16 +220,17 @@ class Trainable(Batches, keras.Model):
 
     def train_step(self, data):
         batch = self._batch(data)
-        seed = fold_in(self.noise_seed, self.optimizer.iterations)
+        seed = fold_in(self.noise_seed, self.steps_taken)
         with tf.GradientTape() as tape:
             loss = self._loss(batch, seed, training=True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
-        # The count of steps, which a pass over arrays reads at its start, goes on only when the
-        # step has its batch.
+        self.optimizer.apply(gradients, variables)
+        # A pass over arrays reads the count at its start: it goes on only when the step has its
+        # batch.
         with tf.control_dependencies([batch["row"]]):
-            self.optimizer.apply(gradients, variables)
+            self.steps_taken.assign_add(1)
         return self._results()
 
     def test_step(self, data):

@@ -151,6 +151,13 @@ def check_count(value, name):
     return int(value)
 
 
+def check_bool(value, name):
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False; got {value!r}")
+    return bool(value)
+
+
 def check_instance(value, cls, name):
     """An instance of a class, or of one of several."""
     if not isinstance(value, cls):
@@ -159,11 +166,11 @@ def check_instance(value, cls, name):
     return value
 
 
-def check_bits(num_bits, least=1):
-    """How many bits a value has, at most 8."""
-    if not _is_number(num_bits) or num_bits not in range(least, 9):
-        raise ValueError(f"`num_bits` must be a whole number from {least} to 8; got {num_bits!r}")
-    return int(num_bits)
+def check_int(value, name, least, most):
+    """A whole number from `least` to `most`."""
+    if not _is_number(value) or value not in range(least, most + 1):
+        raise ValueError(f"`{name}` must be a whole number from {least} to {most}; got {value!r}")
+    return int(value)
 
 
 def check_weight(value, name):
