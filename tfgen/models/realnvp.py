@@ -3,6 +3,7 @@
 import keras
 
 from tfgen.bijectors import ActNorm
+from tfgen.bijectors import Affine
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Coupling
 from tfgen.bijectors import Flatten
@@ -27,8 +28,8 @@ class RealNVP(Flow):
     checkerboard couplings at the last level; residual networks; pixels through
     a logit. ActNorm stands in the place of the paper's batch normalisation: the
     density of an example then does not depend on the others in its batch. The
-    scale of an affine coupling is the bounded gate of `bijectors.Affine`, not
-    the paper's `exp(s)`.
+    scale of an affine coupling is the gate of `bijectors.Affine`, not the paper's
+    `exp(s)`; for vectors with a floor of 0.001, which fits them better.
 
     Args:
         event_shape: `[size]`, or `[height, width, channels]`.
@@ -123,6 +124,9 @@ class RealNVP(Flow):
 
 
 def _vector_bijector(num_layers, hidden_units, transform, dtype):
+    if transform == "affine":
+        transform = Affine(floor=1e-3)
+
     def couplings(count):
         parts = []
         for i in range(count):
