@@ -4,6 +4,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors.spline import LEAST_SIZE
+from tfgen.bijectors.spline import RationalQuadratic
+from tfgen.utils import checks
+
 tfb = tfp.bijectors
 
 
@@ -78,20 +82,98 @@ class Affine(Transform):
     num_params = 2
 
     def __init__(self, floor=0.3):
-        if not 0 < floor < 1:
-            raise ValueError(f"`floor` must lie in (0, 1); got {floor}")
-        self.floor = float(floor)
+        self.floor = _check_floor(floor)
 
     def __call__(self, params):
         shift, raw = tf.unstack(params, axis=-1)
-        gate = self.floor + (1 - self.floor) * tf.sigmoid(raw + 2)
-        return tfb.Shift(shift)(tfb.Scale(log_scale=-tf.math.log(gate)))
+        return tfb.Invert(tfb.Scale(_gate(raw, self.floor))(tfb.Shift(-shift)))
 
     def get_config(self):
         return {"floor": self.floor}
 
 
-NAMED = {"additive": Additive, "affine": Affine}
+@keras.saving.register_keras_serializable(package="tfgen")
+class Gated(Transform):
+    """`z = gate * x + (1 - gate) * value`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`: the
+    update of inverse autoregressive flows (Kingma et al. 2016, eq. 13 and 14), where
+    `Invert(Autoregressive("gated"))` takes the latent this way.
+
+    Args:
+        floor: the least gate.
+
+    Raises:
+        ValueError: `floor` is not in (0, 1).
+
+    >>> import tfgen
+    >>> gated = tfgen.bijectors.Gated(floor=0.5)
+    >>> float(gated([[4.0, -100.0]]).inverse(2.0)[0])
+    3.0
+    """
+
+    num_params = 2
+
+    def __init__(self, floor=1e-3):
+        self.floor = _check_floor(floor)
+
+    def __call__(self, params):
+        value, raw = tf.unstack(params, axis=-1)
+        gate = _gate(raw, self.floor)
+        return tfb.Invert(tfb.Shift((1 - gate) * value)(tfb.Scale(gate)))
+
+    def get_config(self):
+        return {"floor": self.floor}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Spline(Transform):
+    """A monotonic rational-quadratic spline on [-bound, bound], the identity outside
+    (Durkan et al. 2019, section 3.1).
+
+    Data -> latent evaluates the spline, latent -> data solves a quadratic equation for each
+    value. Training goes the first way.
+
+    Args:
+        num_bins: number of bins.
+        bound: half the width of the interval.
+
+    >>> import numpy as np, tfgen
+    >>> spline = tfgen.bijectors.Spline(num_bins=4)
+    >>> params = np.zeros((3, spline.num_params), "float32")
+    >>> spline(params).inverse(np.array([-9.0, 0.5, 3.0], "float32")).numpy().round(4).tolist()
+    [-9.0, 0.5, 3.0]
+    """
+
+    def __init__(self, num_bins=8, bound=5.0):
+        self.num_bins = checks.check_count(num_bins, "num_bins")
+        if not 2 <= num_bins < 1 / LEAST_SIZE:
+            # One bin between slopes of 1 is the identity.
+            raise ValueError(f"`num_bins` must lie in 2..{1 / LEAST_SIZE - 1:.0f}; got {num_bins}")
+        self.bound = checks.check_weight(bound, "bound")
+        if not self.bound:
+            raise ValueError("`bound` must be greater than 0; got 0")
+
+    @property
+    def num_params(self):
+        return 3 * self.num_bins - 1
+
+    def __call__(self, params):
+        return RationalQuadratic(params, self.num_bins, self.bound)
+
+    def get_config(self):
+        return {"num_bins": self.num_bins, "bound": self.bound}
+
+
+def _check_floor(floor):
+    if not 0 < floor < 1:
+        raise ValueError(f"`floor` must lie in (0, 1); got {floor}")
+    return float(floor)
+
+
+def _gate(raw, floor):
+    return floor + (1 - floor) * tf.sigmoid(raw + 2)
+
+
+NAMED = {"additive": Additive, "affine": Affine, "gated": Gated, "spline": Spline}
 
 
 def get_transform(transform, name="transform"):
@@ -106,6 +188,11 @@ def get_transform(transform, name="transform"):
         f"`{name}` must be one of {sorted(NAMED)} or a callable from parameters to a scalar "
         f"tfb.Bijector with an integer `num_params`; got {transform!r}"
     )
+
+
+def vector_transform(transform):
+    """The `Transform` of a recipe for vectors: its `"affine"` may contract further."""
+    return Affine(floor=1e-3) if transform == "affine" else get_transform(transform)
 
 
 def serialize_transform(transform):

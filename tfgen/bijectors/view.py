@@ -8,42 +8,68 @@ import tensorflow_probability as tfp
 _tokens = itertools.count()
 
 
-class TFPView(tfp.bijectors.Bijector):
-    """A `tfb.Bijector` over a tfgen bijector.
+class OnePass(tfp.bijectors.Bijector):
+    """A `tfb.Bijector` that computes values and log-determinants together, in `_compute`.
 
-    TFP asks for values and log-determinants one by one, in both directions.
-    The view answers all of them from the last pass it made, so that a
-    conditioner runs once. TFP shares caches between bijectors with equal
-    parameters; the token keeps a view of new weights from being given values
-    computed from old ones.
+    TFP asks for them one by one, in both directions: all of them are answered from the last
+    pass that was made. TFP shares caches between bijectors with equal parameters; the token keeps
+    one of new weights from being given values computed from old ones.
     """
 
-    def __init__(self, layer, condition=None, name=None):
-        parameters = {"layer": layer, "condition": condition, "token": next(_tokens)}
-        self._layer = layer
-        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+    def __init__(self, *, parameters, **kwargs):
         self._last = None
-        shape = getattr(layer, "event_shape", None)
-        self._rank = (len(layer.inverse_event_shape(shape)), len(shape))
-        super().__init__(
-            forward_min_event_ndims=self._rank[0],
-            inverse_min_event_ndims=self._rank[1],
-            dtype=tf.as_dtype(layer.compute_dtype),
-            parameters=parameters,
-            name=name or layer.name,
-        )
+        super().__init__(parameters={**parameters, "token": next(_tokens)}, **kwargs)
 
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
+
+    def _compute(self, given, forward):
+        """The other value and the log-determinant on the way to it."""
+        raise NotImplementedError
 
     def _pass(self, z=None, x=None):
         """`(z, x, log|dx/dz|)` for the one that is given."""
         for known, given in ((0, z), (1, x)):
             if given is not None and self._last is not None and self._last[known] is given:
                 return self._last
-        forward = z is not None
-        given = z if forward else x
+        if z is not None:
+            self._last = (z, *self._compute(z, forward=True))
+        else:
+            z, log_det = self._compute(x, forward=False)
+            self._last = (z, x, -log_det)
+        return self._last
+
+    def _forward(self, z):
+        return self._pass(z=z)[1]
+
+    def _inverse(self, x):
+        return self._pass(x=x)[0]
+
+    def _forward_log_det_jacobian(self, z):
+        return self._pass(z=z)[2]
+
+    def _inverse_log_det_jacobian(self, x):
+        return -self._pass(x=x)[2]
+
+
+class TFPView(OnePass):
+    """A `tfb.Bijector` over a tfgen bijector, whose conditioner runs once in a pass."""
+
+    def __init__(self, layer, condition=None, name=None):
+        self._layer = layer
+        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+        shape = getattr(layer, "event_shape", None)
+        self._rank = (len(layer.inverse_event_shape(shape)), len(shape))
+        super().__init__(
+            forward_min_event_ndims=self._rank[0],
+            inverse_min_event_ndims=self._rank[1],
+            dtype=tf.as_dtype(layer.compute_dtype),
+            parameters={"layer": layer, "condition": condition},
+            name=name or layer.name,
+        )
+
+    def _compute(self, given, forward):
         rank = self._rank[0 if forward else 1]
         batch, event = tf.split(tf.shape(given), [-1, rank])
         static = given.shape[: given.shape.rank - rank]
@@ -65,21 +91,7 @@ class TFPView(tfp.bijectors.Bijector):
         value, log_det = map_(flat, condition=condition)
         out = tf.reshape(value, tf.concat([batch, tf.shape(value)[1:]], 0))
         out = tf.ensure_shape(out, static.concatenate(value.shape[1:]))
-        log_det = tf.reshape(log_det, batch)
-        self._last = (given, out, log_det) if forward else (out, given, -log_det)
-        return self._last
-
-    def _forward(self, z):
-        return self._pass(z=z)[1]
-
-    def _inverse(self, x):
-        return self._pass(x=x)[0]
-
-    def _forward_log_det_jacobian(self, z):
-        return self._pass(z=z)[2]
-
-    def _inverse_log_det_jacobian(self, x):
-        return -self._pass(x=x)[2]
+        return out, tf.reshape(log_det, batch)
 
     def _forward_event_shape(self, shape):
         return self._event_shape(shape, self._rank[0], self._layer.forward_event_shape)
