@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
+from tfgen.utils import checks
+from tfgen.utils.layers import add_order
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -97,39 +99,28 @@ class Permutation(Bijector):
 
     def __init__(self, order="reverse", **kwargs):
         super().__init__(**kwargs)
-        is_choice = isinstance(order, str)
-        self.order = order if is_choice else [int(i) for i in order]
-        if is_choice and order not in ("reverse", "random"):
-            raise ValueError(
-                f'`order` must be "reverse", "random" or a list of indices; got {order!r}'
-            )
-        if not is_choice and sorted(self.order) != list(range(len(self.order))):
-            raise ValueError(f"`order` must hold each index from 0 on once; got {order!r}")
+        self.order = checks.as_order(order, "order", ("reverse", "random"))
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
-        size = self.event_shape[-1]
-        if self.order == "reverse":
-            order = np.arange(size)[::-1]
-        elif self.order == "random":
-            order = np.random.permutation(size)
-        else:
-            order = np.array(self.order)
-        if len(order) != size:
-            raise ValueError(f"`order` has {len(order)} indices, the last axis has {size}")
-        self._order = self.add_weight(
-            name="order",
-            shape=(size,),
-            dtype="int32",
-            trainable=False,
-            initializer=lambda shape, dtype: tf.constant(order, dtype),
-        )
+        self._order = add_order(self, self.order, "order", self.event_shape[-1])
 
     def _inverse(self, x, condition):
-        return tf.gather(x, self._order, axis=-1), zeros_log_det(x)
+        return _take(x, self._order, tf.argsort(self._order)), zeros_log_det(x)
 
     def _forward(self, z, condition):
-        return tf.gather(z, tf.argsort(self._order), axis=-1), zeros_log_det(z)
+        return _take(z, tf.argsort(self._order), self._order), zeros_log_det(z)
 
     def get_config(self):
         return {**super().get_config(), "order": self.order}
+
+
+@tf.custom_gradient
+def _take(x, order, back):
+    """`x` in another order. The gradient is such a thing, too: TensorFlow's own adds up where there
+    is nothing to add."""
+
+    def gradient(upstream):
+        return tf.gather(upstream, back, axis=-1), None, None
+
+    return tf.gather(x, order, axis=-1), gradient

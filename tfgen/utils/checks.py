@@ -144,6 +144,18 @@ def as_numeric(x, name):
     return array
 
 
+def as_order(order, name, choices):
+    """One of the choices, or a list that holds each index from 0 on once."""
+    if isinstance(order, str):
+        if order in choices:
+            return order
+    elif np.ndim(order) == 1 and sorted(order) == list(range(len(order))):
+        return [int(i) for i in order]
+    raise ValueError(
+        f"`{name}` must be one of {list(choices)} or hold each index from 0 on once; got {order!r}"
+    )
+
+
 def check_count(value, name):
     """A positive whole number."""
     if not _is_count(value):

@@ -1,4 +1,7 @@
-"""What Keras's flag `trainable` means for layers inside layers."""
+"""Orders as state of layers; what Keras's flag `trainable` means for layers inside layers."""
+
+import numpy as np
+import tensorflow as tf
 
 
 def freeze_parts(layer):
@@ -15,3 +18,27 @@ def freeze_parts(layer):
 def is_frozen(layer):
     """Whether neither the layer nor anything inside is trained."""
     return not any(part.trainable for part in layer._flatten_layers())
+
+
+def add_order(layer, order, name, size):
+    """The indices that an order means: `"natural"`, `"reverse"`, `"random"` or a list of them.
+
+    An array, so that what is made of it is constant, too; a random one is a weight, to be saved.
+
+    Raises:
+        ValueError: a list of another length than `size`.
+    """
+    if order == "random":
+        drawn = np.random.permutation(size)
+        return layer.add_weight(
+            name=name,
+            shape=(size,),
+            dtype="int32",
+            trainable=False,
+            initializer=lambda shape, dtype: tf.constant(drawn, dtype),
+        )
+    if isinstance(order, str):
+        return np.arange(size)[:: -1 if order == "reverse" else 1]
+    if len(order) != size:
+        raise ValueError(f"`{name}` has {len(order)} indices, the last axis has {size}")
+    return np.array(order)
