@@ -1,10 +1,12 @@
 """Data-dependent initialisation: ActNorm by itself, and inside of what carries batches on."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
 
+import tfgen
 from tfgen import bijectors as tfg
 from tfgen.models import GlowStep
 
@@ -166,3 +168,28 @@ def test_only_data_dependent_maps_say_so():
     assert not tfg.Invert(tfg.ActNorm()).adaptive
     assert not tfg.Chain([tfg.Coupling(), tfg.Permutation()]).adaptive
     assert not tfg.Repeat(tfg.Coupling(), 2).adaptive
+
+
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF, tfgen.IAF, tfgen.NSF])
+def test_units_of_vectors_do_not_matter(recipe):
+    """Trained on data in other units, a flow has the same density but for the units."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 3)) @ rng.normal(size=(3, 3))
+    units = np.array([1e6, 1e-6, 30.0])
+    models = []
+    for data in (x, x * units + [5e6, 1e-6, -100.0]):
+        keras.utils.set_random_seed(0)
+        model = recipe(3, num_layers=2, hidden_units=(16,))
+        model.compile()
+        model.fit(data, epochs=3, verbose=0)
+        models.append(model.log_prob(data).numpy())
+    np.testing.assert_allclose(models[0] - np.log(units).sum(), models[1], atol=0.02)
+
+
+def test_standardise_leaves_constants_and_stays():
+    layer = tfg.Standardise()
+    x = np.array([[7.0, 0.0, 1e-20], [7.0, 0.0, 3e-20]], "float32")
+    z = layer.adapt([x])[0]
+    np.testing.assert_allclose(z, [[0, 0, -1], [0, 0, 1]], atol=1e-3)
+    assert not layer.trainable_variables
+    assert layer.adaptive

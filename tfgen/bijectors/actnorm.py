@@ -31,6 +31,8 @@ class ActNorm(Bijector):
     """
 
     adaptive = True
+    # Whether the weights are trained after `adapt`.
+    _trained = True
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
@@ -39,8 +41,9 @@ class ActNorm(Bijector):
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
         channels = (self.event_shape[-1],)
-        self.log_scale = self.add_weight(name="log_scale", shape=channels, initializer="zeros")
-        self.shift = self.add_weight(name="shift", shape=channels, initializer="zeros")
+        settings = {"shape": channels, "initializer": "zeros", "trainable": self._trained}
+        self.log_scale = self.add_weight(name="log_scale", **settings)
+        self.shift = self.add_weight(name="shift", **settings)
         # Every position of an image shares the channel's scale.
         self._positions = math.prod(self.event_shape[:-1])
 
@@ -65,12 +68,41 @@ class ActNorm(Bijector):
             axes = list(range(x.shape.rank - 1))
             mean += tf.reduce_mean(x, axes) / len(batches)
             mean_square += tf.reduce_mean(x**2, axes) / len(batches)
-        variance = tf.maximum(mean_square - mean**2, 0.0)
-        log_scale = -0.5 * tf.math.log(variance + self.epsilon)
+        log_scale = -0.5 * tf.math.log(self._variance(mean, mean_square))
         self.log_scale.assign(log_scale)
         self.shift.assign(-tf.exp(log_scale) * mean)
         # Three operations, not worth the compilation of `_carry`.
         return [self._inverse(x, None)[0] for x in batches]
 
+    def _variance(self, mean, mean_square):
+        return tf.maximum(mean_square - mean**2, 0.0) + self.epsilon
+
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Standardise(ActNorm):
+    """`ActNorm` for data in units of their own: set once by `adapt`, and not trained.
+
+    The densities stay those of the data as given. Channels of any size come out with variance 1;
+    those that are constant (whose standard deviation is below `epsilon` times their size) keep
+    their scale.
+
+    Args:
+        epsilon: what counts as constant: what is left of float32 values.
+        **kwargs: `Bijector` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> standardise = tfgen.bijectors.Standardise()
+    >>> z = standardise.adapt([np.array([[1e-9, 7.0], [3e-9, 7.0]], "float32")])[0]
+    >>> z.numpy().round(3).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+
+    _trained = False
+
+    def _variance(self, mean, mean_square):
+        variance = mean_square - mean**2
+        constant = variance <= self.epsilon**2 * mean_square
+        return tf.where(constant, tf.ones_like(variance), variance)
