@@ -40,7 +40,8 @@ class Bijector(keras.layers.Layer):
 
         Args:
             z: `[batch, *latent_shape]`.
-            condition: `[batch, features]`, or None.
+            condition: `[batch, features]`, for images also `[batch, height, width, channels]`,
+                or None.
 
         Returns:
             `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`.
@@ -56,7 +57,8 @@ class Bijector(keras.layers.Layer):
 
         Args:
             x: `[batch, *event_shape]`.
-            condition: `[batch, features]`, or None.
+            condition: `[batch, features]`, for images also `[batch, height, width, channels]`,
+                or None.
 
         Returns:
             `z` `[batch, *latent_shape]` and `log|dz/dx|` `[batch]`.
@@ -90,7 +92,7 @@ class Bijector(keras.layers.Layer):
 
         Args:
             batches: list of `[batch, *event_shape]` tensors on the data side.
-            conditions: list of `[batch, features]`, one per batch, or None.
+            conditions: list of conditions, one per batch, or None.
 
         Returns:
             The list of the batches on the latent side, after this map was set.
@@ -112,9 +114,15 @@ class Bijector(keras.layers.Layer):
             def carry(x, condition):
                 return self.inverse_and_log_det(x, condition=condition)[0]
 
-            self._compiled_carry = tf.function(carry, autograph=False, reduce_retracing=True)
+            specs = [
+                v if v is None else tf.TensorSpec([None, *v.shape[1:]], v.dtype)
+                for v in (x, condition)
+            ]
+            # Concrete at the second call: many maps are no reason to warn of retracing.
+            self._compiled_carry = tf.function(carry, autograph=False), specs
             return carry(x, condition)
-        return self._compiled_carry(x, condition)
+        function, specs = self._compiled_carry
+        return function.get_concrete_function(*specs)(x, condition)
 
     @property
     def adaptive(self):
@@ -137,7 +145,7 @@ class Bijector(keras.layers.Layer):
         log-determinants of both directions come from one pass.
 
         Args:
-            condition: `[batch, features]` that the view is bound to, or None.
+            condition: the one that the view is bound to, or None.
         """
         if not self.built:
             raise ValueError(

@@ -7,6 +7,8 @@ import tensorflow as tf
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
+from tfgen.bijectors.conditions import features_of
+from tfgen.bijectors.conditions import features_shape
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
 from tfgen.networks.conditioners import MLP
@@ -85,7 +87,8 @@ class Coupling(Bijector):
             self._low, self._high = low, high
             in_channels, changed = high - low, channels - (high - low)
         # An unconditional coupling without a kept part still has an input: a zero.
-        in_channels += condition_shape[-1] if condition_shape is not None else 0
+        if condition_shape is not None:
+            in_channels += features_shape(condition_shape, self.event_shape)[-1]
         self._no_input = in_channels == 0
         shape = (None, *self.event_shape[:-1], max(in_channels, 1))
         if self.network is None:
@@ -128,10 +131,10 @@ class Coupling(Bijector):
         if self._no_input:
             kept = zero
         if condition is not None:
-            condition = tf.cast(condition, kept.dtype)
-            for _ in range(kept.shape.rank - 2):
-                condition = condition[:, None]
-            kept = tf.concat([kept, condition + zero], -1)
+            features = tf.cast(features_of(condition, self.event_shape), kept.dtype)
+            if features.shape.rank < kept.shape.rank:
+                features = features[:, None, None]
+            kept = tf.concat([kept, features + zero], -1)
         params = tf.cast(self.head(self.network(kept)), self.compute_dtype)
         count = self.transform.num_params
         shape = [*self.event_shape[:-1], params.shape[-1] // count, count]

@@ -6,6 +6,8 @@ import tensorflow as tf
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
+from tfgen.bijectors.conditions import features_of
+from tfgen.bijectors.conditions import features_shape
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
 from tfgen.networks.conditioners import Head
@@ -36,7 +38,7 @@ class Elementwise(Bijector):
         self.event_shape = tuple(inputs_shape[1:])
         count = self.transform.num_params
         self.head = Head(self.event_shape[-1] * count, dtype=self.network_dtype)
-        self.head.build((None, 1 if condition_shape is None else condition_shape[-1]))
+        self.head.build(features_shape(condition_shape, self.event_shape) or (None, 1))
 
     def _forward(self, z, condition):
         return self._apply(z, condition, inverse=False)
@@ -46,10 +48,12 @@ class Elementwise(Bijector):
 
     def _apply(self, x, condition, inverse):
         if condition is None:
-            condition = tf.zeros([1, 1], x.dtype)
-        params = tf.cast(self.head(condition), self.compute_dtype)
-        ones = [1] * (len(self.event_shape) - 1)
-        shape = [tf.shape(params)[0], *ones, self.event_shape[-1], self.transform.num_params]
+            features = tf.zeros([1, 1], x.dtype)
+        else:
+            features = features_of(condition, self.event_shape)
+        params = tf.cast(self.head(features), self.compute_dtype)
+        sides = params.shape[1:-1] if params.shape.rank == 4 else [1] * (len(self.event_shape) - 1)
+        shape = [tf.shape(params)[0], *sides, self.event_shape[-1], self.transform.num_params]
         bijector = self.transform(tf.reshape(params, shape))
         value, log_det = value_and_log_det(bijector, x, inverse)
         return value, sum_event(log_det)
