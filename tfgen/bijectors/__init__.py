@@ -1,6 +1,8 @@
 """Invertible Keras layers."""
 
 from tfgen.bijectors.actnorm import ActNorm
+from tfgen.bijectors.actnorm import Standardise
+from tfgen.bijectors.autoregressive import Autoregressive
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.chain import Chain
 from tfgen.bijectors.chain import Flatten
@@ -17,12 +19,15 @@ from tfgen.bijectors.squeeze import Split
 from tfgen.bijectors.squeeze import Squeeze
 from tfgen.bijectors.transforms import Additive
 from tfgen.bijectors.transforms import Affine
+from tfgen.bijectors.transforms import Gated
+from tfgen.bijectors.transforms import Spline
 from tfgen.bijectors.transforms import Transform
 
 __all__ = [
     "ActNorm",
     "Additive",
     "Affine",
+    "Autoregressive",
     "Bijector",
     "Centre",
     "Chain",
@@ -30,12 +35,15 @@ __all__ = [
     "Dequantise",
     "Elementwise",
     "Flatten",
+    "Gated",
     "Invert",
     "InvertibleConv",
     "Logit",
     "Permutation",
     "Repeat",
+    "Spline",
     "Split",
     "Squeeze",
+    "Standardise",
     "Transform",
 ]

@@ -1,0 +1,150 @@
+"""Masked networks whose outputs depend on earlier inputs only."""
+
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.utils import checks
+from tfgen.utils.layers import add_order
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class MADE(keras.layers.Layer):
+    """Masked autoencoder for distribution estimation (Germain et al. 2015).
+
+    The outputs for a dimension depend on the dimensions before it in `ordering` and, all of
+    them, on the condition. They are zero before training.
+
+    Shapes: `[batch, size]`, and a condition `[batch, features]` if it has one, ->
+    `[batch, size, num_params]`.
+
+    Args:
+        num_params: outputs for each dimension.
+        hidden_units: width of each hidden layer.
+        ordering: `"natural"`, `"reverse"`, `"random"` (drawn once when the layer is built and
+            saved with it) or the list of the dimensions from the first to the last.
+        residual: whether hidden layers after the first are residual blocks of two masked layers
+            (as in Durkan et al. 2019, appendix B.1); needs hidden layers of one width.
+        activation: activation of the hidden layers.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: bad `ordering`, or `residual` with hidden layers of different widths.
+
+    >>> import numpy as np, tfgen
+    >>> made = tfgen.networks.MADE(num_params=2, hidden_units=(16, 16))
+    >>> made(np.zeros((5, 3), "float32")).shape
+    TensorShape([5, 3, 2])
+    """
+
+    def __init__(
+        self,
+        num_params=2,
+        hidden_units=(256, 256),
+        ordering="natural",
+        residual=False,
+        activation="relu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_params = checks.check_count(num_params, "num_params")
+        self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
+        self.ordering = checks.as_order(ordering, "ordering", ("natural", "reverse", "random"))
+        self.residual = checks.check_bool(residual, "residual")
+        if self.residual and len(set(self.hidden_units)) > 1:
+            raise ValueError(
+                "`hidden_units` must be of one width in a residual network; got "
+                f"{list(self.hidden_units)}"
+            )
+        self.activation = keras.activations.get(activation)
+
+    def build(self, inputs_shape, condition_shape=None):
+        size, widths = inputs_shape[-1], self.hidden_units
+        self._order = add_order(self, self.ordering, "ordering", size)
+        # A hidden unit of degree m sees the first m dimensions. Those of degree 0 see the
+        # condition only: without one they would be wasted.
+        low = 0 if condition_shape is not None or size == 1 else 1
+        self._hidden_degrees = [low + np.arange(u) % max(size - low, 1) for u in widths]
+        if self.residual:
+            # Two layers in a block.
+            widths = [widths[0]] * (2 * len(widths) - 1)
+        shapes = list(itertools.pairwise([size, *widths, size * self.num_params]))
+        self.kernels, self.biases = [], []
+        for i, shape in enumerate(shapes):
+            # The outputs are zero at the start, and residual blocks the identity.
+            zero = i == len(shapes) - 1 or (self.residual and i and i % 2 == 0)
+            start = "zeros" if zero else "he_normal"
+            self.kernels.append(self.add_weight(name=f"kernel_{i}", shape=shape, initializer=start))
+            bias = self.add_weight(name=f"bias_{i}", shape=shape[1:], initializer="zeros")
+            self.biases.append(bias)
+        self.condition_kernel = None
+        if condition_shape is not None:
+            self.condition_kernel = self.add_weight(
+                name="condition_kernel",
+                shape=(condition_shape[-1], widths[0]),
+                initializer="he_normal",
+            )
+
+    def _masks(self):
+        """Of every kernel, `[from, to]`: 1 where a unit sees the other, else 0."""
+        # 1 for the first dimension.
+        drawn, hidden = self.ordering == "random", self._hidden_degrees
+        degrees = 1 + (tf.argsort(self._order) if drawn else np.argsort(self._order))
+        yield degrees[:, None] <= hidden[0]
+        if self.residual:
+            yield from [hidden[0][:, None] <= hidden[0]] * (len(self.kernels) - 2)
+        else:
+            for before, after in itertools.pairwise(hidden):
+                yield before[:, None] <= after
+        last = hidden[-1][:, None] < degrees
+        yield (tf if drawn else np).repeat(last, self.num_params, axis=1)
+
+    def given(self, condition=None):
+        """The network as a function of the inputs alone, with all that does not depend on them
+        computed once: for those who call it in a loop."""
+        dtype = tf.as_dtype(self.compute_dtype)
+
+        def read(weight):
+            return tf.cast(tf.convert_to_tensor(weight), dtype)
+
+        pairs = zip(self.kernels, self._masks(), strict=True)
+        kernels = [read(kernel) * tf.cast(mask, dtype) for kernel, mask in pairs]
+        biases = [read(bias) for bias in self.biases]
+        if condition is not None:
+            biases[0] += tf.matmul(tf.cast(condition, dtype), read(self.condition_kernel))
+
+        def layer(i, x):
+            x = tf.matmul(x, kernels[i])
+            return x + biases[i] if biases[i].shape.rank > 1 else tf.nn.bias_add(x, biases[i])
+
+        def network(inputs):
+            x = layer(0, tf.cast(inputs, dtype))
+            last = len(kernels) - 1
+            if self.residual:
+                for i in range(1, last, 2):
+                    x += layer(i + 1, self.activation(layer(i, self.activation(x))))
+            else:
+                for i in range(1, last):
+                    x = layer(i, self.activation(x))
+            params = layer(last, self.activation(x))
+            return tf.reshape(params, [-1, inputs.shape[-1], self.num_params])
+
+        return network
+
+    def call(self, inputs, condition=None):
+        return self.given(condition)(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.num_params)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_params": self.num_params,
+            "hidden_units": self.hidden_units,
+            "ordering": self.ordering,
+            "residual": self.residual,
+            "activation": keras.activations.serialize(self.activation),
+        }
