@@ -1,11 +1,6 @@
-"""Base distributions of flows."""
+"""What a flow's base distribution is."""
 
 import keras
-import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
-
-from tfgen.utils.random import row_normal
 
 
 class Base(keras.layers.Layer):
@@ -15,7 +10,15 @@ class Base(keras.layers.Layer):
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
+
+    Attributes:
+        allows_temperature: whether `sample` can take a temperature other than 1.
     """
+
+    allows_temperature = True
+
+    def build(self, input_shape):
+        self.size = int(input_shape[-1])
 
     def log_prob(self, z, condition=None):
         """`[batch, size]` -> `[batch]`, nats; `condition` is `[batch, features]` or None."""
@@ -33,35 +36,3 @@ class Base(keras.layers.Layer):
         """The same as a `tfd.Distribution`; its batch shape is `[]` or that of the conditions,
         `[features]` or `[n, features]`."""
         raise NotImplementedError(f"{type(self).__name__} must implement to_tfd")
-
-
-@keras.saving.register_keras_serializable(package="tfgen")
-class StandardNormal(Base):
-    """N(0, I) over vectors.
-
-    Args:
-        **kwargs: `keras.layers.Layer` arguments.
-
-    >>> import numpy as np, tfgen
-    >>> base = tfgen.distributions.StandardNormal()
-    >>> base.build((None, 2))
-    >>> [round(float(v), 4) for v in base.log_prob(np.zeros((1, 2), "float32"))]
-    [-1.8379]
-    """
-
-    def build(self, input_shape):
-        self.size = int(input_shape[-1])
-
-    def log_prob(self, z, condition=None):
-        z = tf.convert_to_tensor(z)
-        return -0.5 * tf.reduce_sum(z**2, -1) - 0.5 * self.size * np.log(2 * np.pi)
-
-    def noise(self, seed, start, num_rows):
-        return row_normal(seed, start, num_rows, (self.size,), self.variable_dtype)
-
-    def sample(self, noise, condition=None, temperature=1.0):
-        return noise * tf.cast(temperature, noise.dtype)
-
-    def to_tfd(self, condition=None):
-        zeros = tf.zeros([self.size], self.variable_dtype)
-        return tfp.distributions.MultivariateNormalDiag(zeros, tf.ones_like(zeros))

@@ -11,8 +11,7 @@ from tfgen.bijectors import Chain
 from tfgen.bijectors import Dequantise
 from tfgen.bijectors import Flatten
 from tfgen.bijectors import Logit
-from tfgen.distributions import Base
-from tfgen.distributions import StandardNormal
+from tfgen.distributions import get_base
 from tfgen.metrics import bits_per_dim
 from tfgen.models.base import GenerativeModel
 from tfgen.objectives import log_det_penalty as sum_of_squares
@@ -35,8 +34,9 @@ class Flow(GenerativeModel):
     Args:
         event_shape: shape of one example.
         bijector: tfgen bijector, data of `event_shape` to latents.
-        base: distribution of the latents (`tfgen.distributions`); standard
-            normal by default.
+        base: distribution of the latents: `"normal"` (standard, the default),
+            `"diagonal_normal"`, `"mixture"`, `"student_t"`, a
+            `tfgen.distributions.Base` or any `tfd.Distribution` over `[D]`.
         data_kind: `"real"` or `"uint8"`.
         num_bits: bits of a value that the model sees of uint8 data.
         pixels: how uint8 data come to the bijector: `"centre"` (in [-0.5, 0.5))
@@ -74,20 +74,19 @@ class Flow(GenerativeModel):
         if data_kind == "binary":
             raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
         checks.check_instance(bijector, Bijector, "bijector")
-        if base is not None:
-            checks.check_instance(base, Base, "base")
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` of a flow must be [features]; got {list(self.condition_shape)}"
-            )
+        self._check_condition_shape()
         if pixels not in PIXELS:
             raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
         self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
         self.pixels = pixels
         self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
-        self.base = StandardNormal(dtype=self.dtype_policy) if base is None else base
-        self._own_base = base is None
+        self.base = get_base(base, self.variable_dtype)
+        if self.base.variable_dtype != self.variable_dtype:
+            raise ValueError(
+                f"`base` must have the model's dtype, {self.variable_dtype}; got "
+                f"{self.base.variable_dtype}"
+            )
         dtype = {"dtype": self.dtype_policy}
         parts = [bijector]
         self.dequantise = None
@@ -109,17 +108,42 @@ class Flow(GenerativeModel):
         """The bijector that was given, among those that bring data to it."""
         return self.bijector.bijectors[0 if self.dequantise is None else 1]
 
+    def _check_condition_shape(self):
+        """Conditions are vectors, or images as large as the events."""
+        shape = self.condition_shape or ()
+        if len(shape) == 3 and len(self.event_shape) == 3:
+            if shape[:2] == self.event_shape[:2]:
+                return
+        elif len(shape) <= 1:
+            return
+        raise ValueError(
+            "`condition_shape` of a flow must be [features] or, for images, [height, width, "
+            f"channels] with the sides of `event_shape`; got {list(shape)} for events of "
+            f"{list(self.event_shape)}"
+        )
+
     def _build_parts(self):
         features = None
-        if self.condition_shape is not None:
-            features = (None, self.num_classes or self.condition_shape[-1])
+        if self.num_classes:
+            # Orthogonal: as good a start as one-hot vectors, which many classes would make long.
+            self.embedding = keras.layers.Dense(
+                min(self.num_classes, 64),
+                use_bias=False,
+                kernel_initializer="orthogonal",
+                dtype=self.variable_dtype,
+            )
+            self.embedding.build((None, self.num_classes))
+            features = (None, self.embedding.units)
+        elif self.condition_shape is not None:
+            features = (None, *self.condition_shape)
         self.bijector.build((None, *self.event_shape), features)
         if self.log_det_penalty and self.bijector.mixing_log_dets().shape[0] == 0:
             raise ValueError(
                 f"`log_det_penalty` is of the InvertibleConv layers in `bijector`; it has none, so "
                 f"the weight must be 0; got {self.log_det_penalty}"
             )
-        self.base.build((None, *self.latent_shape))
+        if not self.base.built:
+            self.base.build((None, *self.latent_shape))
         if self.dequantise is not None:
             self.dequantise.build((None, *self.event_shape))
         freeze_parts(self)
@@ -145,6 +169,14 @@ class Flow(GenerativeModel):
             if len(condition) > 1 and base.batch_shape.rank == 0:
                 base = tfp.distributions.BatchBroadcast(base, [len(condition)])
         return tfp.distributions.TransformedDistribution(base, self.bijector.to_tfp(features))
+
+    def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
+        if temperature != 1 and not self.base.allows_temperature:
+            raise ValueError(
+                f"`temperature` must be 1: `base` is a {type(self.base).__name__}, which has no "
+                f"scale that is known; got {temperature!r}"
+            )
+        return super().sample(num_samples, condition, temperature, seed, batch_size)
 
     def resample(self, x, num_kept, temperature=1.0, seed=None, condition=None, batch_size=256):
         """`x` with its last (coarsest) latents kept and the others drawn anew.
@@ -191,7 +223,7 @@ class Flow(GenerativeModel):
         self.adapted.assign(1)
 
     def _features(self, condition):
-        """The condition as the vector that bijectors take."""
+        """The condition as bijectors take it: a vector or an image."""
         if condition is None:
             return None
         if self.num_classes:
@@ -200,7 +232,7 @@ class Flow(GenerativeModel):
             nan = tf.constant(np.nan, self.variable_dtype)
             known = (condition >= 0) & (condition < self.num_classes)
             one_hot = tf.one_hot(condition, self.num_classes, dtype=self.variable_dtype)
-            return tf.where(known[:, None], one_hot, nan)
+            return tf.where(known[:, None], self.embedding(one_hot), nan)
         return tf.cast(condition, self.variable_dtype)
 
     def _values(self, x, noise):
@@ -250,7 +282,7 @@ class Flow(GenerativeModel):
         return {
             **super().get_config(),
             "bijector": keras.saving.serialize_keras_object(self._given_bijector()),
-            "base": None if self._own_base else keras.saving.serialize_keras_object(self.base),
+            "base": keras.saving.serialize_keras_object(self.base),
             "num_bits": self.num_bits,
             "pixels": self.pixels,
             "log_det_penalty": self.log_det_penalty,
@@ -265,3 +297,12 @@ class Flow(GenerativeModel):
             if isinstance(config.get(name), dict)
         }
         return super().from_config({**config, **parts})
+
+
+class Recipe(Flow):
+    """A flow whose bijector follows from arguments of its own, which `_config` holds."""
+
+    def get_config(self):
+        config = super().get_config()
+        del config["bijector"]
+        return {**config, **self._config}

@@ -43,7 +43,13 @@ def row_normal(seed, start, num_rows, shape, dtype="float32"):
     return _rows(tf.raw_ops.StatelessRandomNormalV2, seed, start, num_rows, shape, dtype)
 
 
-def _rows(draw, seed, start, num_rows, shape, dtype):
+def row_seeds(seed, start, num_rows):
+    """A seed for each of the rows `start` to `start + num_rows`, `[num_rows, 2]`."""
+    draw = tf.raw_ops.StatelessRandomUniformFullIntV2
+    return _rows(draw, seed, start, num_rows, (2,), "int32", tf.int32)
+
+
+def _rows(draw, seed, start, num_rows, shape, dtype, drawn=tf.float32):
     size = math.prod(shape)
     # Philox is a counter-based generator that yields four float32 per count:
     # a row that takes whole counts can be drawn by itself.
@@ -55,6 +61,6 @@ def _rows(draw, seed, start, num_rows, shape, dtype):
         key=key,
         counter=tf.stack([first, counter[1]]),
         alg=_PHILOX,
-        dtype=tf.float32,
+        dtype=drawn,
     )
     return tf.cast(tf.reshape(noise[:, :size], [num_rows, *shape]), dtype)

@@ -1,0 +1,196 @@
+"""Bases of flows: densities against scipy and TFP, draws, temperature, saving."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
+import zoo
+
+import tfgen
+from tfgen import distributions
+
+tfd = tfp.distributions
+ROWS = 20_000
+
+
+def built(base, size=2):
+    base.build((None, size))
+    return zoo.perturb(base)
+
+
+def draws(base, temperature=1.0, num_rows=ROWS):
+    @tf.function
+    def graph():
+        noise = base.noise(tf.constant([3, 4]), tf.constant(0, tf.int64), num_rows)
+        return base.sample(noise, None, temperature)
+
+    return graph().numpy()
+
+
+BASES = {
+    "normal": distributions.StandardNormal,
+    "diagonal_normal": distributions.DiagonalNormal,
+    "mixture": lambda **kwargs: distributions.GaussianMixture(3, **kwargs),
+    "student_t": lambda **kwargs: distributions.StudentT(3.0, **kwargs),
+    "tfd": lambda **kwargs: distributions.FromTFD(tfd.Sample(tfd.Laplace(1.0, 2.0), 2), **kwargs),
+}
+every = pytest.mark.parametrize("name", BASES)
+
+
+def test_every_base_is_tested():
+    classes = {getattr(distributions, name) for name in distributions.__all__}
+    bases = {c for c in classes if isinstance(c, type)} - {distributions.Base}
+    assert bases == {type(make()) for make in BASES.values()}
+
+
+@every
+def test_density_is_the_tfp_ones(name):
+    base = built(BASES[name]())
+    z = np.random.default_rng(0).normal(size=(7, 2)).astype("float32")
+    np.testing.assert_allclose(base.log_prob(z), base.to_tfd().log_prob(z), rtol=1e-5, atol=1e-5)
+    assert base.to_tfd().batch_shape == () and base.to_tfd().event_shape == (2,)
+
+
+@every
+def test_draws_follow_the_density(name):
+    base = built(BASES[name]())
+    ours = draws(base)
+    theirs = base.to_tfd().sample(ROWS, seed=0).numpy()
+    for direction in ([1, 0], [0, 1], [1, 1], [1, -1]):
+        assert scipy.stats.ks_2samp(ours @ direction, theirs @ direction).pvalue > 1e-3
+
+
+@every
+def test_draws_are_of_the_row(name):
+    base = built(BASES[name]())
+    seed = tf.constant([3, 4])
+    noise = base.noise(seed, tf.constant(5, tf.int64), 3)
+    np.testing.assert_allclose(base.sample(noise), draws(base, num_rows=10)[5:8], rtol=1e-5)
+
+
+@every
+def test_a_far_row_is_like_any_other(name):
+    """Training numbers its rows far out."""
+    base = built(BASES[name]())
+    seed = tf.constant([3, 4])
+    near, far = (
+        base.sample(base.noise(seed, tf.constant(start, tf.int64), 500)).numpy()
+        for start in (0, 2**40)
+    )
+    assert (near != far).all()
+    assert scipy.stats.ks_2samp(near[:, 0], far[:, 0]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", ["normal", "diagonal_normal", "student_t"])
+def test_temperature_multiplies_the_scale(name):
+    base = built(BASES[name]())
+    mode = draws(base, 0.0, 1)
+    np.testing.assert_allclose(
+        draws(base, 0.5) - mode, 0.5 * (draws(base) - mode), rtol=1e-4, atol=1e-5
+    )
+    # At 0 it is the mode.
+    around = mode + 0.1 * np.random.default_rng(0).normal(size=(50, 2)).astype("float32")
+    assert np.all(base.log_prob(around) < base.log_prob(mode))
+
+
+def test_temperature_of_a_mixture():
+    base = built(BASES["mixture"]())
+    base.logits.assign([0.0, 1.0, 0.0])
+    base.loc.assign([[-50.0, 0.0], [0.0, 0.0], [50.0, 0.0]])
+    np.testing.assert_array_equal(draws(base, 0.0, 9), np.zeros((9, 2)))
+    # The logits are divided: at 0.5 they are twice as far apart.
+    for temperature in (1.0, 0.5):
+        z = draws(base, temperature)
+        shares = [(abs(z[:, 0] - place) < 25).mean() for place in (-50, 0, 50)]
+        expected = np.exp(np.array([0.0, 1.0, 0.0]) / temperature)
+        np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.015)
+    spread = draws(base, 0.5)
+    middle = spread[abs(spread[:, 0]) < 25]
+    np.testing.assert_allclose(middle.std(0), 0.5 * np.exp(base.log_scale[1]), rtol=0.03)
+
+
+@pytest.mark.parametrize("df", [0.7, 3.0, 200.0])
+def test_student_t_is_scipys(df):
+    base = distributions.StudentT(df)
+    base.build((None, 1))
+    z = np.array([[-50.0], [0.0], [1.5], [1e6]], "float32")
+    np.testing.assert_allclose(base.log_prob(z), scipy.stats.t(df).logpdf(z[:, 0]), rtol=2e-4)
+    assert scipy.stats.kstest(draws(base)[:, 0], scipy.stats.t(df).cdf).pvalue > 1e-3
+
+
+def test_student_t_learns_its_tails():
+    keras.utils.set_random_seed(0)
+    x = scipy.stats.t(2.5).rvs((4000, 1), random_state=0)
+    model = tfgen.Flow((1,), tfgen.bijectors.ActNorm(), base=distributions.StudentT(30.0))
+    model.compile(keras.optimizers.Adam(2e-2))
+    model.fit(x, epochs=15, batch_size=200, verbose=0)
+    assert 2 < float(tf.exp(model.base.log_df)[0]) < 3.2
+
+
+@every
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_model_keeps_its_base(name, dtype, tmp_path):
+    keras.utils.set_random_seed(0)
+    if name == "tfd":
+        base = tfd.Sample(tfd.Laplace(tf.constant(1.0, dtype), 2.0), 2)
+    else:
+        base = BASES[name](dtype=dtype)
+    model = zoo.perturb(tfgen.Flow((2,), tfgen.bijectors.ActNorm(dtype=dtype), base, dtype=dtype))
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert type(copy.base) is type(model.base)
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_array_equal(copy.log_prob(x), model.log_prob(x))
+    np.testing.assert_array_equal(copy.sample(5, seed=0), model.sample(5, seed=0))
+    assert model.log_prob(x).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["normal", "diagonal_normal", "mixture", "student_t"])
+def test_names(name):
+    model = tfgen.RealNVP(2, num_layers=1, hidden_units=(4,), base=name)
+    assert type(model.base) is distributions.NAMED[name]
+
+
+def test_nested_tfp_distributions_are_saved():
+    nested = tfd.TransformedDistribution(
+        tfd.Independent(tfd.Uniform(np.zeros(2, "float32"), [1.0, 2.0]), 1),
+        tfp.bijectors.Shift([3.0, 4.0]),
+    )
+    base = distributions.FromTFD(nested)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(base))
+    z = np.array([[3.5, 5.0]], "float32")
+    np.testing.assert_array_equal(copy.log_prob(z), base.log_prob(z))
+
+
+@pytest.mark.parametrize(
+    "base, words",
+    [
+        (lambda: "gaussian", "`base` must be one of .*'normal'.* got 'gaussian'"),
+        (lambda: 3, "`base` must be one of .* got 3"),
+        (lambda: tfd.Normal(np.zeros(2, "float32"), 1.0), r"batch shape \[\] .* `tfd.Independent`"),
+        (lambda: tfd.Sample(tfd.Normal(0.0, 1.0), 3), r"`base` must have event shape \[2\]"),
+        (
+            lambda: tfd.Sample(tfd.Normal(tf.Variable(0.0), 1.0), 2),
+            "`base` must be made of .* numbers and arrays.* got ResourceVariable",
+        ),
+        (
+            lambda: distributions.StandardNormal(dtype="float64"),
+            "`base` must have the model's dtype, float32; got float64",
+        ),
+        (lambda: distributions.GaussianMixture(0), "`num_components` must .* got 0"),
+        (lambda: distributions.StudentT(0), "`df` must be greater than 0"),
+    ],
+)
+def test_bad_bases(base, words):
+    with pytest.raises(ValueError, match=words):
+        tfgen.RealNVP(2, num_layers=1, hidden_units=(4,), base=base())
+
+
+def test_temperature_is_refused_by_a_base_without_one():
+    model = zoo.case("realnvp_tfd").model
+    for temperature in (0.0, 0.5, 2.0):
+        with pytest.raises(ValueError, match="`temperature` must be 1: `base` is a FromTFD"):
+            model.sample(3, temperature=temperature)
+    assert model.sample(3, temperature=1.0).shape == (3, 2)

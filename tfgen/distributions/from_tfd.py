@@ -1,0 +1,133 @@
+"""Any TFP distribution as a base."""
+
+import inspect
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.distributions.base import Base
+from tfgen.utils import checks
+from tfgen.utils.random import row_seeds
+
+_MODULES = {"tfd": tfp.distributions, "tfb": tfp.bijectors}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class FromTFD(Base):
+    """A `tfd.Distribution` over vectors with fixed parameters.
+
+    A model's `base=` takes the distribution itself. It is saved as the names of TFP's classes with
+    their numbers; to train parameters, write a `Base`. Only its own draws are known, so
+    `temperature` must be 1.
+
+    Args:
+        distribution: `tfd.Distribution` of event shape `[size]` and batch shape `[]`.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: not such a distribution, or one that cannot be saved.
+
+    >>> import numpy as np, tensorflow_probability as tfp, tfgen
+    >>> uniform = tfp.distributions.Sample(tfp.distributions.Uniform(-1.0, 1.0), 2)
+    >>> base = tfgen.distributions.FromTFD(uniform)
+    >>> base.build((None, 2))
+    >>> [round(float(v), 4) for v in base.log_prob(np.zeros((1, 2), "float32"))]
+    [-1.3863]
+    """
+
+    allows_temperature = False
+
+    def __init__(self, distribution, **kwargs):
+        super().__init__(**kwargs)
+        checks.check_instance(distribution, tfp.distributions.Distribution, "distribution")
+        if distribution.batch_shape.rank != 0 or distribution.event_shape.rank != 1:
+            raise ValueError(
+                "`base` must have batch shape [] and event shape [size]; got "
+                f"{distribution.batch_shape} and {distribution.event_shape}: see `tfd.Independent` "
+                "and `tfd.Sample`"
+            )
+        self._content = _to_json(distribution)
+        self._distribution = distribution
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if tuple(self._distribution.event_shape) != (self.size,):
+            raise ValueError(
+                f"`base` must have event shape [{self.size}], one value for each latent; got "
+                f"{self._distribution.event_shape}"
+            )
+
+    def log_prob(self, z, condition=None):
+        value = self._distribution.log_prob(tf.cast(z, self._distribution.dtype))
+        return tf.cast(value, self.variable_dtype)
+
+    def noise(self, seed, start, num_rows):
+        return row_seeds(seed, start, num_rows)
+
+    def sample(self, noise, condition=None, temperature=1.0):
+        # Callers of Python are told before; those of a SavedModel, here.
+        one = tf.ones([], self.variable_dtype)
+        check = tf.debugging.assert_equal(
+            tf.cast(temperature, one.dtype), one, "`temperature` must be 1 for this base"
+        )
+        with tf.control_dependencies([] if check is None else [check]):
+            noise = tf.identity(noise)
+        draws = tf.map_fn(
+            lambda seed: self._distribution.sample(seed=seed),
+            noise,
+            fn_output_signature=self._distribution.dtype,
+        )
+        return tf.cast(tf.ensure_shape(draws, [None, self.size]), self.variable_dtype)
+
+    def to_tfd(self, condition=None):
+        return self._distribution
+
+    def get_config(self):
+        return {**super().get_config(), "distribution": self._content}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "distribution": _from_json(config["distribution"])})
+
+
+def _to_json(value):
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_to_json(v) for v in value]
+    for module, namespace in _MODULES.items():
+        name = type(value).__name__
+        if getattr(namespace, name, None) is type(value):
+            defaults = inspect.signature(type(value).__init__).parameters
+            parameters = {
+                k: _to_json(v) for k, v in value.parameters.items() if v is not defaults[k].default
+            }
+            return {module: name, "parameters": parameters}
+    if isinstance(value, tf.DType):
+        return {"dtype": value.name}
+    if isinstance(value, np.ndarray | np.generic | tf.Tensor):
+        array = np.asarray(value)
+        return {"array": array.tolist(), "dtype": array.dtype.name}
+    raise ValueError(
+        "`base` must be made of TFP's own distributions and bijectors, numbers and arrays, to be "
+        f"saved with the model; got {type(value).__name__} inside. For trained parameters, write a "
+        "`tfgen.distributions.Base`"
+    )
+
+
+def _from_json(content):
+    if isinstance(content, list):
+        return [_from_json(v) for v in content]
+    if not isinstance(content, dict):
+        return content
+    if "array" in content:
+        return np.array(content["array"], content["dtype"])
+    if "dtype" in content:
+        return tf.as_dtype(content["dtype"])
+    for module, namespace in _MODULES.items():
+        if module in content:
+            parameters = {k: _from_json(v) for k, v in content["parameters"].items()}
+            return getattr(namespace, content[module])(**parameters)
+    raise ValueError(f"not the configuration of a TFP distribution: {content!r}")

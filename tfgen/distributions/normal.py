@@ -1,0 +1,70 @@
+"""Normal distributions."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.distributions.base import Base
+from tfgen.utils.random import row_normal
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class StandardNormal(Base):
+    """N(0, I) over vectors.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> base = tfgen.distributions.StandardNormal()
+    >>> base.build((None, 2))
+    >>> [round(float(v), 4) for v in base.log_prob(np.zeros((1, 2), "float32"))]
+    [-1.8379]
+    """
+
+    def log_prob(self, z, condition=None):
+        z = tf.convert_to_tensor(z)
+        return -0.5 * tf.reduce_sum(z**2, -1) - 0.5 * self.size * np.log(2 * np.pi)
+
+    def noise(self, seed, start, num_rows):
+        return row_normal(seed, start, num_rows, (self.size,), self.variable_dtype)
+
+    def sample(self, noise, condition=None, temperature=1.0):
+        return noise * tf.cast(temperature, noise.dtype)
+
+    def to_tfd(self, condition=None):
+        zeros = tf.zeros([self.size], self.variable_dtype)
+        return tfp.distributions.MultivariateNormalDiag(zeros, tf.ones_like(zeros))
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class DiagonalNormal(StandardNormal):
+    """N(loc, diag(scale^2)) over vectors, with learned location and scale.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> base = tfgen.distributions.DiagonalNormal()
+    >>> base.build((None, 2))
+    >>> len(base.trainable_variables)
+    2
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.loc = self.add_weight(name="loc", shape=(self.size,), initializer="zeros")
+        self.log_scale = self.add_weight(name="log_scale", shape=(self.size,), initializer="zeros")
+
+    def log_prob(self, z, condition=None):
+        log_scale = tf.convert_to_tensor(self.log_scale)
+        standard = (tf.convert_to_tensor(z) - self.loc) * tf.exp(-log_scale)
+        return super().log_prob(standard) - tf.reduce_sum(log_scale)
+
+    def sample(self, noise, condition=None, temperature=1.0):
+        return self.loc + tf.exp(self.log_scale) * super().sample(noise, None, temperature)
+
+    def to_tfd(self, condition=None):
+        loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
+        return tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale))
