@@ -29,7 +29,9 @@ def condition_of(case):
 @pytest.mark.parametrize(
     "name, num_points",
     [("realnvp_1", 20_000), ("realnvp_2", 500), ("realnvp_condition", 500)]
-    + [("realnvp_labels", 500)],
+    + [("realnvp_labels", 500), ("realnvp_mixture", 500), ("realnvp_tfd", 500)]
+    + [("maf_1", 20_000), ("maf_labels", 500), ("iaf", 500), ("nsf", 500)]
+    + [("nsf_autoregressive", 500)],
 )
 def test_density_integrates_to_one_and_samples_follow_it(name, num_points):
     case = zoo.case(name)
@@ -105,7 +107,7 @@ def test_estimates_of_an_exact_likelihood_are_exact():
 # ------------------------------------------------------------------------------- distribution
 
 
-@pytest.mark.parametrize("name", ["realnvp_2", "glow_real", "flow"])
+@pytest.mark.parametrize("name", ["realnvp_2", "glow_real", "flow", "maf", "iaf", "realnvp_tfd"])
 def test_distribution(name):
     model, x = zoo.case(name).model, zoo.case(name).x
     distribution = model.distribution()
@@ -120,7 +122,7 @@ def test_distribution(name):
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["realnvp_condition", "realnvp_labels"])
+@pytest.mark.parametrize("name", ["realnvp_condition", "realnvp_labels", "maf_labels"])
 def test_conditional_distribution(name):
     case = zoo.case(name)
     one = case.model.distribution(case.y[0])

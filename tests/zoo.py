@@ -15,8 +15,10 @@ import tfgen
 from tfgen import bijectors as tfg
 from tfgen.models import Flow
 from tfgen.models import GlowStep
+from tfgen.networks import MADE
 from tfgen.networks import MLP
 from tfgen.networks import ConvNet
+from tfgen.utils import checks
 
 # ------------------------------------------------------------------------------------ models
 
@@ -59,9 +61,26 @@ def realnvp(shape, num_layers=3, **arguments):
     return tfgen.RealNVP(shape, num_layers, hidden_units=(8,), **arguments)
 
 
+def tfd_flow(dtype=None, **arguments):
+    """Over a base in which not even the order of the dimensions may change."""
+    real = checks.as_policy(dtype).variable_dtype
+    triangle = np.array([[1.0, 0.0], [0.7, 0.5]], real)
+    base = tfp.distributions.MultivariateNormalTriL(np.array([0.5, -1.0], real), triangle)
+    return realnvp(2, base=base, dtype=dtype, **arguments)
+
+
+def mixture_flow(dtype=None):
+    base = tfgen.distributions.GaussianMixture(3, dtype=dtype)
+    return realnvp(2, base=base, dtype=dtype)
+
+
 def realnvp_images(shape, num_levels, **arguments):
     sizes = {"num_levels": num_levels, "filters": 4, "num_blocks": 1}
     return tfgen.RealNVP(shape, data_kind="uint8", **sizes, **arguments)
+
+
+def autoregressive_flow(recipe, shape, **arguments):
+    return recipe(shape, num_layers=2, hidden_units=(8, 8), **arguments)
 
 
 def flow(dtype=None, transform="affine", **arguments):
@@ -105,9 +124,28 @@ MODELS = {
     "realnvp_bits": model(realnvp, 2, data_kind="uint8", num_bits=1, **PIXELS),
     "realnvp_images": model(realnvp_images, (4, 4, 1), 2, num_classes=2, **PIXELS),
     "realnvp_odd_images": model(realnvp_images, (5, 3, 3), 1, **PIXELS),
+    "realnvp_diagonal": model(realnvp, 2, base="diagonal_normal", costly=True),
+    "glow_image_condition": model(
+        glow, num_levels=2, condition_shape=(4, 4, 1), costly=True, **PIXELS
+    ),
+    "maf": model(autoregressive_flow, tfgen.MAF, 3, costly=True),
+    "maf_1": model(autoregressive_flow, tfgen.MAF, 1, transform="spline"),
+    "maf_labels": model(autoregressive_flow, tfgen.MAF, 2, num_classes=2, residual=True),
+    "maf_pixels": model(autoregressive_flow, tfgen.MAF, 4, data_kind="uint8", **PIXELS),
+    "iaf": model(autoregressive_flow, tfgen.IAF, 2, transform="gated"),
+    "iaf_condition": model(autoregressive_flow, tfgen.IAF, 3, condition_shape=(2,)),
+    "nsf": model(autoregressive_flow, tfgen.NSF, 2, num_bins=4),
+    "nsf_condition": model(autoregressive_flow, tfgen.NSF, 3, condition_shape=(1,)),
+    "nsf_autoregressive": model(
+        autoregressive_flow, tfgen.NSF, 2, autoregressive=True, costly=True
+    ),
+    "nsf_64": model(autoregressive_flow, tfgen.NSF, 64, num_bins=3),
     "flow": model(flow),
     "flow_own_transform": model(flow, transform=SinhArcsinh(), own_parts=True),
 }
+
+# What is not a location and a scale: the tests of bases and of densities run on them.
+OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
 
 NUM_ROWS, BATCH_SIZE, EPOCHS = 20, 8, 6
 
@@ -123,7 +161,7 @@ def make_data(model, num_rows=NUM_ROWS, seed=0):
         side = side + y.reshape(size)
     elif model.condition_shape is not None:
         y = rng.normal(size=(num_rows, *model.condition_shape)).astype("float32")
-        side = side + y[:, :1].reshape(size)
+        side = side + y.reshape(num_rows, -1)[:, :1].reshape(size)
     x = 2 * side + 0.3 * rng.normal(size=(num_rows, *model.event_shape))
     if model.data_kind == "real":
         return x.astype("float32"), y
@@ -136,7 +174,7 @@ class Case:
     """A model of the registry that tests share: they must not change its weights."""
 
     def __init__(self, name):
-        self.name, self.entry = name, MODELS[name]
+        self.name, self.entry = name, (MODELS | OTHER_BASES)[name]
         keras.utils.set_random_seed(0)
         self.model = self.entry.build()
         self.x, self.y = make_data(self.model)
@@ -184,19 +222,28 @@ class BijectorEntry:
     Args:
         build: constructor, of `dtype`.
         shape: shape of an event on the data side.
-        condition: size of the condition, None for none.
+        condition: size or shape of the condition, None for none.
         high: data are uniform in [0, high) instead of standard normal.
     """
 
     build: Callable
     shape: tuple
-    condition: int | None = None
+    condition: int | tuple | None = None
     high: float | None = None
 
 
 def coupling(*args, image=False, dtype=None, **kwargs):
     network = ConvNet(8, dtype=dtype) if image else MLP((8,), dtype=dtype)
     return tfg.Coupling(*args, network=network, dtype=dtype, **kwargs)
+
+
+def autoregressive(transform="affine", num_params=2, dtype=None, **kwargs):
+    network = MADE(num_params, (8, 8), dtype=dtype, **kwargs)
+    return tfg.Autoregressive(transform, network, dtype=dtype)
+
+
+def inverted(build, *args, **kwargs):
+    return lambda dtype=None: tfg.Invert(build(*args, dtype=dtype, **kwargs), dtype=dtype)
 
 
 def chain(dtype=None):
@@ -233,15 +280,23 @@ IMAGE = (4, 4, 3)
 
 BIJECTORS = {
     "actnorm": BijectorEntry(of(tfg.ActNorm), (3,)),
+    "standardise": BijectorEntry(of(tfg.Standardise), (3,)),
+    "standardise_image": BijectorEntry(of(tfg.Standardise), IMAGE),
     "actnorm_image": BijectorEntry(of(tfg.ActNorm, epsilon=1e-3), IMAGE),
     "additive_coupling": BijectorEntry(of(coupling, "additive"), (4,)),
     "own_transform_coupling": BijectorEntry(of(coupling, SinhArcsinh()), (4,)),
     "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(floor=0.5)), (4,)),
     "default_network": BijectorEntry(of(tfg.Coupling), (3,)),
     "default_image_network": BijectorEntry(of(tfg.Coupling), IMAGE),
+    "spline_coupling": BijectorEntry(of(coupling, "spline"), (4,)),
+    "spline_image_coupling": BijectorEntry(of(coupling, tfg.Spline(3, 2.0), image=True), IMAGE),
+    "spline_two_bins": BijectorEntry(of(coupling, tfg.Spline(2)), (3,), condition=1),
+    "elementwise_spline": BijectorEntry(of(tfg.Elementwise, "spline"), (3,)),
     "conditional_coupling": BijectorEntry(of(coupling), (4,), condition=2),
     "conditional_single": BijectorEntry(of(coupling), (1,), condition=2),
     "conditional_image_coupling": BijectorEntry(of(coupling, image=True), IMAGE, condition=2),
+    "image_condition_coupling": BijectorEntry(of(coupling, image=True), IMAGE, (4, 4, 2)),
+    "large_image_condition": BijectorEntry(of(coupling, image=True), IMAGE, (8, 8, 1)),
     "invertible_conv": BijectorEntry(of(tfg.InvertibleConv), (4,)),
     "invertible_conv_image": BijectorEntry(of(tfg.InvertibleConv), IMAGE),
     "reverse": BijectorEntry(of(tfg.Permutation), IMAGE),
@@ -254,6 +309,7 @@ BIJECTORS = {
     "elementwise": BijectorEntry(of(tfg.Elementwise), (3,)),
     "elementwise_image": BijectorEntry(of(tfg.Elementwise, "additive"), IMAGE),
     "elementwise_condition": BijectorEntry(of(tfg.Elementwise), IMAGE, condition=2),
+    "elementwise_image_condition": BijectorEntry(of(tfg.Elementwise), IMAGE, (4, 4, 1)),
     "elementwise_own": BijectorEntry(of(tfg.Elementwise, SinhArcsinh()), (3,), condition=1),
     "squeeze": BijectorEntry(of(tfg.Squeeze), IMAGE),
     "flatten": BijectorEntry(of(tfg.Flatten), IMAGE),
@@ -272,8 +328,33 @@ BIJECTORS = {
     "glow_step": BijectorEntry(of(glow_step), IMAGE),
     "glow_step_additive": BijectorEntry(of(glow_step, coupling="additive"), (2, 3, 4), condition=2),
     "multi_scale": BijectorEntry(of(multi_scale), IMAGE, high=256),
+    "multi_scale_image_condition": BijectorEntry(of(multi_scale), IMAGE, (4, 4, 1), high=256),
     "multi_scale_condition": BijectorEntry(of(multi_scale), IMAGE, condition=2, high=256),
 }
+
+TRANSFORMS = {
+    "additive": ("additive", 1),
+    "affine": ("affine", 2),
+    "gated": ("gated", 2),
+    "spline": (tfg.Spline(num_bins=5, bound=3.0), 14),
+    "own": (SinhArcsinh(), 2),
+}
+ORDERINGS = ("natural", "reverse", "random")
+# Every transform both ways round, with and without a condition, of one dimension and of several.
+for (name, transform), size, condition in itertools.product(
+    TRANSFORMS.items(), (1, 2, 5), (None, 2)
+):
+    arguments = {"ordering": ORDERINGS[size % 3], "residual": size == 5}
+    name = f"{name}_{size}{'_condition' * bool(condition)}"
+    BIJECTORS[f"autoregressive_{name}"] = BijectorEntry(
+        of(autoregressive, *transform, **arguments), (size,), condition
+    )
+    BIJECTORS[f"inverse_autoregressive_{name}"] = BijectorEntry(
+        inverted(autoregressive, *transform, **arguments), (size,), condition
+    )
+BIJECTORS["autoregressive_64"] = BijectorEntry(of(autoregressive), (64,))
+BIJECTORS["spline_coupling_64"] = BijectorEntry(of(coupling, "spline"), (64,))
+BIJECTORS["autoregressive_default"] = BijectorEntry(of(tfg.Autoregressive), (3,))
 
 # Every mask on even, odd and single sides.
 VECTORS, IMAGES = ((1,), (4,), (5,)), ((1, 1, 1), (3, 5, 3), IMAGE)
@@ -287,7 +368,7 @@ for mask, flip in itertools.product(MASKS, (False, True)):
         MASKED.add(name)
 
 # Parts that other entries are made of, and the base classes.
-ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel}
+ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel, tfgen.distributions.Base}
 NOT_A_MAP = {tfg.Dequantise}
 
 
@@ -299,18 +380,29 @@ class BijectorCase:
         self.shape = shape or entry.shape
         keras.utils.set_random_seed(0)
         self.layer = entry.build(dtype=dtype)
-        features = None if entry.condition is None else (None, entry.condition)
-        self.layer.build((None, *self.shape), features)
+        features = self._condition_shape()
+        self.layer.build((None, *self.shape), features and (None, *features))
         perturb(self.layer)
         rng = np.random.default_rng(1)
+        if self.layer.adaptive and not self.layer.trainable_variables:
+            self.layer.adapt([rng.normal(2, 3, (20, *self.shape)).astype(dtype)])
         self.x = rng.normal(size=(num_rows, *self.shape)).astype(dtype)
         if entry.high is not None:
             self.x = rng.uniform(0, entry.high, self.x.shape).astype(dtype)
         self.condition = None
         if entry.condition is not None:
-            self.condition = rng.normal(size=(num_rows, entry.condition)).astype(dtype)
+            self.condition = rng.normal(size=(num_rows, *features)).astype(dtype)
         latent_shape = self.layer.inverse_event_shape(self.shape)
         self.z = rng.normal(size=(num_rows, *latent_shape)).astype(dtype)
+
+    def _condition_shape(self):
+        """Of one condition; of images with sides in the entry's proportion to the event's."""
+        entry = self.entry
+        if entry.condition is None or isinstance(entry.condition, int):
+            return entry.condition and (entry.condition,)
+        *sides, channels = entry.condition
+        events = zip(sides, entry.shape, self.shape, strict=False)
+        return (*(side * now // then for side, then, now in events), channels)
 
     def inverse(self, x):
         return self.layer.inverse_and_log_det(x, condition=self.condition)

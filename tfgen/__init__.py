@@ -18,6 +18,9 @@ from tfgen import networks
 from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
+from tfgen.models import IAF
+from tfgen.models import MAF
+from tfgen.models import NSF
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
@@ -26,6 +29,9 @@ from tfgen.models import RealNVP
 __version__ = "0.1.0"
 
 __all__ = [
+    "IAF",
+    "MAF",
+    "NSF",
     "Flow",
     "GenerativeModel",
     "Glow",

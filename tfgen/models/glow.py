@@ -13,7 +13,7 @@ from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
-from tfgen.models.flow import Flow
+from tfgen.models.flow import Recipe
 from tfgen.networks import ConvNet
 from tfgen.utils import checks
 
@@ -57,7 +57,7 @@ class GlowStep(Chain):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Glow(Flow):
+class Glow(Recipe):
     """Glow (Kingma and Dhariwal 2018): L levels of squeeze, K steps and split.
 
     `compile()` without an optimizer takes Adam with a warm-up; callbacks that set the learning
@@ -165,8 +165,3 @@ class Glow(Flow):
     def num_top_latents(self):
         """How many latents, the last ones, belong to the top level."""
         return self.num_dims >> (self._config["num_levels"] - 1)
-
-    def get_config(self):
-        config = super().get_config()
-        del config["bijector"]
-        return {**config, **self._config}

@@ -3,26 +3,27 @@
 import keras
 
 from tfgen.bijectors import ActNorm
-from tfgen.bijectors import Affine
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Coupling
 from tfgen.bijectors import Flatten
 from tfgen.bijectors import Repeat
 from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
+from tfgen.bijectors import Standardise
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
-from tfgen.models.flow import Flow
+from tfgen.bijectors.transforms import vector_transform
+from tfgen.models.flow import Recipe
 from tfgen.networks import MLP
 from tfgen.networks import ResNet
 from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class RealNVP(Flow):
+class RealNVP(Recipe):
     """RealNVP (Dinh et al. 2017), for vectors and images.
 
-    Vectors: `num_layers` couplings that keep one half and the other in turn.
+    Vectors: standardised, then `num_layers` couplings that keep one half and the other in turn.
     Images, as in the paper's section 3.6 and 4.1: at each level three
     checkerboard couplings, squeeze, three channel-wise couplings, split; four
     checkerboard couplings at the last level; residual networks; pixels through
@@ -35,10 +36,10 @@ class RealNVP(Flow):
         event_shape: `[size]`, or `[height, width, channels]`.
         num_layers: couplings, for vectors.
         hidden_units: widths of the networks, for vectors.
-        transform: `"additive"`, `"affine"` or a `Transform`.
+        transform: `"additive"`, `"affine"`, `"spline"` or a `Transform`.
         data_kind: `"real"` or `"uint8"`.
-        condition_shape: `[features]`, or None.
-        base: distribution of the latents; standard normal by default.
+        condition_shape: `[features]`, of images also `[height, width, channels]`, or None.
+        base: distribution of the latents, as for `Flow`.
         num_levels: levels, for images; sides must be divisible by
             2^(num_levels - 1).
         filters: channels of the residual networks at the first level, for
@@ -117,15 +118,9 @@ class RealNVP(Flow):
             "num_blocks": num_blocks,
         }
 
-    def get_config(self):
-        config = super().get_config()
-        del config["bijector"]
-        return {**config, **self._config}
-
 
 def _vector_bijector(num_layers, hidden_units, transform, dtype):
-    if transform == "affine":
-        transform = Affine(floor=1e-3)
+    transform = vector_transform(transform)
 
     def couplings(count):
         parts = []
@@ -135,9 +130,10 @@ def _vector_bijector(num_layers, hidden_units, transform, dtype):
             parts.append(Coupling(transform, "halves", flip=i % 2, network=network, dtype=dtype))
         return Chain(parts, dtype=dtype)
 
+    first = Standardise(dtype=dtype)
     if num_layers < 4:
-        return couplings(num_layers)
-    parts = [Repeat(couplings(2), num_layers // 2, dtype=dtype)]
+        return Chain([first, couplings(num_layers)], dtype=dtype)
+    parts = [first, Repeat(couplings(2), num_layers // 2, dtype=dtype)]
     return Chain(parts + [couplings(1)] * (num_layers % 2), dtype=dtype)
 
 
