@@ -29,8 +29,7 @@ def main():
     density = np.exp(model.log_prob(grid, batch_size=65536))
     print(f"The density integrates to {density.sum() * (side[1] - side[0]) ** 2:.4f}")
 
-    tfgen.plots.save_scatter(args.out / "data.png", data.train[0])
-    tfgen.plots.save_scatter(args.out / "samples.png", model.sample(2000, seed=0))
+    tfgen.plots.save_density(args.out / "density.png", model, data.test[0])
     model.save(args.out / "model.keras")
     print(f"Pictures and model are in {args.out}")
 

@@ -9,7 +9,8 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "examples"
 # Arguments that make a script quick, and what it leaves.
 SCRIPTS = {
-    "two_moons": (["--epochs", "1"], {"data.png", "samples.png", "model.keras"}),
+    "two_moons": (["--epochs", "1"], {"density.png", "model.keras"}),
+    "variational_inference": (["--steps", "5"], {"posterior.png"}),
     "class_conditional_glow": (
         ["--epochs", "1", "--num-steps", "1"],
         {"classes.png", "morphs.png"},

@@ -1,0 +1,117 @@
+"""Models and bijectors as parts of TFP programs."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import zoo
+
+import tfgen
+
+tfd = tfp.distributions
+NUM_CHAINS, NUM_STEPS = 200, 150
+
+
+def chain_states(target_log_prob, start, wrap=lambda kernel: kernel, step_size=0.3):
+    """The states of Hamiltonian Monte Carlo after a burn-in, `[n, size]`."""
+    kernel = tfp.mcmc.HamiltonianMonteCarlo(target_log_prob, step_size, num_leapfrog_steps=4)
+
+    @tf.function
+    def run():
+        return tfp.mcmc.sample_chain(
+            NUM_STEPS,
+            start,
+            kernel=wrap(kernel),
+            num_burnin_steps=50,
+            trace_fn=lambda _, results: results,
+            seed=(0, 1),
+        )
+
+    states, results = run()
+    accepted = results.inner_results if hasattr(results, "inner_results") else results
+    assert 0.5 < np.mean(accepted.is_accepted) <= 1
+    return np.reshape(states, (-1, states.shape[-1]))
+
+
+def assert_same_moments(got, expected, atol):
+    np.testing.assert_allclose(got.mean(0), expected.mean(0), atol=atol)
+    np.testing.assert_allclose(np.cov(got.T), np.cov(expected.T), atol=2 * atol)
+
+
+@pytest.mark.parametrize("name", ["realnvp_2", "nsf"])
+def test_a_model_is_the_target_of_hmc(name):
+    model = zoo.case(name).model
+    samples = model.sample(50_000, seed=0, batch_size=10_000).numpy()
+    size = samples.std()
+    states = chain_states(
+        lambda x: model.distribution().log_prob(x), samples[:NUM_CHAINS], step_size=0.1 * size
+    )
+    assert_same_moments(states / size, samples / size, 0.15)
+
+
+@pytest.mark.parametrize("name", ["realnvp_2", "maf", "iaf"])
+def test_a_flow_preconditions_hmc(name):
+    """Neal's chain in the flow's latents has the target that was asked for, whatever the flow."""
+    bijector = zoo.case(name).model.bijector
+    size = zoo.case(name).model.num_dims
+    target = tfd.MultivariateNormalTriL(
+        tf.range(size, dtype=tf.float32), tf.linalg.diag(0.5 + tf.range(size, dtype=tf.float32))
+    )
+
+    def wrap(kernel):
+        return tfp.mcmc.TransformedTransitionKernel(kernel, bijector.to_tfp())
+
+    expected = target.sample(50_000, seed=0).numpy()
+    states = chain_states(target.log_prob, expected[:NUM_CHAINS], wrap, step_size=0.15)
+    assert_same_moments(states, expected, 0.25)
+
+
+def test_a_model_in_a_joint_distribution():
+    case = zoo.case("maf")
+
+    @tfd.JointDistributionCoroutine
+    def joint():
+        x = yield tfd.JointDistributionCoroutine.Root(case.model.distribution())
+        yield tfd.Independent(tfd.Normal(tf.reduce_sum(x, -1, keepdims=True), 0.1), 1)
+
+    x, y = joint.sample(7, seed=0)
+    assert x.shape == (7, 3) and y.shape == (7, 1)
+    expected = case.model.log_prob(x) + tfd.Normal(0, 0.1).log_prob(y[:, 0] - tf.reduce_sum(x, -1))
+    np.testing.assert_allclose(joint.log_prob(x, y), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["maf_labels", "nsf_condition", "iaf_condition"])
+def test_conditional_models_in_a_mixture(name):
+    case = zoo.case(name)
+    components = case.model.distribution(case.y[:3])
+    weights = tfd.Categorical(probs=[0.2, 0.3, 0.5])
+    mixture = tfd.MixtureSameFamily(weights, components)
+    each = np.stack([case.model.log_prob(case.x, y) for y in case.y[:3]], -1).astype("float64")
+    expected = np.log(np.exp(each) @ [0.2, 0.3, 0.5])
+    np.testing.assert_allclose(mixture.log_prob(case.x), expected, rtol=1e-4, atol=1e-4)
+    assert mixture.sample(5, seed=0).shape == (5, case.model.num_dims)
+
+
+def test_a_surrogate_posterior_learns():
+    """`tfp.vi` trains an IAF through the distribution that the model gives."""
+    keras.utils.set_random_seed(0)
+    target = tfd.MultivariateNormalTriL([1.0, -1.0], [[0.5, 0.0], [0.4, 0.2]])
+    model = tfgen.IAF(2, num_layers=2, hidden_units=(16,), transform="gated")
+    optimizer = keras.optimizers.Adam(2e-2)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step(seed):
+        with tf.GradientTape() as tape:
+            loss = tfp.vi.monte_carlo_variational_loss(
+                target.log_prob, model.distribution(), sample_size=32, seed=seed
+            )
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss
+
+    losses = [float(step(tf.constant([0, i]))) for i in range(300)]
+    # The loss is the divergence itself: both are normalised.
+    assert losses[0] > 1
+    assert abs(np.mean(losses[-50:])) < 0.1
