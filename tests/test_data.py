@@ -334,7 +334,7 @@ def test_folder_refuses(tmp_path):
         load(tmp_path / "deep")
 
     (tmp_path / "a.txt").write_text("hello")
-    with pytest.raises(ValueError, match="expected a folder of images, a .npy or a .npz"):
+    with pytest.raises(ValueError, match="expected a folder of images or a file .*csv"):
         load(tmp_path / "a.txt")
 
 
@@ -525,3 +525,43 @@ def test_folder_here_gives_way_to_data_dir(tmp_path, tfds_dir, monkeypatch):
         save_image(tmp_path / "tiny_train" / f"{i}.png", gradient_image(7, 7))
     assert load("tiny_train").event_shape == (7, 7, 3)
     assert load("tiny_train", data_dir=tfds_dir).event_shape == (4, 4, 1)
+
+
+# -------------------------------------------------------------------------------------- tables
+
+
+def test_tables(tmp_path):
+    x = np.random.default_rng(0).normal(3, 1e4, size=[30, 3])
+    np.savetxt(tmp_path / "bare.csv", x, delimiter=",")
+    data = load(tmp_path / "bare.csv")
+    assert (data.kind, data.event_shape, data.train[1]) == ("real", (3,), None)
+    found = np.concatenate([data.train[0], data.test[0]])
+    assert sorted(rows(found)) == sorted(rows(x.astype("float32")))
+
+    lines = ["\ufeffheight, y,width", *(f"{a},{i % 3},{b}" for i, (a, b, _) in enumerate(x))]
+    (tmp_path / "named.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = load(tmp_path / "named.csv")
+    assert (data.event_shape, data.num_classes) == ((2,), 3)
+    values = dict(zip(x[:, 0].astype("float32"), np.arange(30) % 3, strict=True))
+    for row, y in zip(*data.train, strict=True):
+        assert values[row[0]] == y
+
+    (tmp_path / "conditions.tsv").write_text("y\ta\n0.5\t1\n1\t2\n0.1\t3\n")
+    data = load(tmp_path / "conditions.tsv")
+    assert data.train[1].shape == (2, 1) and data.num_classes is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3,x\n", "not a readable array file: could not convert string 'x' .*row 1"),
+        ("1,2\n3\n", "not a readable array file: .*columns"),
+        ("a,b\n1,\n", "not a readable array file"),
+        ("", "expected x|not a readable array file"),
+        ("y\n1\n2\n", "expected x"),
+    ],
+)
+def test_tables_refuse(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "a.csv")

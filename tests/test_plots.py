@@ -206,3 +206,40 @@ assert "matplotlib.pyplot" not in sys.modules
     command = [sys.executable, "-c", program, plots.__file__, str(tmp_path / "history.png")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+class Plane:
+    """A model of the plane: a standard normal distribution, as `save_density` sees it."""
+
+    event_shape = (2,)
+
+    def sample(self, num_samples, condition, seed):
+        return np.random.default_rng(seed).normal(size=(num_samples, 2)) + (condition or 0)
+
+    def log_prob(self, x, condition, batch_size):
+        assert batch_size < len(x)
+        return -0.5 * np.sum((x - (condition or 0)) ** 2, -1) + 1000
+
+
+def test_save_density(tmp_path):
+    path = tmp_path / "new" / "density.png"
+    plots.save_density(path, Plane(), np.zeros((50, 2)))
+    three = read_picture(path)
+    plots.save_density(path, Plane(), extent=(-3, 3, -3, 3))
+    two = read_picture(path)
+    assert (three.shape[1], two.shape[1]) == (1500, 1000)
+    # The density is bright in the middle of its panel and dark at its edge.
+    panel = two[:, 500:, :3].astype(int).sum(-1)
+    middle = panel[200:300, 220:320]
+    assert middle.max() > 600 and (panel < 60).sum() > 1000
+    plots.save_density(path, Plane(), condition=5.0)
+    assert (read_picture(path) != two).any()
+
+
+def test_save_density_refuses(tmp_path):
+    model = Plane()
+    with pytest.raises(ValueError, match=r"`points` must have shape \[n, 2\]"):
+        plots.save_density(tmp_path / "a.png", model, np.zeros((5, 3)))
+    model.event_shape = (3,)
+    with pytest.raises(ValueError, match=r"`model` must have events of shape \[2\].*\[3\]"):
+        plots.save_density(tmp_path / "a.png", model)

@@ -129,7 +129,7 @@ def datasets():
         click.echo(f"{found!r}\n  {found.description}")
     click.echo(
         "Also: names of TensorFlow Datasets (--data-dir, --download), a folder of images, "
-        "a .npy or .npz file."
+        "a .npy, .npz, .csv or .tsv file."
     )
 
 

@@ -226,8 +226,8 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     Args:
         run: the run folder.
         num_samples: how many.
-        out: file to write, `.png` or `.npy`; by default `drawn.png` in the run folder, or
-            `drawn.npy` for data that are neither images nor points of the plane.
+        out: file to write, `.png`, `.npy` or, of vectors, `.csv`; by default `drawn.png` in the
+            run folder, or `drawn.npy` for data that are neither images nor points of the plane.
         temperature: as for the model's `sample`.
         seed: as for the model's `sample`.
         label: the label, for a model conditional on labels; by default all in turn. Models with
@@ -246,10 +246,14 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
     if out.suffix == ".npy":
         np.save(out, samples)
+    elif out.suffix == ".csv" and samples.ndim == 2:
+        np.savetxt(out, samples, "%.9g", ",")
     elif out.suffix == ".png" and drawn:
         plots.save_samples(out, samples)
     else:
-        raise ValueError(f"`out` must end in .npy (or .png, for images and points); got {out}")
+        raise ValueError(
+            f"`out` must end in .npy (or .png, for images and points; .csv, for vectors); got {out}"
+        )
     return out
 
 
@@ -405,6 +409,8 @@ def _pictures(out, net, examples):
     samples = net.sample(num_samples, condition, temperature, seed=0).numpy()
     if plots.can_draw(net.event_shape):
         plots.save_samples(out / "samples.png", samples)
+    if net.event_shape == (2,) and net.condition_shape is None and net.likelihood == "exact":
+        plots.save_density(out / "density.png", net, examples.test[0])
     if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
         x, y = _of(net, tuple(a if a is None else a[:32] for a in examples.test))
         again = net.resample(x, net.num_top_latents, temperature, seed=0, condition=y).numpy()

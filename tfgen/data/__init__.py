@@ -31,7 +31,8 @@ def load(name, *, data_dir=None, download=False, image_size=None, seed=0):
 
     Args:
         name: One of `names()`; or a path: a folder of images (subfolders are the classes), a
-            .npy file, a .npz file with keys `x` and perhaps `y`; or else a name of TensorFlow
+            .npy file, a .npz file with keys `x` and perhaps `y`, a .csv or .tsv table of numbers,
+            whose column named `y`, if there is one, becomes y; or else a name of TensorFlow
             Datasets, such as `mnist` or `emnist/letters`. A name that is also a file or folder
             here is a path, unless `data_dir` is given.
         data_dir: Folder of prepared TFDS data sets; None for the default one of TFDS.
@@ -111,5 +112,5 @@ def _unknown(name):
     return ValueError(
         f"unknown data set {name!r}.{hint} Expected one of {', '.join(names())}; or a name of "
         "TensorFlow Datasets (with data_dir, if it is one that you prepared); or the path of a "
-        "folder of images, of a .npy file, or of a .npz file with keys x and y"
+        "folder of images, of a .npy file, of a .npz file with keys x and y, or of a .csv table"
     )

@@ -13,7 +13,7 @@ class Data:
         name: The name or path that it was loaded by.
         kind: `"uint8"` (images or other integers 0..255) or `"real"` (float32).
         train: `(x, y)`; x is [n, *event_shape]; y is [n] int64 labels, a float32 array of
-            conditions ([n, ...]; only from a user's own .npz), or None.
+            conditions ([n, ...]; only from a user's own file), or None.
         test: `(x, y)` in the same form, disjoint from `train`.
         num_classes: Number of classes of integer labels; None without them.
         class_names: One name per class, or None.

@@ -1,5 +1,6 @@
-"""A user's own data: a folder of images, or arrays in .npy and .npz files."""
+"""A user's own data: a folder of images, tables in .csv files, arrays in .npy and .npz files."""
 
+import csv
 import pathlib
 
 import numpy as np
@@ -9,7 +10,7 @@ from tfgen.data.dataset import hold_out
 from tfgen.data.images import stack_images
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-ARRAY_SUFFIXES = {".npy", ".npz"}
+ARRAY_SUFFIXES = {".npy", ".npz", ".csv", ".tsv"}
 
 
 def load_files(path, image_size=None, seed=0):
@@ -43,7 +44,9 @@ def load_files(path, image_size=None, seed=0):
         return load_folder(path, image_size, seed)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return load_arrays(path, image_size, seed)
-    raise ValueError(f"{path}: expected a folder of images, a .npy or a .npz file")
+    raise ValueError(
+        f"{path}: expected a folder of images or a file ({', '.join(sorted(ARRAY_SUFFIXES))})"
+    )
 
 
 def load_folder(path, image_size=None, seed=0):
@@ -100,7 +103,10 @@ def load_folder(path, image_size=None, seed=0):
 
 
 def load_arrays(path, image_size=None, seed=0):
-    """Loads an array from a .npy file, or `x` and perhaps `y` from a .npz file.
+    """Loads an array from a .npy file, or `x` and perhaps `y` from a .npz file or a table.
+
+    A table, .csv (commas) or .tsv (tabs), holds a number in every field. It may have a line of
+    names above; the column named `y` then becomes y, and all others x.
 
     Args:
         path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8") or floating
@@ -115,13 +121,15 @@ def load_arrays(path, image_size=None, seed=0):
     Raises:
         ValueError: Not a readable file, no key `x`, or arrays of other types and shapes.
     """
+    suffix = path.suffix.lower()
     try:
-        arrays = np.load(path)  # without pickles: a data file must not run code
-        if path.suffix.lower() == ".npy":
-            arrays = {"x": arrays}
+        if suffix in (".csv", ".tsv"):
+            arrays = _read_table(path, "\t" if suffix == ".tsv" else ",")
+        elif suffix == ".npy":
+            arrays = {"x": np.load(path)}  # without pickles: a data file must not run code
         else:
-            with arrays:
-                arrays = dict(arrays)
+            with np.load(path) as archive:
+                arrays = dict(archive)
     except Exception as error:
         raise ValueError(f"{path}: not a readable array file: {error}") from error
     if "x" not in arrays:
@@ -151,6 +159,24 @@ def load_arrays(path, image_size=None, seed=0):
         num_classes=num_classes,
         description=f"{len(x)} examples from an array file.",
     )
+
+
+def _read_table(path, delimiter):
+    """`x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        first = [field.strip() for field in next(csv.reader(file, delimiter=delimiter), [])]
+    try:
+        named = not [float(field) for field in first]
+    except ValueError:
+        named = True
+    table = np.loadtxt(
+        path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
+    )
+    if not named or "y" not in first:
+        return {"x": table}
+    y = table[:, first.index("y")]
+    x = np.delete(table, first.index("y"), axis=1)
+    return {"x": x, "y": y.astype(np.int64) if not (y % 1).any() else y[:, np.newaxis]}
 
 
 def _check_labels(path, y, count):
