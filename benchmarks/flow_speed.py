@@ -1,0 +1,188 @@
+"""Flows over vectors beside zuko's, normflows's and nflows's: training steps and samples.
+
+    python benchmarks/flow_speed.py train      # needs the extra: pip install -e .[benchmarks]
+    python benchmarks/flow_speed.py sample
+
+All in one run, in turns, with the same architecture: times are medians over rounds, in
+milliseconds, and ratios are to the fastest peer. `sample` first trains a MAF on the 64 pixels of
+the digits with each library; then it compares the sweeps with the sequential inverse.
+"""
+
+import argparse
+import functools
+import time
+
+import keras
+import numpy as np
+import peers
+import tensorflow as tf
+import torch
+
+import tfgen
+
+SIZE, LAYERS, HIDDEN, BATCH, RATE = 64, 5, (512, 512), 256, 1e-3
+SIZES = (SIZE, LAYERS, HIDDEN)
+
+
+def report(name, runs, rounds):
+    """Runs in turns; prints the medians, and tfgen's beside the fastest of the others."""
+    seconds = {library: [] for library in runs}
+    for _ in range(rounds):
+        for library, run in runs.items():
+            # Threads that another library left spinning go to sleep.
+            time.sleep(0.5)
+            seconds[library].append(np.median(run()))
+    median = {library: 1000 * np.median(s) for library, s in seconds.items()}
+    ours = median.pop("tfgen")
+    others = ", ".join(f"{library} {ms:.1f}" for library, ms in median.items())
+    ratio = ours / min(median.values())
+    print(f"  {name:20} tfgen {ours:8.1f}, {others}; ratio {ratio:.2f}", flush=True)
+
+
+# ------------------------------------------------------------------------------- training steps
+
+
+class Clock(keras.callbacks.Callback):
+    """The seconds of every step of `fit`."""
+
+    def on_train_begin(self, logs=None):
+        self.ends = [time.perf_counter()]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends.append(time.perf_counter())
+
+
+def tfgen_steps(model, batches):
+    clock = Clock()
+    model.fit(tf.data.Dataset.from_tensor_slices(batches), verbose=0, callbacks=[clock])
+    # Not the first steps, which wait for the graph or for the data.
+    return np.diff(clock.ends)[3:]
+
+
+def torch_steps(model, log_prob, batches):
+    ends = [time.perf_counter() for _ in peers.torch_steps(model, log_prob, batches, RATE)]
+    return np.diff(ends)[2:]
+
+
+def train(rounds, count):
+    batches = np.repeat(peers.digits()[None, :BATCH], count, 0)
+    print(f"training step, D={SIZE}, {LAYERS} layers, width {HIDDEN}, batch {BATCH}, Adam, ms")
+    for name in ("RealNVP", "MAF", "NSF", "autoregressive NSF"):
+        model = peers.tfgen_flow(name, *SIZES, RATE)
+        runs = {"tfgen": functools.partial(tfgen_steps, model, batches)}
+        runs["zuko"] = functools.partial(torch_steps, *peers.zuko_flow(name, *SIZES), batches)
+        if name != "MAF":
+            # The density of normflows's MAF takes a pass for each dimension: 10 s a step.
+            flow = peers.normflows_flow(name, *SIZES)
+            runs["normflows"] = functools.partial(torch_steps, *flow, batches)
+        report(name, runs, rounds)
+
+
+# -------------------------------------------------------------------------------------- samples
+
+
+@keras.saving.register_keras_serializable(package="benchmarks")
+class Sequential(tfgen.bijectors.Autoregressive):
+    """As many sweeps as dimensions, whatever moves: the sequential inverse."""
+
+    def _solve(self, map_, z):
+        def sweep(i, x):
+            return i + 1, map_(z, x, inverse=False)[0]
+
+        most = self.event_shape[0] - 1
+        state = (tf.constant(0), tf.zeros_like(z))
+        return tf.while_loop(lambda i, x: i < most, sweep, state)[1]
+
+
+def sequential_copy(model):
+    """The same flow with the sequential inverse."""
+    bijectors = tfgen.bijectors
+    network = tfgen.networks.MADE(2, HIDDEN)
+    map_ = Sequential(bijectors.Affine(floor=1e-3), network)
+    step = bijectors.Chain([bijectors.ActNorm(), map_, bijectors.Permutation("reverse")])
+    parts = [bijectors.Standardise(), bijectors.Repeat(step, LAYERS)]
+    copy = tfgen.Flow(SIZE, bijectors.Chain(parts))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def adversarial_flow():
+    """In every layer each value is the one before plus noise: no sweep gets more than one right."""
+    width, units = HIDDEN[0], np.arange(SIZE - 1)
+    # Two units for each dimension, one for either sign; those see this dimension and those before.
+    up, down = units, units + SIZE - 1
+    first, between = np.zeros((SIZE, width)), np.zeros((width, width))
+    last = np.zeros((width, SIZE, 2))
+    first[units, up], first[units, down] = 1, -1
+    between[up, up] = between[down, down] = 1
+    last[up, units + 1, 0], last[down, units + 1, 0] = 1, -1
+    kernels = {"0": first, "1": between, "2": last.reshape(width, 2 * SIZE)}
+    model = peers.tfgen_flow("MAF", *SIZES, RATE)
+    for weight in model.trainable_variables:
+        if "kernel_" in weight.name:
+            weight.assign(np.broadcast_to(kernels[weight.name[-1]], weight.shape))
+    return model
+
+
+def timed(function):
+    def run():
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            function()
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    # Not the call that makes the graph.
+    function()
+    return run
+
+
+def sample(rounds, steps):
+    print(f"samples of a MAF, D={SIZE}, {LAYERS} layers, width {HIDDEN}, batch {BATCH}, ms")
+    x = peers.digits()
+    batches = x[np.random.default_rng(0).integers(len(x), size=(steps, BATCH))]
+    model = peers.tfgen_flow("MAF", *SIZES, RATE)
+    tfgen_steps(model, batches)
+    zuko_model, zuko_log_prob = peers.zuko_flow("MAF", *SIZES)
+    torch_steps(zuko_model, zuko_log_prob, batches)
+    nflows_model, nflows_log_prob = peers.nflows_maf(*SIZES)
+    torch_steps(nflows_model, nflows_log_prob, batches)
+    with torch.no_grad():
+        runs = {
+            "tfgen": timed(lambda: model.sample(BATCH, seed=0).numpy()),
+            "zuko": timed(lambda: zuko_model().sample((BATCH,)).numpy()),
+            "nflows": timed(lambda: nflows_model.sample(BATCH).numpy()),
+        }
+        report(f"trained {steps} steps", runs, rounds)
+    beside_sequential("trained", model, rounds)
+    beside_sequential("adversarial", adversarial_flow(), rounds)
+
+
+def beside_sequential(name, model, rounds):
+    sequential = sequential_copy(model)
+    z = np.random.default_rng(1).normal(size=(BATCH, SIZE)).astype("float32")
+    ours, theirs = model.decode(z).numpy(), sequential.decode(z).numpy()
+    distance = (np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max()
+    runs = {
+        "tfgen": timed(lambda: model.sample(BATCH, seed=0).numpy()),
+        "sequential": timed(lambda: sequential.sample(BATCH, seed=0).numpy()),
+    }
+    report(name, runs, rounds)
+    print(f"  largest difference, relative above 1: {distance:.1e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["train", "sample"])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, help="in a round, or of training before samples")
+    args = parser.parse_args()
+    if args.what == "train":
+        train(args.rounds, args.steps or 20)
+    else:
+        sample(args.rounds, args.steps or 500)
+
+
+if __name__ == "__main__":
+    main()
