@@ -15,6 +15,8 @@ import tfgen
 from tfgen import bijectors as tfg
 from tfgen.models import Flow
 from tfgen.models import GlowStep
+from tfgen.models.flow import Recipe
+from tfgen.models.vectors import VectorFlow
 from tfgen.networks import MADE
 from tfgen.networks import MLP
 from tfgen.networks import ConvNet
@@ -368,7 +370,7 @@ for mask, flip in itertools.product(MASKS, (False, True)):
         MASKED.add(name)
 
 # Parts that other entries are made of, and the base classes.
-ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel, tfgen.distributions.Base}
+ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel, Recipe, VectorFlow}
 NOT_A_MAP = {tfg.Dequantise}
 
 
