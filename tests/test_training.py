@@ -241,7 +241,7 @@ def test_what_is_frozen_is_saved(part, tmp_path):
     keras.utils.set_random_seed(0)
     if part == "network":
         model = tfgen.RealNVP(2, 2, hidden_units=(4,))
-        frozen = model.bijector.bijectors[0].bijectors[1].network
+        frozen = model.bijector.bijectors[0].bijectors[1].bijectors[1].network
         x = np.random.default_rng(0).normal(size=(8, 2))
     else:
         model = tfgen.Glow((4, 4, 1), num_levels=1, num_steps=2, filters=4)

@@ -82,6 +82,7 @@ class Flow(GenerativeModel):
         self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
         self.base = get_base(base, self.variable_dtype)
+        self._own_base = base is None
         if self.base.variable_dtype != self.variable_dtype:
             raise ValueError(
                 f"`base` must have the model's dtype, {self.variable_dtype}; got "
@@ -282,7 +283,7 @@ class Flow(GenerativeModel):
         return {
             **super().get_config(),
             "bijector": keras.saving.serialize_keras_object(self._given_bijector()),
-            "base": keras.saving.serialize_keras_object(self.base),
+            "base": None if self._own_base else keras.saving.serialize_keras_object(self.base),
             "num_bits": self.num_bits,
             "pixels": self.pixels,
             "log_det_penalty": self.log_det_penalty,
