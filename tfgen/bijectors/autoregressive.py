@@ -136,13 +136,6 @@ class Autoregressive(Bijector):
             "network": network,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        network = config.get("network")
-        if isinstance(network, dict):
-            config = {**config, "network": keras.saving.deserialize_keras_object(network)}
-        return cls(**config)
-
 
 def _sweeps(sweep, start, most, bound):
     """Sweeps until no value moves by more than rounding does, or there have been `most`.

@@ -158,6 +158,11 @@ class Bijector(keras.layers.Layer):
         config["dtype"] = keras.dtype_policies.serialize(self.network_dtype)
         return config
 
+    @classmethod
+    def from_config(cls, config):
+        """Makes the parts that the configuration holds, then the bijector."""
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
 
 def zeros_log_det(x):
     """A `[batch]` of zeros in the dtype of `x`."""

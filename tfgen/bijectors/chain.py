@@ -79,11 +79,6 @@ class Chain(Bijector):
         bijectors = [keras.saving.serialize_keras_object(b) for b in self.bijectors]
         return {**super().get_config(), "bijectors": bijectors}
 
-    @classmethod
-    def from_config(cls, config):
-        bijectors = [keras.saving.deserialize_keras_object(b) for b in config["bijectors"]]
-        return cls(**{**config, "bijectors": bijectors})
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Invert(Bijector):
@@ -134,11 +129,6 @@ class Invert(Bijector):
     def get_config(self):
         bijector = keras.saving.serialize_keras_object(self.bijector)
         return {**super().get_config(), "bijector": bijector}
-
-    @classmethod
-    def from_config(cls, config):
-        bijector = keras.saving.deserialize_keras_object(config["bijector"])
-        return cls(**{**config, "bijector": bijector})
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

@@ -149,10 +149,3 @@ class Coupling(Bijector):
             "flip": self.flip,
             "network": network,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        network = config.get("network")
-        if isinstance(network, dict):
-            config = {**config, "network": keras.saving.deserialize_keras_object(network)}
-        return cls(**config)

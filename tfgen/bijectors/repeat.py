@@ -132,11 +132,6 @@ class Repeat(Bijector):
     def get_config(self):
         return {**super().get_config(), "step": self._step_config(), "times": self.times}
 
-    @classmethod
-    def from_config(cls, config):
-        step = keras.saving.deserialize_keras_object(config["step"])
-        return cls(**{**config, "step": step})
-
 
 def _reader(stacked):
     """A function from `k` to `stacked[k]` for use in a loop.

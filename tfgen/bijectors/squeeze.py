@@ -134,12 +134,3 @@ class Split(Bijector):
             "rest": keras.saving.serialize_keras_object(self.rest),
             "prior": self.prior and keras.saving.serialize_keras_object(self.prior),
         }
-
-    @classmethod
-    def from_config(cls, config):
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("rest", "prior")
-            if isinstance(config[name], dict)
-        }
-        return cls(**{**config, **parts})

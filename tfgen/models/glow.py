@@ -51,10 +51,6 @@ class GlowStep(Chain):
         del config["bijectors"]
         return {**config, "filters": self.filters, "coupling": serialize_transform(self.coupling)}
 
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Glow(Recipe):
