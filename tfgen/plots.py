@@ -228,10 +228,7 @@ def save_scatter(path, points):
         >>> os.path.exists(path)
         True
     """
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"`points` must have shape [n, 2]. Received: {points.shape}")
-    points = points[np.isfinite(points).all(axis=1)]
+    points = _finite_points(points)
     figure = _figure(6, 6)
     axes = figure.subplots()
     # Small dots for many points, so that dense regions do not run together.
@@ -249,7 +246,8 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
     Args:
         path: the file; its suffix names the format. Folders that are missing are made.
         model: a model with `event_shape` [2], a `sample` and a `log_prob`.
-        points: floats [n, 2]: the data, for the first of the panels; None leaves it out.
+        points: floats [n, 2]: the data, for the first of the panels; None leaves it out. Rows that
+            are not finite are left out.
         condition: one condition, for a conditional model.
         num_samples: how many samples are drawn, with seed 0.
         extent: `(low x, high x, low y, high y)`; by default what the data (without them, the
@@ -273,13 +271,10 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
             "`model` must have events of shape [2], points of the plane. "
             f"Received: {list(model.event_shape)}"
         )
-    samples = np.asarray(model.sample(num_samples, condition, seed=0))
-    panels = {"samples": samples[np.isfinite(samples).all(axis=1)]}
+    samples = model.sample(num_samples, condition, seed=0)
+    panels = {"samples": _finite_points(samples)}
     if points is not None:
-        points = np.asarray(points)
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"`points` must have shape [n, 2]. Received: {points.shape}")
-        panels = {"data": points[: max(num_samples, 1)], **panels}
+        panels = {"data": _finite_points(points)[:num_samples], **panels}
     if extent is None:
         extent = _extent(next(iter(panels.values())))
     low_x, high_x, low_y, high_y = extent
@@ -302,6 +297,14 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
         panel.set(xlabel="x[0]", ylabel="x[1]")
     _make_folder(path)
     figure.savefig(path)
+
+
+def _finite_points(points):
+    """Checks [n, 2] points and leaves out the rows that are not finite."""
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"`points` must have shape [n, 2]. Received: {points.shape}")
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def _extent(points):
