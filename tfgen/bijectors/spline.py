@@ -39,6 +39,13 @@ class RationalQuadratic(OnePass):
         # Bins come first: sums over the last of the axes are slow when it is short.
         rank = self._params.shape.rank
         params = tf.transpose(self._params, [rank - 1, *range(rank - 1)])
+        if rank - 1 < v.shape.rank:
+            # As many axes as the values have, to broadcast with them.
+            missing = [1] * (v.shape.rank - rank + 1)
+            params = tf.reshape(
+                params, tf.concat([[params.shape[0]], missing, tf.shape(params)[1:]], 0)
+            )
+            rank = v.shape.rank + 1
         widths, heights, slopes = tf.split(params, [bins, bins, bins - 1])
         # Parts of what is left of the interval when every bin has had its least size.
         widths, heights = _softmax(widths), _softmax(heights)
@@ -76,10 +83,11 @@ class RationalQuadratic(OnePass):
             b = height * slope_0 - rise * excess
             c = -mean * rise
             root = tf.sqrt(tf.maximum(b**2 - 4 * a * c, np.finfo(v.dtype.as_numpy_dtype).tiny))
-            t = 2 * c / (-b - root)
+            # In [0, 1], but for rounding.
+            t = tf.clip_by_value(2 * c / (-b - root), 0, 1)
             value = left + width * t
         else:
-            t = (v - left) / width
+            t = tf.clip_by_value((v - left) / width, 0, 1)
         mixed = t * (1 - t)
         denominator = mean + excess * mixed
         if not forward:
