@@ -26,7 +26,7 @@ class Autoregressive(Bijector):
     first k dimensions are exact, so there are never more sweeps than dimensions (Song et al. 2021,
     "Accelerating feedforward computation via parallel nonlinear equation solving",
     proposition 1). Its gradient is that of the solution, not of the sweeps: the memory does not
-    grow with their number.
+    grow with their number. It cannot be differentiated once more.
 
     Args:
         transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`, as in
@@ -62,6 +62,7 @@ class Autoregressive(Bijector):
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
+        self._conditional = condition_shape is not None
         if len(self.event_shape) != 1:
             raise ValueError(
                 f"Autoregressive takes events of shape [size]; got {list(self.event_shape)}"
@@ -99,13 +100,12 @@ class Autoregressive(Bijector):
 
     def _solve(self, map_, z):
         """All sweeps but the last."""
-        # The network may compute in half precision.
-        largest = min(z.dtype.max, tf.as_dtype(self.network.compute_dtype).max)
+        largest = self.network.largest_input
 
         def sweep(x):
             return map_(z, x, inverse=False)[0]
 
-        return _sweeps(sweep, z, self.event_shape[0] - 1, largest**0.5)
+        return _sweeps(sweep, z, self.event_shape[0] - 1, min(z.dtype.max**0.5, largest))
 
     def _at_solution(self, last, x, tape):
         """The identity of `last`, `(f(z, x), l(z, x))`, differentiated as functions of `z` alone.
@@ -122,7 +122,9 @@ class Autoregressive(Bijector):
                 def sweep(u):
                     return g + tape.gradient(last, x, [u, h])
 
-                return _sweeps(sweep, g, self.event_shape[0], g.dtype.max**0.5), h
+                size = tf.reduce_max(tf.abs(g))
+                u = _sweeps(sweep, g, self.event_shape[0], g.dtype.max**0.5, size)
+                return _first_order(u), h
 
             return (tf.identity(y), tf.identity(log_det)), gradient
 
@@ -137,19 +139,31 @@ class Autoregressive(Bijector):
         }
 
 
-def _sweeps(sweep, start, most, bound):
+def _sweeps(sweep, start, most, bound, typical=1.0):
     """Sweeps until no value moves by more than rounding does, or there have been `most`.
 
-    Dimensions whose turn has not come may be anything: what is beyond the bound, and what is not a
-    number, becomes zero, since what is masked must be finite to count as nothing.
+    Rounding is that of a value's own size, or of the `typical` size where this is larger.
+    Dimensions whose turn has not come may be anything: what is beyond the bound is cut there, and
+    what is not a number becomes zero, since what is masked must be finite to count as nothing.
     """
     tolerance = 8 * np.finfo(start.dtype.as_numpy_dtype).eps
 
     def body(i, x, _):
-        y = sweep(x)
-        size = tf.abs(y)
-        y = tf.where(size <= bound, y, tf.zeros_like(y))
-        return i + 1, y, tf.reduce_any(tf.abs(y - x) > tolerance + tolerance * size)
+        y = tf.clip_by_value(sweep(x), -bound, bound)
+        y = tf.where(tf.math.is_nan(y), tf.zeros_like(y), y)
+        return i + 1, y, tf.reduce_any(tf.abs(y - x) > tolerance * (typical + tf.abs(y)))
 
     state = (tf.constant(0), start, tf.constant(True))
     return tf.while_loop(lambda i, x, moving: moving, body, state, maximum_iterations=most)[1]
+
+
+@tf.custom_gradient
+def _first_order(gradient):
+    """Raises where a gradient is differentiated that holds the solution to be constant."""
+
+    def second_order(_):
+        raise NotImplementedError(
+            "the slow direction of an autoregressive map has first-order gradients only"
+        )
+
+    return tf.identity(gradient), second_order

@@ -66,7 +66,7 @@ class MADE(keras.layers.Layer):
         # A hidden unit of degree m sees the first m dimensions. Those of degree 0 see the
         # condition only: without one they would be wasted.
         low = 0 if condition_shape is not None or size == 1 else 1
-        self._hidden_degrees = [low + np.arange(u) % max(size - low, 1) for u in widths]
+        self._hidden_degrees = [_degrees(u, low, size) for u in widths]
         if self.residual:
             # Two layers in a block.
             widths = [widths[0]] * (2 * len(widths) - 1)
@@ -116,6 +116,9 @@ class MADE(keras.layers.Layer):
             biases[0] += tf.matmul(tf.cast(condition, dtype), read(self.condition_kernel))
 
         def layer(i, x):
+            if dtype == tf.float16:
+                # Sums overflow early, and what is masked must be finite to count as nothing.
+                x = tf.clip_by_value(x, dtype.min, dtype.max)
             x = tf.matmul(x, kernels[i])
             return x + biases[i] if biases[i].shape.rank > 1 else tf.nn.bias_add(x, biases[i])
 
@@ -133,6 +136,12 @@ class MADE(keras.layers.Layer):
 
         return network
 
+    @property
+    def largest_input(self):
+        """What inputs may be without overflow of the hidden layers, for all that is known."""
+        dtype = tf.as_dtype(self.compute_dtype)
+        return dtype.max if dtype == tf.float16 else dtype.max**0.5
+
     def call(self, inputs, condition=None):
         return self.given(condition)(inputs)
 
@@ -148,3 +157,12 @@ class MADE(keras.layers.Layer):
             "residual": self.residual,
             "activation": keras.activations.serialize(self.activation),
         }
+
+
+def _degrees(units, low, size):
+    """Of the units of a hidden layer: each degree from `low` to `size - 1` in turn, or, where there
+    are fewer units, evenly spread ones, the highest among them."""
+    count = max(size - low, 1)
+    if units >= count:
+        return low + np.arange(units) % count
+    return low + count - 1 - np.arange(units) * count // units
