@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
@@ -17,10 +18,11 @@ class ActNorm(Bijector):
     mean 0 and variance 1 (but for `epsilon`) per channel: with one minibatch it is Glow's own
     initialisation, with M of them the cumulative one of Tatsunami and Taki
     (Algorithm 1): the mean and the mean square of each minibatch, over batch
-    and positions, averaged over the minibatches.
+    and positions, averaged over the minibatches. A channel that is constant but for rounding keeps
+    its scale.
 
     Args:
-        epsilon: added to the variance, so that a constant channel stays finite.
+        epsilon: added to the variance, so that one of nearly no variance is not blown up.
         **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen
@@ -62,20 +64,21 @@ class ActNorm(Bijector):
         batches = [tf.convert_to_tensor(x, self.compute_dtype) for x in batches]
         self._build_for(batches, conditions)
         # float64, so that E[x^2] - E[x]^2 does not cancel.
-        mean = mean_square = 0.0
+        mean = mean_square = tf.zeros([], tf.float64)
         for x in batches:
             x = tf.cast(x, tf.float64)
             axes = list(range(x.shape.rank - 1))
             mean += tf.reduce_mean(x, axes) / len(batches)
             mean_square += tf.reduce_mean(x**2, axes) / len(batches)
-        log_scale = -0.5 * tf.math.log(self._variance(mean, mean_square))
+        variance = mean_square - mean**2
+        rounding = 8 * np.finfo(self.variable_dtype).eps
+        constant = variance <= rounding**2 * mean_square
+        variance = tf.where(constant, tf.ones_like(variance), variance + self.epsilon)
+        log_scale = -0.5 * tf.math.log(variance)
         self.log_scale.assign(log_scale)
         self.shift.assign(-tf.exp(log_scale) * mean)
         # Three operations, not worth the compilation of `_carry`.
         return [self._inverse(x, None)[0] for x in batches]
-
-    def _variance(self, mean, mean_square):
-        return tf.maximum(mean_square - mean**2, 0.0) + self.epsilon
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
@@ -86,11 +89,10 @@ class Standardise(ActNorm):
     """`ActNorm` for data in units of their own: set once by `adapt`, and not trained.
 
     The densities stay those of the data as given. Channels of any size come out with variance 1;
-    those that are constant (whose standard deviation is below `epsilon` times their size) keep
-    their scale.
+    those that are constant keep their scale.
 
     Args:
-        epsilon: what counts as constant: what is left of float32 values.
+        epsilon: as of `ActNorm`.
         **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen
@@ -102,7 +104,5 @@ class Standardise(ActNorm):
 
     _trained = False
 
-    def _variance(self, mean, mean_square):
-        variance = mean_square - mean**2
-        constant = variance <= self.epsilon**2 * mean_square
-        return tf.where(constant, tf.ones_like(variance), variance)
+    def __init__(self, epsilon=0.0, **kwargs):
+        super().__init__(epsilon, **kwargs)
