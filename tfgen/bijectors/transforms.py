@@ -164,7 +164,7 @@ class Spline(Transform):
 
 
 def _check_floor(floor):
-    if not 0 < floor < 1:
+    if not 0 < checks.check_weight(floor, "floor") < 1:
         raise ValueError(f"`floor` must lie in (0, 1); got {floor}")
     return float(floor)
 
@@ -182,7 +182,8 @@ def get_transform(transform, name="transform"):
         return NAMED[transform]()
     if isinstance(transform, dict):
         transform = keras.saving.deserialize_keras_object(transform)
-    if callable(transform) and isinstance(getattr(transform, "num_params", None), int):
+    count = not isinstance(transform, type) and getattr(transform, "num_params", None)
+    if callable(transform) and isinstance(count, int) and count:
         return transform
     raise ValueError(
         f"`{name}` must be one of {sorted(NAMED)} or a callable from parameters to a scalar "
@@ -193,6 +194,14 @@ def get_transform(transform, name="transform"):
 def vector_transform(transform):
     """The `Transform` of a recipe for vectors: its `"affine"` may contract further."""
     return Affine(floor=1e-3) if transform == "affine" else get_transform(transform)
+
+
+def given_transform(transform):
+    """What a recipe keeps of its argument: a name may mean something else to it than to a
+    coupling."""
+    if isinstance(transform, str):
+        return transform
+    return keras.saving.serialize_keras_object(get_transform(transform))
 
 
 def serialize_transform(transform):

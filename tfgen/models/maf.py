@@ -4,8 +4,7 @@ import keras
 
 from tfgen.bijectors import Autoregressive
 from tfgen.bijectors import Invert
-from tfgen.bijectors.transforms import get_transform
-from tfgen.bijectors.transforms import serialize_transform
+from tfgen.bijectors.transforms import given_transform
 from tfgen.bijectors.transforms import vector_transform
 from tfgen.models.vectors import VectorFlow
 from tfgen.networks import MADE
@@ -25,7 +24,7 @@ class MAF(VectorFlow):
         num_layers: autoregressive maps; each sees the dimensions in the reverse order of the
             one before.
         hidden_units: widths of their networks.
-        transform: `"additive"`, `"affine"`, `"spline"` or a `Transform`.
+        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`.
         residual: whether the networks have residual blocks.
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
             `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
@@ -57,7 +56,7 @@ class MAF(VectorFlow):
         map_ = Autoregressive(elementwise, network, dtype=dtype)
         config = {
             "hidden_units": network.hidden_units,
-            "transform": serialize_transform(get_transform(transform)),
+            "transform": given_transform(transform),
             "residual": network.residual,
         }
         if not self._quick_density:

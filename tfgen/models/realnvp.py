@@ -10,8 +10,7 @@ from tfgen.bijectors import Repeat
 from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
 from tfgen.bijectors import Standardise
-from tfgen.bijectors.transforms import get_transform
-from tfgen.bijectors.transforms import serialize_transform
+from tfgen.bijectors.transforms import given_transform
 from tfgen.bijectors.transforms import vector_transform
 from tfgen.models.flow import Recipe
 from tfgen.networks import MLP
@@ -47,7 +46,8 @@ class RealNVP(Recipe):
         num_blocks: residual blocks of a network, for images.
         num_bits: bits of a value that the model sees of uint8 data.
         pixels: how uint8 data come to the bijector, `"logit"` or `"centre"`.
-        num_init_batches: minibatches that ActNorm is initialised from.
+        num_init_batches: minibatches of the data-dependent initialisation in `fit`; by default 8
+            for vectors and 1 for images.
         **kwargs: `Flow` arguments: `num_classes`, `dtype`, `name`.
 
     >>> import numpy as np, tfgen
@@ -72,7 +72,7 @@ class RealNVP(Recipe):
         num_blocks=4,
         num_bits=8,
         pixels="logit",
-        num_init_batches=1,
+        num_init_batches=None,
         dtype=None,
         **kwargs,
     ):
@@ -83,6 +83,8 @@ class RealNVP(Recipe):
         num_levels = checks.check_count(num_levels, "num_levels")
         filters = checks.check_count(filters, "filters")
         num_blocks = checks.check_count(num_blocks, "num_blocks")
+        if num_init_batches is None:
+            num_init_batches = 8 if len(shape) == 1 else 1
         if len(shape) == 1:
             bijector = _vector_bijector(num_layers, hidden_units, transform, dtype)
         elif len(shape) == 3:
@@ -112,7 +114,7 @@ class RealNVP(Recipe):
         self._config = {
             "num_layers": num_layers,
             "hidden_units": hidden_units,
-            "transform": serialize_transform(get_transform(transform)),
+            "transform": given_transform(transform),
             "num_levels": num_levels,
             "filters": filters,
             "num_blocks": num_blocks,
