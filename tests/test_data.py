@@ -546,18 +546,26 @@ def test_tables(tmp_path):
     for row, y in zip(*data.train, strict=True):
         assert values[row[0]] == y
 
-    (tmp_path / "conditions.tsv").write_text("y\ta\n0.5\t1\n1\t2\n0.1\t3\n")
+    (tmp_path / "conditions.tsv").write_text("# made by hand\n\ny\ta\n0.5\t1\n1\t2\n0.1\t3\n")
     data = load(tmp_path / "conditions.tsv")
+    assert data.train[1].shape == (2, 1) and data.num_classes is None
+    # Whole numbers that are no labels.
+    (tmp_path / "counts.csv").write_text("a,y\n1,35\n2,62\n3,-1\n")
+    data = load(tmp_path / "counts.csv")
     assert data.train[1].shape == (2, 1) and data.num_classes is None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3,x\n", "not a readable array file: could not convert string 'x' .*row 1"),
-        ("1,2\n3\n", "not a readable array file: .*columns"),
-        ("a,b\n1,\n", "not a readable array file"),
-        ("", "expected x|not a readable array file"),
+        ("a,b\n1,2\n\n3,x\n", "line 4, column 2 must be a number; got 'x'"),
+        ("1,2\n3\n", "line 2 has 1 fields, the first has 2"),
+        ("a,b\n1,\n", "line 2, column 2 must be a number; got ''"),
+        ("1,,3\n4,5,6\n", "line 1, column 2 must be a number; got ''"),
+        ("1;2\n3;4\n", "no rows below|must be a number; .* divided by ','"),
+        ("a;b\n3;4\n", "must be a number; got '3;4' .fields are divided by ','"),
+        ("", "it is empty"),
+        ("a,b\n", "there are no rows below the names"),
         ("y\n1\n2\n", "expected x"),
     ],
 )

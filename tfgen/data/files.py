@@ -106,7 +106,9 @@ def load_arrays(path, image_size=None, seed=0):
     """Loads an array from a .npy file, or `x` and perhaps `y` from a .npz file or a table.
 
     A table, .csv (commas) or .tsv (tabs), holds a number in every field. It may have a line of
-    names above; the column named `y` then becomes y, and all others x.
+    names above; the column named `y` then becomes y, and all others x. A column y of whole numbers
+    from 0 on, smaller than the number of rows, holds labels; any other holds conditions. Empty
+    lines and those that begin with # are passed over.
 
     Args:
         path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8") or floating
@@ -164,19 +166,39 @@ def load_arrays(path, image_size=None, seed=0):
 def _read_table(path, delimiter):
     """`x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        first = [field.strip() for field in next(csv.reader(file, delimiter=delimiter), [])]
-    try:
-        named = not [float(field) for field in first]
-    except ValueError:
-        named = True
-    table = np.loadtxt(
-        path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding="utf-8-sig"
-    )
-    if not named or "y" not in first:
+        reader = csv.reader(file, delimiter=delimiter)
+        rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
+    rows = [row for row in rows if any(row[1]) and not row[1][0].startswith("#")]
+    if not rows:
+        raise ValueError("it is empty")
+    names = rows.pop(0)[1] if not any(map(_is_number, rows[0][1])) else []
+    if not rows:
+        raise ValueError("there are no rows below the names")
+    width = len(names or rows[0][1])
+    for line, fields in rows:
+        if len(fields) != width:
+            raise ValueError(f"line {line} has {len(fields)} fields, the first has {width}")
+        for column, field in enumerate(fields):
+            if not _is_number(field):
+                raise ValueError(
+                    f"line {line}, column {column + 1} must be a number; got {field!r} (fields "
+                    f"are divided by {delimiter!r})"
+                )
+    table = np.array([fields for _, fields in rows], np.float64)
+    if "y" not in names:
         return {"x": table}
-    y = table[:, first.index("y")]
-    x = np.delete(table, first.index("y"), axis=1)
-    return {"x": x, "y": y.astype(np.int64) if not (y % 1).any() else y[:, np.newaxis]}
+    y = table[:, names.index("y")]
+    x = np.delete(table, names.index("y"), axis=1)
+    labels = not (y % 1).any() and y.min() >= 0 and y.max() < len(y)
+    return {"x": x, "y": y.astype(np.int64) if labels else y[:, np.newaxis]}
+
+
+def _is_number(field):
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_labels(path, y, count):
