@@ -179,6 +179,15 @@ def test_nested_tfp_distributions_are_saved():
             lambda: distributions.StandardNormal(dtype="float64"),
             "`base` must have the model's dtype, float32; got float64",
         ),
+        (
+            lambda: tfd.Sample(tfd.Normal(np.float64(0), 1.0), 2),
+            "`base` must be of the model's dtype, float32; got float64",
+        ),
+        (lambda: tfd.Sample(tfd.Poisson(3.0), 2), "`base` must be continuous; got .*Poisson"),
+        (
+            lambda: tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0)]),
+            r"`base` must have batch shape \[\] and event shape \[size\]",
+        ),
         (lambda: distributions.GaussianMixture(0), "`num_components` must .* got 0"),
         (lambda: distributions.StudentT(0), "`df` must be greater than 0"),
     ],
@@ -186,6 +195,22 @@ def test_nested_tfp_distributions_are_saved():
 def test_bad_bases(base, words):
     with pytest.raises(ValueError, match=words):
         tfgen.RealNVP(2, num_layers=1, hidden_units=(4,), base=base())
+
+
+def test_a_base_of_another_model():
+    base = distributions.StandardNormal()
+    tfgen.RealNVP(2, num_layers=1, hidden_units=(4,), base=base)
+    with pytest.raises(ValueError, match="`base` must be over vectors of 3 values, .* built for 2"):
+        tfgen.RealNVP(3, num_layers=1, hidden_units=(4,), base=base)
+
+
+def test_temperature_is_refused_by_a_served_base_without_one(tmp_path):
+    zoo.case("realnvp_tfd").model.export(tmp_path, verbose=False)
+    serve = tf.saved_model.load(tmp_path).signatures["sample"]
+    arguments = {"num_samples": tf.constant(3), "seed": tf.constant([0, 0])}
+    assert serve(temperature=tf.constant(1.0), **arguments)["samples"].shape == (3, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`temperature` must be 1"):
+        serve(temperature=tf.constant(0.5), **arguments)
 
 
 def test_temperature_is_refused_by_a_base_without_one():

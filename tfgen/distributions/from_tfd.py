@@ -42,12 +42,19 @@ class FromTFD(Base):
     def __init__(self, distribution, **kwargs):
         super().__init__(**kwargs)
         checks.check_instance(distribution, tfp.distributions.Distribution, "distribution")
-        if distribution.batch_shape.rank != 0 or distribution.event_shape.rank != 1:
+        shapes = [distribution.batch_shape, distribution.event_shape]
+        if [getattr(shape, "rank", None) for shape in shapes] != [0, 1]:
             raise ValueError(
-                "`base` must have batch shape [] and event shape [size]; got "
-                f"{distribution.batch_shape} and {distribution.event_shape}: see `tfd.Independent` "
-                "and `tfd.Sample`"
+                f"`base` must have batch shape [] and event shape [size]; got {shapes[0]} and "
+                f"{shapes[1]}: see `tfd.Independent` and `tfd.Sample`"
             )
+        if distribution.dtype != self.variable_dtype:
+            raise ValueError(
+                f"`base` must be of the model's dtype, {self.variable_dtype}; got "
+                f"{tf.as_dtype(distribution.dtype).name}"
+            )
+        if not _is_continuous(distribution):
+            raise ValueError(f"`base` must be continuous; got {distribution}")
         self._content = _to_json(distribution)
         self._distribution = distribution
 
@@ -90,6 +97,14 @@ class FromTFD(Base):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "distribution": _from_json(config["distribution"])})
+
+
+def _is_continuous(distribution):
+    """Discrete distributions have no bijector onto their support."""
+    try:
+        return distribution.experimental_default_event_space_bijector() is not None
+    except NotImplementedError:
+        return True
 
 
 def _to_json(value):

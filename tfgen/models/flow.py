@@ -145,6 +145,11 @@ class Flow(GenerativeModel):
             )
         if not self.base.built:
             self.base.build((None, *self.latent_shape))
+        if self.base.size != self.num_dims:
+            raise ValueError(
+                f"`base` must be over vectors of {self.num_dims} values, as the events are; it was "
+                f"built for {self.base.size}"
+            )
         if self.dequantise is not None:
             self.dequantise.build((None, *self.event_shape))
         freeze_parts(self)
