@@ -233,6 +233,30 @@ def test_permutations():
     assert z.numpy().tolist() == [[3, 2, 1]]
 
 
+def test_gradients_of_permutations():
+    x = tf.constant([[1.0, 2.0, 3.0]])
+    for way in ("inverse", "forward"):
+        layer = tfg.Permutation([2, 0, 1])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, _ = getattr(layer, f"{way}_and_log_det")(x)
+            total = tf.reduce_sum(y * [10.0, 20.0, 30.0])
+        weights = dict(zip(y.numpy()[0], [10, 20, 30], strict=True))
+        assert tape.gradient(total, x).numpy().tolist() == [[weights[v] for v in (1, 2, 3)]]
+
+
+def test_conditions_are_neither_missing_nor_too_many():
+    x, condition = np.ones((2, 3), "float32"), np.ones((2, 2), "float32")
+    for cls in (tfg.Coupling, tfg.Elementwise, tfg.Autoregressive):
+        with_one, without = cls(), cls()
+        with_one.build((None, 3), (None, 2))
+        without.build((None, 3))
+        with pytest.raises(ValueError, match="`condition` is missing"):
+            with_one.inverse_and_log_det(x)
+        with pytest.raises(ValueError, match="`condition` was given, but .* without one"):
+            without.forward_and_log_det(x, condition=condition)
+
+
 def test_invertible_conv_starts_orthogonal():
     matrix, log_det = tfg.InvertibleConv().inverse_and_log_det(np.eye(6, dtype="float32"))
     np.testing.assert_allclose(matrix @ tf.transpose(matrix), np.eye(6), atol=1e-5)

@@ -233,7 +233,7 @@ def save_scatter(path, points):
     axes = figure.subplots()
     # Small dots for many points, so that dense regions do not run together.
     axes.scatter(*points.T, s=np.clip(3000 / max(1, len(points)), 2, 30), linewidths=0, alpha=0.7)
-    axes.set(xlabel="x[0]", ylabel="x[1]", aspect="equal")
+    axes.set(xlabel="x[0]", ylabel="x[1]", aspect=_aspect(_extent(points)))
     _make_folder(path)
     figure.savefig(path)
 
@@ -290,10 +290,11 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
     for panel, (name, values) in zip(axes, panels.items(), strict=False):
         panel.scatter(*values.T, s=3, linewidths=0, alpha=0.7)
         panel.set(title=name)
-    axes[-1].imshow(root, origin="lower", extent=extent, cmap="magma")
+    aspect = _aspect(extent)
+    axes[-1].imshow(root, origin="lower", extent=extent, cmap="magma", aspect=aspect)
     axes[-1].set(title="density")
     for panel in axes:
-        panel.set(xlim=(low_x, high_x), ylim=(low_y, high_y), aspect="equal")
+        panel.set(xlim=(low_x, high_x), ylim=(low_y, high_y), aspect=aspect)
         panel.set(xlabel="x[0]", ylabel="x[1]")
     _make_folder(path)
     figure.savefig(path)
@@ -315,6 +316,13 @@ def _extent(points):
     margin = np.maximum(0.25 * (high - low), 1e-6 * (1 + np.abs(low)))
     low, high = low - margin, high + margin
     return low[0], high[0], low[1], high[1]
+
+
+def _aspect(extent):
+    """Equal axes, unless one is so much longer that the other would be a line."""
+    low_x, high_x, low_y, high_y = extent
+    ratio = (high_x - low_x) / (high_y - low_y)
+    return "equal" if 0.2 < ratio < 5 else "auto"
 
 
 def plot_history(history, path):

@@ -34,6 +34,8 @@ class Bijector(keras.layers.Layer):
         super().__init__(dtype=policy.variable_dtype, **kwargs)
         self.network_dtype = policy
         self._compiled_carry = None
+        # Whether the map takes a condition: True or False, None if it makes no difference to it.
+        self._conditional = None
 
     def forward_and_log_det(self, z, condition=None):
         """Maps latent to data.
@@ -66,6 +68,12 @@ class Bijector(keras.layers.Layer):
         return self(x, condition=condition, inverse=True)
 
     def call(self, inputs, condition=None, inverse=True):
+        if self._conditional not in (None, condition is not None):
+            raise ValueError(
+                f"`condition` is missing: {self.name} was built with one"
+                if condition is None
+                else f"`condition` was given, but {self.name} was built without one"
+            )
         if inverse:
             return self._inverse(inputs, condition)
         return self._forward(inputs, condition)

@@ -27,8 +27,8 @@ class Coupling(Bijector):
     The network runs once per pass, in either direction.
 
     Args:
-        transform: `"additive"`, `"affine"`, or a `Transform` (any TFP scalar
-            bijector).
+        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`
+            (any TFP scalar bijector).
         mask: `"halves"` (of the last axis; `"channel"` is the same, in the
             words of image flows) or `"checkerboard"` (elements of a vector or
             pixels of an image in turn). Odd sizes are fine; of a single
@@ -42,7 +42,7 @@ class Coupling(Bijector):
         **kwargs: `Bijector` arguments.
 
     Shapes: events `[size]` or `[height, width, channels]`; condition
-    `[batch, features]`.
+    `[batch, features]`, for images also `[batch, height, width, channels]`.
 
     >>> import numpy as np, tfgen
     >>> coupling = tfgen.bijectors.Coupling(mask="checkerboard")
@@ -63,6 +63,7 @@ class Coupling(Bijector):
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
+        self._conditional = condition_shape is not None
         if len(self.event_shape) not in (1, 3):
             raise ValueError(
                 "Coupling takes events of shape [size] or [height, width, channels]; "

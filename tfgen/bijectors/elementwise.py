@@ -21,7 +21,7 @@ class Elementwise(Bijector):
     a standard normal base seen through a learned location and scale.
 
     Args:
-        transform: `"additive"`, `"affine"` or a `Transform`.
+        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`.
         **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen
@@ -36,6 +36,7 @@ class Elementwise(Bijector):
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
+        self._conditional = condition_shape is not None
         count = self.transform.num_params
         self.head = Head(self.event_shape[-1] * count, dtype=self.network_dtype)
         self.head.build(features_shape(condition_shape, self.event_shape) or (None, 1))

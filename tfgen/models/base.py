@@ -194,7 +194,8 @@ class GenerativeModel(Presets, Chunked, Trainable):
         Args:
             num_samples: how many.
             condition: one condition for all, or one for each sample.
-            temperature: factor on every standard deviation; 0 is the mode.
+            temperature: factor on every standard deviation; 0 is the mode (of a mixture, the
+                location of the likeliest component).
             seed: integer or two integers; None draws afresh.
             batch_size: rows computed at a time.
 
