@@ -11,6 +11,15 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """Run in several processes, the tests of one entry share one, and what is costly to make."""
+    entries = {**zoo.MODELS, **zoo.OTHER_BASES, **zoo.BIJECTORS}
+    for item in items:
+        given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        named = [v for v in given if isinstance(v, str) and v in entries]
+        item.add_marker(pytest.mark.xdist_group(named[0] if named else item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def seed():
     keras.utils.set_random_seed(0)

@@ -1,7 +1,7 @@
 """What is written is what comes back: `.keras` files, SavedModels, presets, configurations.
 
-Two fresh processes, side by side, read what this one has written: one with tfgen and nothing of
-these tests, one without tfgen.
+Two other processes read what this one writes: one with tfgen and nothing of these tests, one
+without tfgen.
 """
 
 import json
@@ -29,19 +29,20 @@ import keras
 import numpy as np
 import tfgen
 
-folder = Path(sys.argv[1])
-for path in sorted(folder.glob("*.keras")):
-    model = keras.models.load_model(path)
-    data = np.load(path.with_suffix(".npz"))
+for line in sys.stdin:
+    path = Path(line.strip())
+    model = keras.models.load_model(path / "model.keras")
+    data = np.load(path / "data.npz")
     y = data["y"] if "y" in data else None
     log_prob = model(data["x"] if y is None else (data["x"], y))
     np.savez(
-        path.with_suffix(".reloaded.npz"),
+        path / "result.npz",
         log_prob=log_prob,
         needs_adapt=model._needs_adapt(),
         compiled=model.compiled,
         iterations=model.optimizer.iterations,
     )
+    print("done", flush=True)
 """
 
 SERVE = """
@@ -52,10 +53,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-folder = Path(sys.argv[1])
-for path in sorted(folder.glob("*.export")):
-    served = tf.saved_model.load(str(path)).signatures
-    data = np.load(path.with_suffix(".npz"))
+for line in sys.stdin:
+    path = Path(line.strip())
+    served = tf.saved_model.load(str(path / "export")).signatures
+    data = np.load(path / "data.npz")
     condition = {"condition": tf.constant(data["y"])} if "y" in data else {}
     seed, temperature = tf.constant([3, 0]), tf.constant(0.7)
     x = tf.constant(data["x"])
@@ -63,7 +64,7 @@ for path in sorted(folder.glob("*.export")):
     z = served["encode"](x=x, **condition)["z"]
     draw = {"seed": seed, "temperature": temperature, **condition}
     np.savez(
-        path.with_suffix(".served.npz"),
+        path / "result.npz",
         log_prob=served["log_prob"](x=x, seed=seed, **condition)["log_prob"],
         first=served["log_prob"](x=x[:1], seed=seed, **one)["log_prob"],
         samples=served["sample"](num_samples=tf.constant(len(x)), **draw)["samples"],
@@ -71,42 +72,55 @@ for path in sorted(folder.glob("*.export")):
         x=served["decode"](z=z, **condition)["x"],
         names=sorted(served),
     )
+    print("done", flush=True)
 """
 
 
-def start(script, folder, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)],
-        env={**os.environ, **environment},
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Reader:
+    """Another process that reads what this one writes, a folder at a time."""
 
+    def __init__(self, script, folder, python_path):
+        self._errors = folder / "errors"
+        with open(self._errors, "w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", script],
+                env={**os.environ, "PYTHONPATH": python_path},
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
 
-def finish(process):
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors[-3000:]
+    def read(self, case, folder):
+        """What the process says of a model in a folder."""
+        data = {"x": case.x} if case.y is None else {"x": case.x, "y": cast(case)}
+        np.savez(folder / "data.npz", **data)
+        self._process.stdin.write(f"{folder}\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline() != "done\n":
+            raise AssertionError(self._errors.read_text()[-3000:])
+        return np.load(folder / "result.npz")
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The folder that both processes have read and written."""
-    folder = tmp_path_factory.mktemp("saved")
+def tfgen_reader(tmp_path_factory):
     root = os.path.dirname(os.path.dirname(os.path.abspath(tfgen.__file__)))
-    for name in NAMES:
-        case = zoo.case(name)
-        case.model.save(folder / f"{name}.keras")
-        data = {"x": case.x} if case.y is None else {"x": case.x, "y": cast(case)}
-        np.savez(folder / f"{name}.npz", **data)
-    # Loads while this process goes on to export.
-    reload = start(RELOAD, folder, PYTHONPATH=root)
-    for name in NAMES:
-        zoo.case(name).model.export(folder / f"{name}.export", verbose=False)
-    serve = start(SERVE, folder, PYTHONPATH="")
-    finish(reload)
-    finish(serve)
-    return folder
+    reader = Reader(RELOAD, tmp_path_factory.mktemp("reader"), root)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    reader = Reader(SERVE, tmp_path_factory.mktemp("server"), "")
+    yield reader
+    reader.close()
 
 
 def cast(case):
@@ -126,8 +140,10 @@ def assert_same_pixels(case, got, expected):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_reloaded_in_another_process(name, folder):
-    case, got = zoo.case(name), np.load(folder / f"{name}.reloaded.npz")
+def test_reloaded_in_another_process(name, tfgen_reader, tmp_path):
+    case = zoo.case(name)
+    case.model.save(tmp_path / "model.keras")
+    got = tfgen_reader.read(case, tmp_path)
     assert_close(case, got["log_prob"], case.model.log_prob(case.x, case.y))
     assert not got["needs_adapt"]
     assert got["compiled"]
@@ -135,9 +151,11 @@ def test_reloaded_in_another_process(name, folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_served_without_tfgen(name, folder):
-    case, got = zoo.case(name), np.load(folder / f"{name}.served.npz")
+def test_served_without_tfgen(name, server, tmp_path):
+    case = zoo.case(name)
     model = case.model
+    model.export(tmp_path / "export", verbose=False)
+    got = server.read(case, tmp_path)
     assert got["names"].tolist() == ["decode", "encode", "log_prob", "sample"]
     log_prob = model.log_prob(case.x, case.y, seed=SEED)
     assert_close(case, got["log_prob"], log_prob)
@@ -193,6 +211,21 @@ def test_config_round_trip(name):
     assert copy.likelihood == model.likelihood
     assert copy.event_shape == model.event_shape
     assert copy.condition_shape == model.condition_shape
+
+
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF])
+@pytest.mark.parametrize("transform", ["affine", tfgen.bijectors.Affine()])
+def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
+    """By name, a recipe chooses its floor."""
+    model = recipe(2, num_layers=1, hidden_units=(4,), transform=transform)
+    copy = recipe.from_config(model.get_config())
+    x = np.ones((1, 2))
+    zoo.perturb(model)
+    copy.set_weights(model.get_weights())
+    np.testing.assert_array_equal(copy.log_prob(x), model.log_prob(x))
+    other = recipe(2, num_layers=1, hidden_units=(4,), transform=tfgen.bijectors.Affine(0.01))
+    other.set_weights(model.get_weights())
+    assert other.log_prob(x) != model.log_prob(x)
 
 
 @pytest.mark.parametrize("name", ["glow", "realnvp_2", "flow"])
