@@ -34,7 +34,7 @@ lint: setup  ## check the code's style
 	$(BIN)/ruff format --check
 
 test: lint  ## style, tests and docstring examples
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 format: setup  ## put the code in style
 	$(BIN)/ruff check --fix
