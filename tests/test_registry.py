@@ -70,8 +70,6 @@ def test_perturb_leaves_no_trainable_weight_as_it_was():
         assert (weight.numpy() != old).all()
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
-def test_an_entry_keeps_its_word(name, built):
-    entry, model = zoo.MODELS[name], built[name]
-    assert model.likelihood == entry.likelihood
-    assert model.term_names == entry.terms
+def test_an_entry_keeps_its_word(case):
+    assert case.model.likelihood == case.entry.likelihood
+    assert case.model.term_names == case.entry.terms
