@@ -216,16 +216,13 @@ def test_config_round_trip(name):
 @pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF])
 @pytest.mark.parametrize("transform", ["affine", tfgen.bijectors.Affine()])
 def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
-    """By name, a recipe chooses its floor."""
+    """A name means something else to a recipe than to a coupling."""
     model = recipe(2, num_layers=1, hidden_units=(4,), transform=transform)
     copy = recipe.from_config(model.get_config())
     x = np.ones((1, 2))
     zoo.perturb(model)
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy.log_prob(x), model.log_prob(x))
-    other = recipe(2, num_layers=1, hidden_units=(4,), transform=tfgen.bijectors.Affine(0.01))
-    other.set_weights(model.get_weights())
-    assert other.log_prob(x) != model.log_prob(x)
 
 
 @pytest.mark.parametrize("name", ["glow", "realnvp_2", "flow"])

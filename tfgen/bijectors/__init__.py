@@ -20,6 +20,7 @@ from tfgen.bijectors.squeeze import Squeeze
 from tfgen.bijectors.transforms import Additive
 from tfgen.bijectors.transforms import Affine
 from tfgen.bijectors.transforms import Gated
+from tfgen.bijectors.transforms import LogScale
 from tfgen.bijectors.transforms import Spline
 from tfgen.bijectors.transforms import Transform
 
@@ -38,6 +39,7 @@ __all__ = [
     "Gated",
     "Invert",
     "InvertibleConv",
+    "LogScale",
     "Logit",
     "Permutation",
     "Repeat",

@@ -30,6 +30,9 @@ class Transform:
     """
 
     num_params = None
+    # Whether it amplifies as readily as it contracts. Between maps that do not, flows over vectors
+    # have an ActNorm.
+    rescales = False
 
     def __call__(self, params):
         raise NotImplementedError(f"{type(self).__name__} must implement __call__(params)")
@@ -93,6 +96,42 @@ class Affine(Transform):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
+class LogScale(Transform):
+    """`z = x * exp(s) + shift`, `s = raw / (1 + |raw| / limit)`: the coupling of RealNVP (Dinh et
+    al. 2017, eq. 4), with a soft limit of the logarithm of its scale.
+
+    It amplifies as readily as it contracts. That suits vectors; over images, deep flows of it
+    diverged (see `Affine`).
+
+    Args:
+        limit: the largest size of `s`.
+
+    Raises:
+        ValueError: `limit` is not above 0.
+
+    >>> import tfgen
+    >>> float(tfgen.bijectors.LogScale()([[1.0, 0.0]]).inverse(3.0)[0])
+    4.0
+    """
+
+    num_params = 2
+    rescales = True
+
+    def __init__(self, limit=3.0):
+        self.limit = checks.check_weight(limit, "limit")
+        if not self.limit:
+            raise ValueError("`limit` must be greater than 0; got 0")
+
+    def __call__(self, params):
+        shift, raw = tf.unstack(params, axis=-1)
+        log_scale = raw / (1 + tf.abs(raw) / self.limit)
+        return tfb.Invert(tfb.Shift(shift)(tfb.Scale(log_scale=log_scale)))
+
+    def get_config(self):
+        return {"limit": self.limit}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
 class Gated(Transform):
     """`z = gate * x + (1 - gate) * value`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`: the
     update of inverse autoregressive flows (Kingma et al. 2016, eq. 13 and 14), where
@@ -143,6 +182,8 @@ class Spline(Transform):
     [-9.0, 0.5, 3.0]
     """
 
+    rescales = True
+
     def __init__(self, num_bins=8, bound=5.0):
         self.num_bins = checks.check_count(num_bins, "num_bins")
         if not 2 <= num_bins < 1 / LEAST_SIZE:
@@ -192,8 +233,8 @@ def get_transform(transform, name="transform"):
 
 
 def vector_transform(transform):
-    """The `Transform` of a recipe for vectors: its `"affine"` may contract further."""
-    return Affine(floor=1e-3) if transform == "affine" else get_transform(transform)
+    """The `Transform` of a recipe for vectors: its `"affine"` is `LogScale`."""
+    return LogScale() if transform == "affine" else get_transform(transform)
 
 
 def given_transform(transform):

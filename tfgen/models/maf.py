@@ -16,8 +16,9 @@ class MAF(VectorFlow):
     """Masked autoregressive flow (Papamakarios et al. 2017): densities in one pass, samples by
     fixed-point sweeps (`bijectors.Autoregressive`).
 
-    ActNorm stands in the place of the paper's batch normalisation: the density of an example
-    then does not depend on the others in its batch.
+    Without the paper's batch normalisation: the density of an example does not depend on the others
+    in its batch. `"affine"` is `bijectors.LogScale`; transforms that do not rescale have an ActNorm
+    before them.
 
     Args:
         event_shape: `[size]`.
@@ -61,7 +62,7 @@ class MAF(VectorFlow):
         }
         if not self._quick_density:
             map_ = Invert(map_, dtype=dtype)
-        super().__init__(event_shape, map_, num_layers, config, dtype=dtype, **kwargs)
+        super().__init__(event_shape, map_, elementwise, num_layers, config, dtype=dtype, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

@@ -66,5 +66,5 @@ class NSF(VectorFlow):
             "autoregressive": autoregressive,
         }
         super().__init__(
-            event_shape, map_, num_layers, config, mixing=mixing, dtype=dtype, **kwargs
+            event_shape, map_, spline, num_layers, config, mixing=mixing, dtype=dtype, **kwargs
         )

@@ -13,6 +13,7 @@ from tfgen.bijectors import Standardise
 from tfgen.bijectors.transforms import given_transform
 from tfgen.bijectors.transforms import vector_transform
 from tfgen.models.flow import Recipe
+from tfgen.models.vectors import norm_before
 from tfgen.networks import MLP
 from tfgen.networks import ResNet
 from tfgen.utils import checks
@@ -28,8 +29,9 @@ class RealNVP(Recipe):
     checkerboard couplings at the last level; residual networks; pixels through
     a logit. ActNorm stands in the place of the paper's batch normalisation: the
     density of an example then does not depend on the others in its batch. The
-    scale of an affine coupling is the gate of `bijectors.Affine`, not the paper's
-    `exp(s)`; for vectors with a floor of 0.001, which fits them better.
+    scale of an affine coupling over images is the gate of `bijectors.Affine`, not
+    the paper's `exp(s)`. For vectors it is that (`bijectors.LogScale`), and needs
+    no ActNorm.
 
     Args:
         event_shape: `[size]`, or `[height, width, channels]`.
@@ -128,7 +130,7 @@ def _vector_bijector(num_layers, hidden_units, transform, dtype):
         parts = []
         for i in range(count):
             network = MLP(hidden_units, dtype=dtype)
-            parts.append(ActNorm(dtype=dtype))
+            parts += norm_before(transform, dtype)
             parts.append(Coupling(transform, "halves", flip=i % 2, network=network, dtype=dtype))
         return Chain(parts, dtype=dtype)
 

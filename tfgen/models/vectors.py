@@ -10,13 +10,14 @@ from tfgen.utils import checks
 
 
 class VectorFlow(Recipe):
-    """Standardised data through `num_layers` copies of ActNorm, a map and a mixing of the
-    dimensions."""
+    """Standardised data through `num_layers` copies of a map and a mixing of the dimensions, with
+    an ActNorm before a map whose transform does not rescale."""
 
     def __init__(
         self,
         event_shape,
         map_,
+        transform,
         num_layers,
         config,
         mixing=None,
@@ -29,7 +30,7 @@ class VectorFlow(Recipe):
             raise ValueError(f"`event_shape` must be [size]; got {list(shape)}")
         num_layers = checks.check_count(num_layers, "num_layers")
         mixing = Permutation("reverse", dtype=dtype) if mixing is None else mixing
-        step = Chain([ActNorm(dtype=dtype), map_, mixing], dtype=dtype)
+        step = Chain([*norm_before(transform, dtype), map_, mixing], dtype=dtype)
         parts = [Standardise(dtype=dtype), Repeat(step, num_layers, dtype=dtype)]
         super().__init__(
             shape,
@@ -39,3 +40,8 @@ class VectorFlow(Recipe):
             **kwargs,
         )
         self._config = {"num_layers": num_layers, **config}
+
+
+def norm_before(transform, dtype):
+    """The ActNorm that a map with this transform needs, as a list of one or none."""
+    return [] if getattr(transform, "rescales", False) else [ActNorm(dtype=dtype)]

@@ -1,5 +1,7 @@
 """Networks for conditional maps: hidden features, then a zero-initialised output layer."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ from tfgen.utils import checks
 @keras.saving.register_keras_serializable(package="tfgen")
 class MLP(keras.layers.Layer):
     """Dense hidden layers: `[batch, size]` -> `[batch, hidden_units[-1]]`.
+
+    Weights and biases start uniform, see `uniform_start`.
 
     Args:
         hidden_units: width of each hidden layer.
@@ -24,15 +28,15 @@ class MLP(keras.layers.Layer):
         super().__init__(**kwargs)
         self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
         self.activation = keras.activations.get(activation)
+        policy = self.dtype_policy
         self.layers = [
-            keras.layers.Dense(
-                u, self.activation, kernel_initializer="he_normal", dtype=self.dtype_policy
-            )
-            for u in self.hidden_units
+            keras.layers.Dense(u, self.activation, dtype=policy) for u in self.hidden_units
         ]
 
     def build(self, input_shape):
-        _build(self.layers, input_shape)
+        for layer, size in zip(self.layers, (input_shape[-1], *self.hidden_units), strict=False):
+            layer.kernel_initializer = layer.bias_initializer = uniform_start(size)
+            layer.build((None, size))
 
     def call(self, inputs):
         return _call(self.layers, inputs)
@@ -166,6 +170,17 @@ class Head(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
+
+
+def uniform_start(size):
+    """The initialiser of kernels and biases of a layer of `size` inputs: uniform within
+    `1 / sqrt(size)`.
+
+    Biases that are zero put the kinks of all units at the same place: of few inputs, networks then
+    learn slowly.
+    """
+    bound = 1 / math.sqrt(size)
+    return keras.initializers.RandomUniform(-bound, bound)
 
 
 def _conv(filters, size, policy, activation="relu", kernel_initializer="he_normal"):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.networks.conditioners import uniform_start
 from tfgen.utils import checks
 from tfgen.utils.layers import add_order
 
@@ -75,16 +76,15 @@ class MADE(keras.layers.Layer):
         for i, shape in enumerate(shapes):
             # The outputs are zero at the start, and residual blocks the identity.
             zero = i == len(shapes) - 1 or (self.residual and i and i % 2 == 0)
-            start = "zeros" if zero else "he_normal"
-            self.kernels.append(self.add_weight(name=f"kernel_{i}", shape=shape, initializer=start))
-            bias = self.add_weight(name=f"bias_{i}", shape=shape[1:], initializer="zeros")
-            self.biases.append(bias)
+            start = {"initializer": "zeros" if zero else uniform_start(shape[0])}
+            self.kernels.append(self.add_weight(name=f"kernel_{i}", shape=shape, **start))
+            self.biases.append(self.add_weight(name=f"bias_{i}", shape=shape[1:], **start))
         self.condition_kernel = None
         if condition_shape is not None:
             self.condition_kernel = self.add_weight(
                 name="condition_kernel",
                 shape=(condition_shape[-1], widths[0]),
-                initializer="he_normal",
+                initializer=uniform_start(condition_shape[-1]),
             )
 
     def _masks(self):
