@@ -62,6 +62,18 @@ def test_orderings():
         order([1, 0])
 
 
+@pytest.mark.parametrize("build", [lambda: MADE(1, (64,)), lambda: tfgen.networks.MLP((64,))])
+def test_the_kinks_of_units_are_spread(build):
+    """Where one input makes a unit's sum zero: networks learn slowly if it is the same for all."""
+    network = build()
+    network.build((None, 2))
+    kernel, bias = (w.numpy() for w in network.trainable_variables[:2])
+    kernel = kernel[0]
+    kinks = -bias / kernel
+    assert np.std(np.clip(kinks, -2, 2)) > 0.5
+    assert np.abs(np.corrcoef(kernel, bias)[0, 1]) < 0.5
+
+
 def test_a_condition_reaches_every_output():
     network = MADE(2, (16,))
     network.build((None, SIZE), (None, 3))

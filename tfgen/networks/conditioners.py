@@ -35,7 +35,9 @@ class MLP(keras.layers.Layer):
 
     def build(self, input_shape):
         for layer, size in zip(self.layers, (input_shape[-1], *self.hidden_units), strict=False):
-            layer.kernel_initializer = layer.bias_initializer = uniform_start(size)
+            # Two, since one initialiser always gives the same numbers.
+            layer.kernel_initializer = uniform_start(size)
+            layer.bias_initializer = uniform_start(size)
             layer.build((None, size))
 
     def call(self, inputs):

@@ -76,9 +76,11 @@ class MADE(keras.layers.Layer):
         for i, shape in enumerate(shapes):
             # The outputs are zero at the start, and residual blocks the identity.
             zero = i == len(shapes) - 1 or (self.residual and i and i % 2 == 0)
-            start = {"initializer": "zeros" if zero else uniform_start(shape[0])}
-            self.kernels.append(self.add_weight(name=f"kernel_{i}", shape=shape, **start))
-            self.biases.append(self.add_weight(name=f"bias_{i}", shape=shape[1:], **start))
+            kernel, bias = ("zeros" if zero else uniform_start(shape[0]) for _ in range(2))
+            self.kernels.append(
+                self.add_weight(name=f"kernel_{i}", shape=shape, initializer=kernel)
+            )
+            self.biases.append(self.add_weight(name=f"bias_{i}", shape=shape[1:], initializer=bias))
         self.condition_kernel = None
         if condition_shape is not None:
             self.condition_kernel = self.add_weight(
