@@ -263,6 +263,14 @@ def test_invertible_conv_starts_orthogonal():
     np.testing.assert_allclose(log_det, 0, atol=1e-5)
 
 
+def test_invertible_conv_starts_as_a_reversal():
+    z, log_det = tfg.InvertibleConv("reverse").inverse_and_log_det(np.array([[1.0, 2.0, 3.0]]))
+    assert z.numpy().tolist() == [[3, 2, 1]]
+    assert log_det.numpy().tolist() == [0]
+    with pytest.raises(ValueError, match="`start` must be .* got 'identity'"):
+        tfg.InvertibleConv("identity")
+
+
 def test_mixing_log_dets_are_those_of_every_convolution():
     case = zoo.bijector_case("multi_scale")
     got = case.layer.mixing_log_dets()

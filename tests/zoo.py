@@ -300,6 +300,7 @@ BIJECTORS = {
     "image_condition_coupling": BijectorEntry(of(coupling, image=True), IMAGE, (4, 4, 2)),
     "large_image_condition": BijectorEntry(of(coupling, image=True), IMAGE, (8, 8, 1)),
     "invertible_conv": BijectorEntry(of(tfg.InvertibleConv), (4,)),
+    "invertible_conv_reverse": BijectorEntry(of(tfg.InvertibleConv, "reverse"), (3,)),
     "invertible_conv_image": BijectorEntry(of(tfg.InvertibleConv), IMAGE),
     "reverse": BijectorEntry(of(tfg.Permutation), IMAGE),
     "random_permutation": BijectorEntry(of(tfg.Permutation, "random"), (5,)),

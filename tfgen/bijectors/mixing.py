@@ -19,9 +19,14 @@ class InvertibleConv(Bijector):
 
     `z = W x` at every position, `W = P L U` (Kingma and Dhariwal 2018, eq. 10
     and 11): the permutation `P` and the signs of U's diagonal `u` are fixed;
-    `L`, the rest of `U` and `log|u|` are learned. `W` starts orthogonal.
+    `L`, the rest of `U` and `log|u|` are learned.
     The log-determinant is `h * w * sum(log|u|)`, with no factorisation and no
     determinant to compute; sampling uses triangular solves.
+
+    Args:
+        start: what `W` is at first: `"orthogonal"`, a random rotation, or `"reverse"`, the
+            reversal of the channels.
+        **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen
     >>> conv = tfgen.bijectors.InvertibleConv()
@@ -32,14 +37,24 @@ class InvertibleConv(Bijector):
     (True, TensorShape([2]))
     """
 
+    def __init__(self, start="orthogonal", **kwargs):
+        super().__init__(**kwargs)
+        if start not in ("orthogonal", "reverse"):
+            raise ValueError(f'`start` must be "orthogonal" or "reverse"; got {start!r}')
+        self.start = start
+
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
         size = self.event_shape[-1]
         self._positions = math.prod(self.event_shape[:-1])
-        # QR of a Gaussian matrix with the signs of R's diagonal moved into Q:
-        # uniform over the orthogonal group.
-        q, r = np.linalg.qr(np.random.normal(size=(size, size)))
-        permutation, lower, upper = scipy.linalg.lu(q * np.sign(np.diag(r)))
+        if self.start == "reverse":
+            matrix = np.eye(size)[::-1]
+        else:
+            # QR of a Gaussian matrix with the signs of R's diagonal moved into Q:
+            # uniform over the orthogonal group.
+            q, r = np.linalg.qr(np.random.normal(size=(size, size)))
+            matrix = q * np.sign(np.diag(r))
+        permutation, lower, upper = scipy.linalg.lu(matrix)
         diagonal = np.diag(upper)
 
         def weight(name, value, **kwargs):
@@ -73,6 +88,9 @@ class InvertibleConv(Bijector):
         columns = tf.linalg.triangular_solve(lower, columns)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         return tf.reshape(tf.transpose(columns), [-1, *self.event_shape]), -self._log_det(z)
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start}
 
     def _log_det(self, x):
         return tf.fill(tf.shape(x)[:1], self.mixing_log_dets()[0])

@@ -18,8 +18,8 @@ class NSF(VectorFlow):
     (RQ-NSF (C), one pass either way) or in autoregressive maps (RQ-NSF (AR), samples by
     fixed-point sweeps).
 
-    Couplings are followed by an invertible linear map (section 4.1), autoregressive maps by a
-    reversal.
+    Couplings are followed by an invertible linear map that starts as a reversal (section 4.1),
+    autoregressive maps by a reversal.
 
     Args:
         event_shape: `[size]`.
@@ -59,7 +59,7 @@ class NSF(VectorFlow):
         else:
             network = MLP(hidden_units, dtype=dtype)
             map_ = Coupling(spline, network=network, dtype=dtype)
-            mixing = InvertibleConv(dtype=dtype)
+            mixing = InvertibleConv("reverse", dtype=dtype)
         config = {
             "hidden_units": network.hidden_units,
             **spline.get_config(),
