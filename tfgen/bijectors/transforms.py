@@ -233,8 +233,11 @@ def get_transform(transform, name="transform"):
 
 
 def vector_transform(transform):
-    """The `Transform` of a recipe for vectors: its `"affine"` is `LogScale`."""
-    return LogScale() if transform == "affine" else get_transform(transform)
+    """The `Transform` of a recipe for vectors: `"affine"` is `LogScale`, and `"spline"` is one over
+    standardised data."""
+    if transform == "affine":
+        return LogScale()
+    return Spline(bound=3.0) if transform == "spline" else get_transform(transform)
 
 
 def given_transform(transform):

@@ -26,7 +26,8 @@ class NSF(VectorFlow):
         num_layers: maps.
         hidden_units: widths of their networks.
         num_bins: bins of a spline.
-        bound: splines act on [-bound, bound] and are the identity outside.
+        bound: splines act on [-bound, bound] and are the identity outside; the data are
+            standardised, so that few of them are.
         autoregressive: autoregressive maps instead of couplings.
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
             `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
@@ -45,7 +46,7 @@ class NSF(VectorFlow):
         num_layers=5,
         hidden_units=(256, 256),
         num_bins=8,
-        bound=5.0,
+        bound=3.0,
         autoregressive=False,
         dtype=None,
         **kwargs,
