@@ -145,6 +145,8 @@ def test_early_stops_lose_nothing():
     layer.build((None, size))
     # Each value is its latent and 0.7 times the one before.
     first, last = layer.network.kernels
+    for bias in layer.network.biases:
+        bias.assign(tf.zeros_like(bias))
     degrees = layer.network._hidden_degrees[0]
     first.assign(np.eye(size)[:, degrees - 1])
     last.assign(0.7 * np.eye(size)[degrees])

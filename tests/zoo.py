@@ -117,7 +117,8 @@ MODELS = {
         glow, log_det_penalty=1e-3, likelihood="bound", terms=("bpd", "log_det_penalty")
     ),
     "glow_real": model(glow, data_kind="real"),
-    "realnvp_1": model(realnvp, 1),
+    # Standardised by some of the data, or nothing would be left to learn.
+    "realnvp_1": model(realnvp, 1, num_init_batches=1),
     "realnvp_2": model(realnvp, 2, num_layers=4, costly=True),
     "realnvp_3": model(realnvp, 3, num_layers=5),
     "realnvp_64": model(realnvp, 64, num_layers=2),
@@ -287,6 +288,7 @@ BIJECTORS = {
     "actnorm_image": BijectorEntry(of(tfg.ActNorm, epsilon=1e-3), IMAGE),
     "additive_coupling": BijectorEntry(of(coupling, "additive"), (4,)),
     "own_transform_coupling": BijectorEntry(of(coupling, SinhArcsinh()), (4,)),
+    "log_scale_coupling": BijectorEntry(of(coupling, tfg.LogScale()), (4,)),
     "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(floor=0.5)), (4,)),
     "default_network": BijectorEntry(of(tfg.Coupling), (3,)),
     "default_image_network": BijectorEntry(of(tfg.Coupling), IMAGE),
@@ -339,6 +341,7 @@ TRANSFORMS = {
     "additive": ("additive", 1),
     "affine": ("affine", 2),
     "gated": ("gated", 2),
+    "log_scale": (tfg.LogScale(), 2),
     "spline": (tfg.Spline(num_bins=5, bound=3.0), 14),
     "own": (SinhArcsinh(), 2),
 }
