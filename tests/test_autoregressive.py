@@ -230,6 +230,16 @@ def test_values_out_of_bounds_on_the_way_do_no_harm():
 # ----------------------------------------------------------------------------------- gradients
 
 
+def difference_quotient(function, variable, direction, step):
+    """How fast the value of a function changes with a variable along a direction."""
+    variable.assign_add(step * direction)
+    above = function()
+    variable.assign_sub(2 * step * direction)
+    below = function()
+    variable.assign_add(step * direction)
+    return (above - below) / (2 * step)
+
+
 @pytest.mark.parametrize("transform", zoo.TRANSFORMS)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_gradients_of_the_slow_direction(transform, mode):
@@ -261,13 +271,7 @@ def test_gradients_of_the_slow_direction(transform, mode):
         gradients = tf.function(gradients, jit_compile=mode == "xla")
     for variable, gradient in zip(variables, gradients(), strict=True):
         direction = tf.constant(rng.normal(size=variable.shape))
-        step = 1e-6
-        variable.assign_add(step * direction)
-        above = total()
-        variable.assign_sub(2 * step * direction)
-        below = total()
-        variable.assign_add(step * direction)
-        expected = (above - below) / (2 * step)
+        expected = difference_quotient(total, variable, direction, step=1e-6)
         got = tf.reduce_sum(gradient * direction)
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
@@ -366,13 +370,8 @@ def test_gradients_of_splines(way):
     with tf.GradientTape() as tape:
         value = total()
     for variable, gradient in zip((params, x), tape.gradient(value, [params, x]), strict=True):
-        direction, step = rng.normal(size=variable.shape), 1e-7
-        variable.assign_add(step * direction)
-        above = total()
-        variable.assign_sub(2 * step * direction)
-        below = total()
-        variable.assign_add(step * direction)
-        expected = (above - below) / (2 * step)
+        direction = rng.normal(size=variable.shape)
+        expected = difference_quotient(total, variable, direction, step=1e-7)
         np.testing.assert_allclose(tf.reduce_sum(gradient * direction), expected, rtol=1e-4)
 
 
