@@ -118,9 +118,7 @@ class LogScale(Transform):
     rescales = True
 
     def __init__(self, limit=3.0):
-        self.limit = checks.check_weight(limit, "limit")
-        if not self.limit:
-            raise ValueError("`limit` must be greater than 0; got 0")
+        self.limit = checks.check_positive(limit, "limit")
 
     def __call__(self, params):
         shift, raw = tf.unstack(params, axis=-1)
@@ -189,9 +187,7 @@ class Spline(Transform):
         if not 2 <= num_bins < 1 / LEAST_SIZE:
             # One bin between slopes of 1 is the identity.
             raise ValueError(f"`num_bins` must lie in 2..{1 / LEAST_SIZE - 1:.0f}; got {num_bins}")
-        self.bound = checks.check_weight(bound, "bound")
-        if not self.bound:
-            raise ValueError("`bound` must be greater than 0; got 0")
+        self.bound = checks.check_positive(bound, "bound")
 
     @property
     def num_params(self):

@@ -35,9 +35,7 @@ class StudentT(Base):
 
     def __init__(self, df=5.0, **kwargs):
         super().__init__(**kwargs)
-        self.df = checks.check_weight(df, "df")
-        if not self.df:
-            raise ValueError("`df` must be greater than 0; got 0")
+        self.df = checks.check_positive(df, "df")
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -192,6 +192,13 @@ def check_weight(value, name):
     return float(value)
 
 
+def check_positive(value, name):
+    """A finite number above 0."""
+    if not check_weight(value, name):
+        raise ValueError(f"`{name}` must be greater than 0; got 0")
+    return float(value)
+
+
 def _is_count(value):
     return _is_number(value) and value >= 1 and value == value // 1
 
