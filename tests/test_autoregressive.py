@@ -138,6 +138,24 @@ def test_the_hardest_flows_are_exact_too(ordering):
     np.testing.assert_allclose(inverse_log_det, -log_det, rtol=1e-10)
 
 
+@pytest.mark.parametrize("ordering", ["natural", "reverse", "random"])
+@pytest.mark.parametrize("hidden, residual", [((200, 130), False), ((150, 150), True)])
+def test_products_in_blocks_leave_out_zeros_alone(ordering, hidden, residual):
+    rng = np.random.default_rng(0)
+    for size, features in ((3, None), (70, 2), (400, None)):
+        made = MADE(2, hidden, ordering, residual)
+        made.build((None, size), features and (None, features))
+        zoo.perturb(made, scale=1.0)
+        x = rng.normal(size=(5, size)).astype("float32")
+        condition = None
+        if features:
+            condition = tf.constant(rng.normal(size=(5, features)), tf.float32)
+        expected = made(x, condition=condition)
+        got = made.given(condition, in_blocks=True)(x)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+        assert np.abs(expected).max() > 1
+
+
 def test_early_stops_lose_nothing():
     """Where errors shrink slowly from sweep to sweep, the stop decides how many are left."""
     size = 60

@@ -74,9 +74,9 @@ class Autoregressive(Bijector):
         if not self.network.built:
             self.network.build((None, *self.event_shape), condition_shape)
 
-    def _map(self, condition):
+    def _map(self, condition, in_blocks=False):
         """The elementwise map of `given`, with the parameters that `x` gives."""
-        network = self.network.given(condition)
+        network = self.network.given(condition, in_blocks)
 
         def map_(given, x, inverse):
             params = tf.cast(network(x), self.compute_dtype)
@@ -90,7 +90,9 @@ class Autoregressive(Bijector):
 
     def _forward(self, z, condition):
         map_ = self._map(condition)
-        x = tf.stop_gradient(self._solve(map_, tf.stop_gradient(z)))
+        # Without a gradient of their own.
+        sweep = self._map(condition, in_blocks=True)
+        x = tf.stop_gradient(self._solve(sweep, tf.stop_gradient(z)))
         # The last sweep is the one that is differentiated.
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(x)
@@ -105,7 +107,9 @@ class Autoregressive(Bijector):
         def sweep(x):
             return map_(z, x, inverse=False)[0]
 
-        return _sweeps(sweep, z, self.event_shape[0] - 1, min(z.dtype.max**0.5, largest))
+        most, bound = self.event_shape[0] - 1, min(z.dtype.max**0.5, largest)
+        # The last sweep comes after them: what still moves less has stopped then.
+        return _sweeps(sweep, z, most, bound, units=32)
 
     def _at_solution(self, last, x, tape):
         """The identity of `last`, `(f(z, x), l(z, x))`, differentiated as functions of `z` alone.
@@ -139,14 +143,14 @@ class Autoregressive(Bijector):
         }
 
 
-def _sweeps(sweep, start, most, bound, typical=1.0):
-    """Sweeps until no value moves by more than rounding does, or there have been `most`.
+def _sweeps(sweep, start, most, bound, typical=1.0, units=8):
+    """Sweeps until no value moves by more than `units` of rounding, or there have been `most`.
 
     Rounding is that of a value's own size, or of the `typical` size where this is larger.
     Dimensions whose turn has not come may be anything: what is beyond the bound is cut there, and
     what is not a number becomes zero, since what is masked must be finite to count as nothing.
     """
-    tolerance = 8 * np.finfo(start.dtype.as_numpy_dtype).eps
+    tolerance = units * np.finfo(start.dtype.as_numpy_dtype).eps
 
     def body(i, x, _):
         y = tf.clip_by_value(sweep(x), -bound, bound)
