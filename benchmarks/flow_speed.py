@@ -116,7 +116,8 @@ def adversarial_flow():
     """In every layer each value is the one before plus noise: no sweep gets more than one right."""
     width, units = HIDDEN[0], np.arange(SIZE - 1)
     # Two units for each dimension, one for either sign; those see this dimension and those before.
-    up, down = units, units + SIZE - 1
+    up = np.searchsorted(np.arange(width) * (SIZE - 1) // width, units)
+    down = up + 1
     first, between = np.zeros((SIZE, width)), np.zeros((width, width))
     last = np.zeros((width, SIZE, 2))
     first[units, up], first[units, down] = 1, -1
