@@ -1,9 +1,31 @@
 """Ordinary Keras layers: the networks inside the maps."""
 
+from tfgen.networks.autoencoders import ResNetDecoder
+from tfgen.networks.autoencoders import ResNetEncoder
 from tfgen.networks.conditioners import MLP
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
 from tfgen.networks.conditioners import ResNet
+from tfgen.networks.gated import CausalConv2D
+from tfgen.networks.gated import GatedPixelCNNStack
 from tfgen.networks.made import MADE
+from tfgen.networks.masked import MaskedConv2D
+from tfgen.networks.masked import PixelCNNStack
+from tfgen.networks.weight_norm import WeightNorm
+from tfgen.networks.weight_norm import data_dependent_init
 
-__all__ = ["MADE", "MLP", "ConvNet", "Head", "ResNet"]
+__all__ = [
+    "MADE",
+    "MLP",
+    "CausalConv2D",
+    "ConvNet",
+    "GatedPixelCNNStack",
+    "Head",
+    "MaskedConv2D",
+    "PixelCNNStack",
+    "ResNet",
+    "ResNetDecoder",
+    "ResNetEncoder",
+    "WeightNorm",
+    "data_dependent_init",
+]

@@ -42,3 +42,20 @@ def add_order(layer, order, name, size):
     if len(order) != size:
         raise ValueError(f"`{name}` has {len(order)} indices, the last axis has {size}")
     return np.array(order)
+
+
+def build_once(layer, *shapes, **arguments):
+    """Builds a layer that was not built before it was given.
+
+    Raises:
+        ValueError: it was, here, for something else.
+    """
+    wanted = [*shapes, *arguments.values()]
+    if not layer.built:
+        layer.build(*shapes, **arguments)
+        layer._built_for = str(wanted)
+    elif getattr(layer, "_built_for", str(wanted)) != str(wanted):
+        raise ValueError(
+            f"a {type(layer).__name__} must be given to one model only: this one was built for "
+            f"{layer._built_for}, not for {wanted}"
+        )

@@ -1,0 +1,150 @@
+"""Encoders and decoders of images."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.networks.weight_norm import WeightNormed
+from tfgen.utils import checks
+
+
+class _ResidualNetwork(WeightNormed):
+    """What the encoder and the decoder share: stages of residual blocks, a dense layer."""
+
+    def __init__(self, filters=(16, 32, 32), num_blocks=1, units=450, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = checks.as_shape(filters, "filters")
+        self.num_blocks = checks.check_count(num_blocks, "num_blocks")
+        self.units = checks.check_count(units, "units")
+
+    def _conv(self, filters, strides=1, init_scale=1.0):
+        settings = {"padding": "same", "init_scale": init_scale}
+        return self._new(keras.layers.Conv2D, filters, 3, strides, **settings)
+
+    def _dense(self, units):
+        return self._new(keras.layers.Dense, units)
+
+    def _blocks(self, filters):
+        """Residual blocks, each two convolutions; the second starts small."""
+        return [
+            [self._conv(filters), self._conv(filters, init_scale=0.1)]
+            for _ in range(self.num_blocks)
+        ]
+
+    @staticmethod
+    def _residual(x, blocks):
+        for first, second in blocks:
+            x += second(tf.nn.elu(first(tf.nn.elu(x))))
+        return x
+
+    def get_config(self):
+        names = ("filters", "num_blocks", "units")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class ResNetEncoder(_ResidualNetwork):
+    """Images to features: stages that halve the sides, residual blocks, a dense layer; exponential
+    linear units and weight normalisation (after Kingma et al. 2016, appendix C.1).
+
+    Shapes: `[batch, height, width, channels]` -> `[batch, units]`.
+
+    Args:
+        filters: channels of each stage.
+        num_blocks: residual blocks of a stage.
+        units: size of the dense layer.
+        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
+            `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> encoder = tfgen.networks.ResNetEncoder(filters=(4, 8), units=16)
+    >>> encoder(np.zeros((2, 28, 28, 1), "float32")).shape
+    TensorShape([2, 16])
+    """
+
+    def build(self, input_shape):
+        _, height, width, channels = input_shape
+        self.down, self.blocks = [], []
+        for filters in self.filters:
+            self.down.append(self._conv(filters, strides=2))
+            self.down[-1].build((None, height, width, channels))
+            height, width, channels = math.ceil(height / 2), math.ceil(width / 2), filters
+            self.blocks.append(self._blocks(filters))
+            for layer in sum(self.blocks[-1], []):
+                layer.build((None, height, width, channels))
+        self.dense = self._dense(self.units)
+        self.dense.build((None, height * width * channels))
+
+    def call(self, inputs):
+        x = inputs
+        for down, blocks in zip(self.down, self.blocks, strict=True):
+            x = self._residual(down(x), blocks)
+        x = tf.nn.elu(x)
+        return tf.nn.elu(self.dense(tf.reshape(x, [-1, math.prod(x.shape[1:])])))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class ResNetDecoder(_ResidualNetwork):
+    """Latents to feature maps: the mirror of `ResNetEncoder`.
+
+    Sides are doubled by convolutions whose channels go to places (`tf.nn.depth_to_space`), and cut
+    where the encoder had rounded up.
+
+    Shapes: `[batch, size]` -> `[batch, height, width, filters[-1]]`.
+
+    Args:
+        sides: height and width of the maps, those of the images.
+        filters: channels of each stage.
+        num_blocks: residual blocks of a stage.
+        units: size of the dense layer.
+        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
+            `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> decoder = tfgen.networks.ResNetDecoder((28, 28), filters=(8, 4), units=16)
+    >>> decoder(np.zeros((2, 3), "float32")).shape
+    TensorShape([2, 28, 28, 4])
+    """
+
+    def __init__(self, sides, filters=(32, 32, 16), **kwargs):
+        super().__init__(filters=filters, **kwargs)
+        self.sides = checks.as_shape(sides, "sides")
+        if len(self.sides) != 2:
+            raise ValueError(f"`sides` must be [height, width]; got {sides!r}")
+
+    def build(self, input_shape):
+        # Of each stage's result, and of what the first one gets.
+        self._sizes = [self.sides]
+        for _ in self.filters:
+            height, width = self._sizes[0]
+            self._sizes.insert(0, (math.ceil(height / 2), math.ceil(width / 2)))
+        (height, width), channels = self._sizes[0], self.filters[0]
+        self.dense = [self._dense(self.units), self._dense(height * width * channels)]
+        self.dense[0].build(input_shape)
+        self.dense[1].build((None, self.units))
+        self.up, self.blocks = [], []
+        for filters, before in zip(self.filters, self._sizes[:-1], strict=True):
+            self.blocks.append(self._blocks(channels))
+            for layer in sum(self.blocks[-1], []):
+                layer.build((None, *before, channels))
+            self.up.append(self._conv(4 * filters))
+            self.up[-1].build((None, *before, channels))
+            channels = filters
+
+    def call(self, inputs):
+        x = tf.nn.elu(self.dense[1](tf.nn.elu(self.dense[0](inputs))))
+        x = tf.reshape(x, [-1, *self._sizes[0], self.filters[0]])
+        for blocks, up, (height, width) in zip(self.blocks, self.up, self._sizes[1:], strict=True):
+            x = up(tf.nn.elu(self._residual(x, blocks)))
+            x = tf.nn.depth_to_space(x, 2)[:, :height, :width]
+        return tf.nn.elu(x)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.sides, self.filters[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "sides": self.sides}

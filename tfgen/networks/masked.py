@@ -1,0 +1,164 @@
+"""Causal convolutions over images in raster order, whole or one diagonal at a time."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.networks.weight_norm import WeightNormed
+from tfgen.utils import checks
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class MaskedConv2D(keras.layers.Conv2D):
+    """A convolution that sees no position after its own in raster order
+    (van den Oord et al. 2016, "Pixel recurrent neural networks", section 3.4).
+
+    Args:
+        filters: number of output channels.
+        kernel_size: odd side of the kernel.
+        mask: `"A"` sees only what comes before a position, `"B"` the position itself, too.
+        **kwargs: `keras.layers.Conv2D` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> layer = tfgen.networks.MaskedConv2D(1, 3, "A", kernel_initializer="ones")
+    >>> layer(np.ones((1, 3, 3, 1), "float32"))[0, :, :, 0].numpy().tolist()
+    [[0.0, 1.0, 1.0], [2.0, 4.0, 3.0], [2.0, 4.0, 3.0]]
+    """
+
+    def __init__(self, filters, kernel_size=3, mask="B", **kwargs):
+        for name in ("padding", "strides", "data_format", "dilation_rate", "groups"):
+            kwargs.pop(name, None)
+        super().__init__(
+            filters, kernel_size, padding="same", data_format="channels_last", **kwargs
+        )
+        if mask not in ("A", "B"):
+            raise ValueError(f'`mask` must be "A" or "B"; got {mask!r}')
+        if len(set(self.kernel_size)) > 1 or not self.kernel_size[0] % 2:
+            raise ValueError(f"`kernel_size` must be one odd number; got {kernel_size!r}")
+        self.mask = mask
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        mask = np.zeros((*self.kernel_size, 1, 1), "float32")
+        mask[: self.reach] = 1
+        mask[self.reach, : self.own_row] = 1
+        self._mask = mask
+        # Zero from the start, and so for ever: they take no part in norms of the kernel.
+        self.kernel.assign(self.kernel * mask)
+
+    @property
+    def reach(self):
+        """How far the kernel sees in each direction."""
+        return self.kernel_size[0] // 2
+
+    @property
+    def own_row(self):
+        """How many positions of its own row the kernel sees."""
+        return self.reach + (self.mask == "B")
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
+
+    def get_config(self):
+        return {**super().get_config(), "kernel_size": self.kernel_size[0], "mask": self.mask}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class PixelCNNStack(WeightNormed):
+    """The network of a PixelCNN: features of each position from the pixels before it.
+
+    Residual blocks of masked convolutions, and between them residual blocks of 1x1 convolutions,
+    with exponential linear units (Chen et al. 2017, appendix A). With `num_layers` convolutions of
+    3x3, a position sees those at offsets `(-r, c)` with `0 <= r <= num_layers` and
+    `-num_layers <= c <= r` that come before it in raster order.
+
+    Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`. The context,
+    `[batch, height, width, any]`, is seen whole.
+
+    Args:
+        filters: number of channels.
+        num_layers: number of masked convolutions.
+        kernel_size: side of their kernels.
+        num_mixers: number of 1x1 blocks: one after the first masked convolution and every other one
+            after that, those left over after the last.
+        tied: whether the masked convolutions after the first share their weights.
+        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
+            `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> stack = tfgen.networks.PixelCNNStack(filters=8)
+    >>> stack(np.zeros((2, 5, 7, 1), "float32")).shape
+    TensorShape([2, 5, 7, 8])
+    """
+
+    def __init__(
+        self,
+        filters=12,
+        num_layers=6,
+        kernel_size=3,
+        num_mixers=4,
+        tied=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = checks.check_count(filters, "filters")
+        self.num_layers = checks.check_count(num_layers, "num_layers")
+        self.kernel_size = checks.check_count(kernel_size, "kernel_size")
+        if self.kernel_size == 1:
+            raise ValueError("`kernel_size` must be 3, 5, ...; got 1")
+        self.num_mixers = checks.check_int(num_mixers, "num_mixers", 0, 1000)
+        self.tied = checks.check_bool(tied, "tied")
+        others = self.num_layers - 1
+        self.masked = [self._masked("A")]
+        self.masked += [self._masked("B") for _ in range(min(others, 1) if tied else others)]
+        self.mixers = [[self._dense(), self._dense()] for _ in range(self.num_mixers)]
+
+    def _masked(self, mask):
+        return self._new(MaskedConv2D, self.filters, self.kernel_size, mask)
+
+    def _dense(self):
+        return self._new(keras.layers.Dense, self.filters)
+
+    def build(self, inputs_shape, context_shape=None):
+        shape = self.compute_output_shape(inputs_shape)
+        self.masked[0].build(inputs_shape)
+        for layer in (*self.masked[1:], *(part for pair in self.mixers for part in pair)):
+            layer.build(shape)
+        self.context_layer = None
+        if context_shape is not None:
+            size = self.kernel_size
+            self.context_layer = self._new(keras.layers.Conv2D, self.filters, size, padding="same")
+            self.context_layer.build(context_shape)
+
+    def call(self, inputs, context=None):
+        return self._run(inputs, self.read_context(context), lambda i, x: self._layer(i)(x))
+
+    def read_context(self, context):
+        """What the context adds to each position, or None."""
+        return None if context is None else self.context_layer(context)
+
+    def _layer(self, i):
+        return self.masked[min(i, len(self.masked) - 1)]
+
+    def _run(self, x, context, convolve):
+        """The network over any positions: `convolve(i, x)` is masked convolution `i`, all else acts
+        on each position by itself."""
+        x = convolve(0, x)
+        if context is not None:
+            x += context
+        left = list(self.mixers)
+        for i in range(self.num_layers):
+            if i:
+                x += convolve(i, tf.nn.elu(x))
+            last = i == self.num_layers - 1
+            for _ in range(len(left) if last else min(len(left), 1 - i % 2)):
+                first, second = left.pop(0)
+                x += second(tf.nn.elu(first(tf.nn.elu(x))))
+        return tf.nn.elu(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        names = ("filters", "num_layers", "kernel_size", "num_mixers", "tied")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
