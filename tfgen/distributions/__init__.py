@@ -2,21 +2,50 @@
 
 import tensorflow_probability as tfp
 
+from tfgen.bijectors import Bijector
 from tfgen.distributions.base import Base
+from tfgen.distributions.elements import Bernoulli
+from tfgen.distributions.elements import DiscretisedLogistic
+from tfgen.distributions.elements import Element
+from tfgen.distributions.elements import Normal
 from tfgen.distributions.from_tfd import FromTFD
 from tfgen.distributions.mixture import GaussianMixture
 from tfgen.distributions.normal import DiagonalNormal
 from tfgen.distributions.normal import StandardNormal
+from tfgen.distributions.observation import Factorised
+from tfgen.distributions.observation import Observation
+from tfgen.distributions.pixel_flow import PixelFlow
+from tfgen.distributions.pixelcnn import AutoregressivePixels
+from tfgen.distributions.posterior import IAFPosterior
+from tfgen.distributions.posterior import NormalPosterior
+from tfgen.distributions.posterior import Posterior
 from tfgen.distributions.student_t import StudentT
+from tfgen.distributions.transformed import Transformed
+from tfgen.distributions.transformed import autoregressive_flow
 
 __all__ = [
+    "AutoregressivePixels",
     "Base",
+    "Bernoulli",
     "DiagonalNormal",
+    "DiscretisedLogistic",
+    "Element",
+    "Factorised",
     "FromTFD",
     "GaussianMixture",
+    "IAFPosterior",
+    "Normal",
+    "NormalPosterior",
+    "Observation",
+    "PixelFlow",
+    "Posterior",
     "StandardNormal",
     "StudentT",
+    "Transformed",
+    "autoregressive_flow",
     "get_base",
+    "get_observation",
+    "get_posterior",
 ]
 
 NAMED = {
@@ -24,15 +53,39 @@ NAMED = {
     "diagonal_normal": DiagonalNormal,
     "mixture": GaussianMixture,
     "student_t": StudentT,
+    "af": autoregressive_flow,
+}
+
+POSTERIORS = {"normal": NormalPosterior, "iaf": IAFPosterior}
+
+
+# The element that goes with a kind of data, and, of images with dependent pixels, the mixture.
+_ELEMENTS = {"binary": Bernoulli, "real": Normal, "uint8": DiscretisedLogistic}
+
+
+def _pixelcnn(dtype, data_kind):
+    element = {"uint8": {"num_mixtures": 10}, "real": {"scale": "per_value"}}.get(data_kind, {})
+    element = _ELEMENTS[data_kind or "binary"](**element, dtype=dtype)
+    return AutoregressivePixels(element, dtype=dtype)
+
+
+OBSERVATIONS = {
+    "bernoulli": lambda dtype, data_kind: Factorised(Bernoulli(dtype=dtype), dtype=dtype),
+    "normal": lambda dtype, data_kind: Factorised(Normal(dtype=dtype), dtype=dtype),
+    "logistic": lambda dtype, data_kind: Factorised(DiscretisedLogistic(dtype=dtype), dtype=dtype),
+    "pixelcnn": _pixelcnn,
+    "flow": lambda dtype, data_kind: PixelFlow(data_kind=data_kind or "uint8", dtype=dtype),
 }
 
 
-def get_base(base, dtype=None):
-    """The `Base` for a name, a `tfd.Distribution`, a `Base` or None (standard normal).
+def get_base(base, dtype=None, name="base"):
+    """The `Base` for a name, a `tfd.Distribution`, a bijector, a `Base` or None (standard normal).
 
     Args:
-        base: one of `"normal"`, `"diagonal_normal"`, `"mixture"`, `"student_t"`, or an object.
+        base: one of `"normal"`, `"diagonal_normal"`, `"mixture"`, `"student_t"`, `"af"`
+            (`autoregressive_flow`), or an object; a bijector is one over a standard normal.
         dtype: dtype policy of a base made here.
+        name: what to call it in an error.
 
     Raises:
         ValueError: anything else.
@@ -47,9 +100,55 @@ def get_base(base, dtype=None):
         return NAMED[base](dtype=dtype)
     if isinstance(base, tfp.distributions.Distribution):
         return FromTFD(base, dtype=dtype)
+    if isinstance(base, Bijector):
+        return Transformed(base, dtype=dtype)
     if isinstance(base, Base):
         return base
     raise ValueError(
-        f"`base` must be one of {list(NAMED)}, a tfd.Distribution or a tfgen.distributions.Base; "
-        f"got {base!r}"
+        f"`{name}` must be one of {list(NAMED)}, a tfd.Distribution, a bijector or a "
+        f"tfgen.distributions.Base; got {base!r}"
+    )
+
+
+def get_posterior(posterior, dtype=None):
+    """The posterior for a name, `"normal"` or `"iaf"`, or one as it is.
+
+    >>> import tfgen
+    >>> type(tfgen.distributions.get_posterior("iaf")).__name__
+    'IAFPosterior'
+    """
+    if isinstance(posterior, str) and posterior in POSTERIORS:
+        return POSTERIORS[posterior](dtype=dtype)
+    if isinstance(posterior, Posterior):
+        return posterior
+    raise ValueError(
+        f"`posterior` must be one of {list(POSTERIORS)} or a Posterior; got {posterior!r}"
+    )
+
+
+def get_observation(observation, dtype=None, data_kind=None):
+    """The observation model for a name, an `Element` (factorised) or one as it is.
+
+    Args:
+        observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"` or an object.
+        dtype: dtype policy of one made here.
+        data_kind: the data's, for those made here that there are for several kinds (`"pixelcnn"`,
+            `"flow"`).
+
+    Raises:
+        ValueError: anything else.
+
+    >>> import tfgen
+    >>> tfgen.distributions.get_observation("logistic").data_kind
+    'uint8'
+    """
+    if isinstance(observation, Element):
+        return Factorised(observation, dtype=dtype)
+    if isinstance(observation, str) and observation in OBSERVATIONS:
+        return OBSERVATIONS[observation](dtype, data_kind)
+    if isinstance(observation, Observation):
+        return observation
+    raise ValueError(
+        f"`observation` must be one of {list(OBSERVATIONS)}, an Element or an Observation; got "
+        f"{observation!r}"
     )

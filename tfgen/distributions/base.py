@@ -1,9 +1,9 @@
 """What a flow's base distribution is."""
 
-import keras
+from tfgen.distributions.part import Part
 
 
-class Base(keras.layers.Layer):
+class Base(Part):
     """A distribution of the latents of a flow, vectors of `[size]`.
 
     A subclass implements the four methods. `build` gets `(None, size)`.
@@ -36,3 +36,6 @@ class Base(keras.layers.Layer):
         """The same as a `tfd.Distribution`; its batch shape is `[]` or that of the conditions,
         `[features]` or `[n, features]`."""
         raise NotImplementedError(f"{type(self).__name__} must implement to_tfd")
+
+    def adapt(self, z):
+        """Data-dependent initialisation of bijectors, from draws `[batch, size]`."""

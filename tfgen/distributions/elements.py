@@ -1,0 +1,286 @@
+"""Distributions of single values: what an observation model's parameters mean."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.distributions.part import Part
+from tfgen.utils import checks
+from tfgen.utils.random import row_normal
+from tfgen.utils.random import row_uniform
+
+
+class Element(Part):
+    """A distribution of the values at one position, given parameters from a network.
+
+    A subclass says what it needs for `channels` values at a position (`num_params`, `num_noise`)
+    and implements the methods. Values and parameters have any leading axes.
+
+    Attributes:
+        data_kind: `"real"`, `"binary"` or `"uint8"`.
+    """
+
+    data_kind = "real"
+
+    def num_params(self, channels):
+        """How many parameters a position has."""
+        raise NotImplementedError
+
+    def num_noise(self, channels):
+        """How many random numbers a draw of a position takes."""
+        return channels
+
+    def noise(self, seed, start, num_rows, shape):
+        """Of draws of `shape`, whose last axis is the channels: `[num_rows, *shape[:-1], any]`."""
+        shape = (*shape[:-1], self.num_noise(shape[-1]))
+        return row_uniform(seed, start, num_rows, shape, self.variable_dtype)
+
+    def inputs(self, x):
+        """The values as a network sees them: real, of order 1."""
+        return tf.cast(x, self.variable_dtype)
+
+    def log_prob(self, x, params):
+        """Nats: `x` `[..., channels]`, `params` `[..., num_params]` -> `[...]`."""
+        raise NotImplementedError
+
+    def sample(self, noise, params, temperature=1.0):
+        """Draws `[..., channels]` in the data's type."""
+        raise NotImplementedError
+
+    def mean(self, params):
+        """`[..., channels]`, in the data's units, as reals: the mean, or near it where that has no
+        simple form (of discretised logistics, the components' mean location)."""
+        raise NotImplementedError
+
+    def to_data(self, mean):
+        """A mean in the data's type: the nearest value."""
+        return mean
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Bernoulli(Element):
+    """0 or 1; the parameter is the logit.
+
+    >>> import numpy as np, tfgen
+    >>> element = tfgen.distributions.Bernoulli()
+    >>> element.mean(np.zeros((2, 1), "float32")).numpy().tolist()
+    [[0.5], [0.5]]
+    """
+
+    data_kind = "binary"
+
+    def num_params(self, channels):
+        return channels
+
+    def inputs(self, x):
+        return 2 * tf.cast(x, self.variable_dtype) - 1
+
+    def log_prob(self, x, params):
+        x = tf.cast(x, params.dtype)
+        return -tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(x, params), -1)
+
+    def sample(self, noise, params, temperature=1.0):
+        # sigmoid(params / temperature) > noise, which at 0 is the mode.
+        least = np.finfo("float32").tiny
+        logit = tf.math.log(noise + least) - tf.math.log1p(-noise)
+        return tf.cast(params > tf.cast(temperature, params.dtype) * logit, tf.uint8)
+
+    def mean(self, params):
+        return tf.sigmoid(params)
+
+    def to_data(self, mean):
+        return tf.cast(mean > 0.5, tf.uint8)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Normal(Element):
+    """Normal distributions.
+
+    Args:
+        scale: standard deviation: a number, `"shared"` (one learned for each channel) or
+            `"per_value"` (from the network, as the locations).
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: another `scale`.
+
+    >>> import numpy as np, tfgen
+    >>> element = tfgen.distributions.Normal(1.0)
+    >>> zeros = np.zeros((1, 2), "float32")
+    >>> [round(float(v), 4) for v in element.log_prob(zeros, zeros)]
+    [-1.8379]
+    """
+
+    def __init__(self, scale="shared", **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(scale, str):
+            scale = float(checks.check_positive(scale, "scale"))
+        elif scale not in ("shared", "per_value"):
+            raise ValueError(
+                f'`scale` must be a number above 0, "shared" or "per_value"; got {scale!r}'
+            )
+        self.scale = scale
+
+    def build(self, input_shape):
+        if self.scale == "shared":
+            self.log_scale = self.add_weight(
+                name="log_scale", shape=(input_shape[-1],), initializer="zeros"
+            )
+
+    def num_params(self, channels):
+        return 2 * channels if self.scale == "per_value" else channels
+
+    def noise(self, seed, start, num_rows, shape):
+        return row_normal(seed, start, num_rows, shape, self.variable_dtype)
+
+    def _loc_and_log_scale(self, params):
+        if self.scale == "per_value":
+            loc, log_scale = tf.split(params, 2, -1)
+            # Bounded below, or a constant pixel has no end of likelihood.
+            return loc, -5 + tf.nn.softplus(log_scale + 5)
+        if self.scale == "shared":
+            return params, tf.convert_to_tensor(self.log_scale)
+        return params, tf.constant(np.log(self.scale), params.dtype)
+
+    def log_prob(self, x, params):
+        loc, log_scale = self._loc_and_log_scale(params)
+        standard = (tf.cast(x, params.dtype) - loc) * tf.exp(-log_scale)
+        return tf.reduce_sum(-0.5 * standard**2 - log_scale - 0.5 * np.log(2 * np.pi), -1)
+
+    def sample(self, noise, params, temperature=1.0):
+        loc, log_scale = self._loc_and_log_scale(params)
+        return loc + tf.cast(temperature, loc.dtype) * tf.exp(log_scale) * noise
+
+    def mean(self, params):
+        return self._loc_and_log_scale(params)[0]
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class DiscretisedLogistic(Element):
+    """Mixtures of logistic distributions, rounded to the levels of pixels
+    (Salimans et al. 2017, "PixelCNN++", section 2.1 and 2.2).
+
+    A component is chosen for a pixel; the location of a channel depends linearly on the channels
+    before it. Values are 0..255, floored to `num_bits` bits.
+
+    Args:
+        num_mixtures: components; 1 is the discretised logistic distribution.
+        num_bits: bits of a value.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> element = tfgen.distributions.DiscretisedLogistic()
+    >>> levels = np.arange(256)[:, None]
+    >>> log_prob = element.log_prob(levels, np.zeros((256, element.num_params(1)), "float32"))
+    >>> round(float(np.exp(log_prob).sum()), 4)
+    1.0
+    """
+
+    data_kind = "uint8"
+
+    def __init__(self, num_mixtures=1, num_bits=8, **kwargs):
+        super().__init__(**kwargs)
+        self.num_mixtures = checks.check_count(num_mixtures, "num_mixtures")
+        self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
+
+    def num_params(self, channels):
+        # Logits; locations, log-scales; what each channel takes of those before it.
+        pairs = channels * (channels - 1) // 2
+        return self.num_mixtures * (1 + 2 * channels + pairs)
+
+    def num_noise(self, channels):
+        return self.num_mixtures + channels
+
+    def inputs(self, x):
+        return 2 * self._levels(x) / (2**self.num_bits - 1) - 1
+
+    def _levels(self, x):
+        return tf.floor(tf.cast(x, self.variable_dtype) / 2 ** (8 - self.num_bits))
+
+    def _split(self, params):
+        """Logits `[..., k]`; locations and log-scales `[..., channels, k]`, weights
+        `[..., pairs, k]`."""
+        k = self.num_mixtures
+        logits, rest = params[..., :k], params[..., k:]
+        rest = tf.reshape(rest, [*tf.unstack(tf.shape(rest))[:-1], rest.shape[-1] // k, k])
+        # channels = c, where 2 c + c (c - 1) / 2 are left.
+        channels = int((np.sqrt(9 + 8 * rest.shape[-2]) - 3) // 2)
+        loc, log_scale, weights = tf.split(rest, [channels, channels, -1], -2)
+        # Of values in [-1, 1]: beyond these scales nothing changes, and numbers overflow.
+        return logits, loc, tf.clip_by_value(log_scale, -7.0, 7.0), tf.tanh(weights)
+
+    @staticmethod
+    def _shift(weights, before, channel):
+        """What channel number `channel` takes of the channels `before` it, `[..., k]`."""
+        first = channel * (channel - 1) // 2
+        terms = (weights[..., first + i, :] * before[i] for i in range(channel))
+        return sum(terms, tf.zeros([], weights.dtype))
+
+    def log_prob(self, x, params):
+        logits, loc, log_scale, weights = self._split(params)
+        x = self.inputs(x)[..., None]
+        channels = tf.unstack(x, axis=-2)
+        loc = tf.stack(
+            [m + self._shift(weights, channels, c) for c, m in enumerate(tf.unstack(loc, axis=-2))],
+            -2,
+        )
+        half, rate = 1 / (2**self.num_bits - 1), tf.exp(-log_scale)
+        upper, lower = rate * (x - loc + half), rate * (x - loc - half)
+        # Of the bin: log(sigmoid(upper) - sigmoid(lower)), whole tails for the first and the last.
+        inside = (
+            tf.math.log_sigmoid(upper)
+            + tf.math.log_sigmoid(-lower)
+            + tf.math.log(-tf.math.expm1(-2 * half * rate))
+        )
+        value = tf.where(x < -1 + half, tf.math.log_sigmoid(upper), inside)
+        value = tf.where(x > 1 - half, tf.math.log_sigmoid(-lower), value)
+        return tf.reduce_logsumexp(tf.reduce_sum(value, -2) + tf.nn.log_softmax(logits), -1)
+
+    def sample(self, noise, params, temperature=1.0):
+        logits, loc, log_scale, weights = self._split(params)
+        temperature = tf.cast(temperature, loc.dtype)
+        noise = tf.clip_by_value(noise, 1e-7, 1 - 1e-7)
+        choice, noise = noise[..., : self.num_mixtures], noise[..., self.num_mixtures :]
+        chosen = tf.argmax(logits - temperature * tf.math.log(-tf.math.log(choice)), -1)
+        chosen = tf.one_hot(chosen, self.num_mixtures, dtype=loc.dtype)[..., None, :]
+        loc, log_scale, weights = (
+            tf.reduce_sum(v * chosen, -1, keepdims=True) for v in (loc, log_scale, weights)
+        )
+        logistic = (
+            temperature
+            * tf.exp(log_scale)
+            * (tf.math.log(noise) - tf.math.log1p(-noise))[..., None]
+        )
+        values = self._channels(loc + logistic, weights, self._rounded)
+        return self.to_data(self._to_units(values[..., 0]))
+
+    def _channels(self, values, weights, limit):
+        """`values`, each with what its channel takes of the channels before it, and limited."""
+        done = []
+        for c, value in enumerate(tf.unstack(values, axis=-2)):
+            done.append(limit(value + self._shift(weights, done, c)))
+        return tf.stack(done, -2)
+
+    def mean(self, params):
+        logits, loc, _, weights = self._split(params)
+        means = self._channels(loc, weights, lambda v: tf.clip_by_value(v, -1.0, 1.0))
+        return self._to_units(tf.reduce_sum(means * tf.nn.softmax(logits)[..., None, :], -1))
+
+    def _rounded(self, values):
+        return self.inputs(self.to_data(self._to_units(values)))
+
+    def _to_units(self, values):
+        """From [-1, 1] to 0..255."""
+        return (values + 1) * (2**self.num_bits - 1) / 2 * 2 ** (8 - self.num_bits)
+
+    def to_data(self, mean):
+        levels = tf.round(mean / 2 ** (8 - self.num_bits))
+        levels = tf.clip_by_value(levels, 0, 2**self.num_bits - 1)
+        return tf.cast(levels * 2 ** (8 - self.num_bits), tf.uint8)
+
+    def get_config(self):
+        config = {"num_mixtures": self.num_mixtures, "num_bits": self.num_bits}
+        return {**super().get_config(), **config}

@@ -1,0 +1,151 @@
+"""PixelCNN as an observation model."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+
+from tfgen.distributions.elements import Bernoulli
+from tfgen.distributions.elements import Element
+from tfgen.distributions.observation import Observation
+from tfgen.distributions.observation import PositionHead
+from tfgen.networks import PixelCNNStack
+from tfgen.networks.wavefront import Wavefront
+from tfgen.utils import checks
+from tfgen.utils.layers import build_once
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class AutoregressivePixels(Observation):
+    """A PixelCNN: each pixel given those before it in raster order and, through a map of
+    `context_channels`, the decoder's features (Chen et al. 2017, section 4 and appendix A).
+
+    How far it sees is `network`'s: a small field leaves what is further apart to the latents.
+
+    Through a `PixelCNNStack` samples are drawn in waves, each of which computes only what is new;
+    through other networks in sweeps over the whole image until nothing changes. Both draw what
+    pixel by pixel would, for the same noise.
+
+    Args:
+        element: `Element`, the distribution of the values of one pixel.
+        network: layer in which a position sees the pixels before it, called with `context=` and
+            built with the shapes of both: `PixelCNNStack` (by default, as the paper's),
+            `GatedPixelCNNStack`.
+        context_channels: channels of the map that the features become.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> observation = tfgen.distributions.AutoregressivePixels()
+    >>> observation.build((None, 16), (8, 8, 1))
+    >>> x = np.zeros((2, 8, 8, 1), "uint8")
+    >>> observation.log_prob(x, np.zeros((2, 16), "float32")).shape
+    TensorShape([2])
+    """
+
+    def __init__(self, element=None, network=None, context_channels=4, **kwargs):
+        super().__init__(**kwargs)
+        if element is None:
+            element = Bernoulli(dtype=self.dtype_policy)
+        if network is None:
+            network = PixelCNNStack(dtype=self.dtype_policy)
+        self.element = checks.check_instance(element, Element, "element")
+        self.network = checks.check_instance(network, keras.layers.Layer, "network")
+        if "context" not in inspect.signature(network.call).parameters:
+            raise ValueError(
+                f"`network` must take `context=`, as PixelCNNStack does; got a "
+                f"{type(network).__name__}"
+            )
+        self.context_channels = checks.check_count(context_channels, "context_channels")
+        self.data_kind = self.element.data_kind
+
+    def build(self, features_shape, event_shape):
+        super().build(features_shape, event_shape)
+        if len(self.event_shape) != 3:
+            raise ValueError(
+                "`event_shape` of a PixelCNN must be [height, width, channels]; got "
+                f"{list(self.event_shape)}"
+            )
+        height, width, channels = self.event_shape
+        build_once(self.element, (None, *self.event_shape))
+        context_shape = None
+        if features_shape is not None:
+            positions, policy = (height, width), self.dtype_policy
+            self.to_context = PositionHead(positions, self.context_channels, dtype=policy)
+            self.to_context.build(features_shape)
+            context_shape = (None, height, width, self.context_channels)
+        build_once(self.network, (None, *self.event_shape), context_shape=context_shape)
+        params = self.element.num_params(channels)
+        small = keras.initializers.VarianceScaling(0.1)
+        self.head = keras.layers.Dense(params, kernel_initializer=small, dtype=self.dtype_policy)
+        self.head.build(self.network.compute_output_shape((None, *self.event_shape)))
+        # Waves know its parts, not what a subclass does with them.
+        in_waves = type(self.network) is PixelCNNStack
+        self._wavefront = Wavefront(self.network, height, width) if in_waves else None
+
+    def inputs(self, x):
+        return self.element.inputs(x)
+
+    def _params(self, features):
+        return tf.cast(self.head(features), self.variable_dtype)
+
+    def log_prob(self, x, features, noise=None):
+        context = None if features is None else self.to_context(features)
+        params = self._params(self.network(self.inputs(x), context=context))
+        return tf.reduce_sum(self.element.log_prob(x, params), [1, 2])
+
+    def noise(self, seed, start, num_rows):
+        return self.element.noise(seed, start, num_rows, self.event_shape)
+
+    def sample(self, noise, features, temperature=1.0, given=None, known=None):
+        """Draws `[batch, *event_shape]`; `given` examples are kept where `known` is True."""
+        context = None if features is None else self.to_context(features)
+        draw = self._sweep if self._wavefront is None else self._run_waves
+        return draw(noise, context, temperature, given, known)
+
+    def _run_waves(self, noise, context, temperature, given, known):
+        waves = self._wavefront
+        noise = waves.skew(noise)
+        if given is not None:
+            given, known = waves.skew(given), waves.skew(known)
+
+        def draw(t, seen):
+            pixels = self.element.sample(noise[t], self._params(seen), temperature)
+            if given is not None:
+                pixels = tf.where(known[t], given[t], pixels)
+            return pixels, self.inputs(pixels)
+
+        context = self.network.read_context(context)
+        batch, channels = tf.shape(noise)[1], self.event_shape[-1]
+        return waves.run(batch, channels, context, draw, self._drawn_dtype)
+
+    def _sweep(self, noise, context, temperature, given, known):
+        # Each sweep settles at least one pixel more: those before it are.
+        height, width, _ = self.event_shape
+
+        def sweep(i, x, moved):
+            params = self._params(self.network(self.inputs(x), context=context))
+            drawn = self.element.sample(noise, params, temperature)
+            if given is not None:
+                drawn = tf.where(known, given, drawn)
+            return i + 1, drawn, tf.reduce_any(drawn != x)
+
+        start = tf.zeros([tf.shape(noise)[0], *self.event_shape], self._drawn_dtype)
+        _, x, _ = tf.while_loop(
+            lambda i, x, moved: moved,
+            sweep,
+            (tf.constant(0), start, tf.constant(True)),
+            maximum_iterations=height * width,
+        )
+        return x
+
+    @property
+    def _drawn_dtype(self):
+        return self.variable_dtype if self.data_kind == "real" else tf.uint8
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "element": keras.saving.serialize_keras_object(self.element),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "context_channels": self.context_channels,
+        }

@@ -1,0 +1,159 @@
+"""Approximate posteriors: distributions of latents given features from an encoder."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.bijectors import Autoregressive
+from tfgen.bijectors import Bijector
+from tfgen.bijectors import Chain
+from tfgen.bijectors import Invert
+from tfgen.bijectors import Permutation
+from tfgen.bijectors import Repeat
+from tfgen.distributions.part import Part
+from tfgen.networks import MADE
+from tfgen.utils import checks
+from tfgen.utils.layers import build_once
+from tfgen.utils.random import row_normal
+
+
+class Posterior(Part):
+    """`q(z|x)`, of latents given features from an encoder.
+
+    `build` gets `(None, size)`, the shape of the features, and the number of latents. A subclass
+    implements the methods.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
+    """
+
+    def build(self, features_shape, latent_dim):
+        self.latent_dim = latent_dim
+
+    def noise(self, seed, start, num_rows):
+        """What `sample` turns into draws for rows `start` to `start + num_rows`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement noise")
+
+    def sample(self, noise, features):
+        """Draws `[batch, latent_dim]` and their log-densities `[batch]`, nats."""
+        raise NotImplementedError(f"{type(self).__name__} must implement sample")
+
+    def mean(self, features):
+        """What stands for the latents of an example, `[batch, latent_dim]`: the mean or near it."""
+        raise NotImplementedError(f"{type(self).__name__} must implement mean")
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class NormalPosterior(Posterior):
+    """`q(z|x) = N(loc, diag(scale^2))`, both from a dense layer over the features.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> posterior = tfgen.distributions.NormalPosterior()
+    >>> posterior.build((None, 16), latent_dim=2)
+    >>> features = np.zeros((3, 16), "float32")
+    >>> z, log_prob = posterior.sample(posterior.noise([0, 0], 0, 3), features)
+    >>> z.shape, log_prob.shape
+    (TensorShape([3, 2]), TensorShape([3]))
+    """
+
+    def build(self, features_shape, latent_dim):
+        super().build(features_shape, latent_dim)
+        small = keras.initializers.VarianceScaling(0.1)
+        self.head = keras.layers.Dense(
+            2 * latent_dim, kernel_initializer=small, dtype=self.dtype_policy
+        )
+        self.head.build(features_shape)
+
+    def noise(self, seed, start, num_rows):
+        return row_normal(seed, start, num_rows, (self.latent_dim,), self.variable_dtype)
+
+    def _loc_and_scale(self, features):
+        loc, scale = tf.split(tf.cast(self.head(features), self.variable_dtype), 2, -1)
+        # 1 at the start; never 0, where no likelihood is too large.
+        return loc, tf.nn.softplus(scale + np.log(np.e - 1)) + 1e-4
+
+    def sample(self, noise, features):
+        loc, scale = self._loc_and_scale(features)
+        constant = 0.5 * self.latent_dim * np.log(2 * np.pi)
+        log_prob = -0.5 * tf.reduce_sum(noise**2, -1) - tf.reduce_sum(tf.math.log(scale), -1)
+        return loc + scale * noise, log_prob - constant
+
+    def mean(self, features):
+        return self._loc_and_scale(features)[0]
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class IAFPosterior(NormalPosterior):
+    """A diagonal normal distribution through inverse autoregressive flow, which sees a context from
+    the encoder (Kingma et al. 2016, Algorithm 1).
+
+    `mean` is where the flow takes the mean of the normal distribution: that of `z` is not known.
+
+    Args:
+        num_steps: steps of the flow; each sees the dimensions in the reverse order of the one
+            before.
+        hidden_units: widths of their networks.
+        context_size: values of the context.
+        bijector: a map of latents to put in the place of the steps.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> posterior = tfgen.distributions.IAFPosterior(num_steps=2, hidden_units=(8,))
+    >>> posterior.build((None, 16), latent_dim=2)
+    >>> z, _ = posterior.sample(posterior.noise([0, 0], 0, 3), np.zeros((3, 16), "float32"))
+    >>> z.shape
+    TensorShape([3, 2])
+    """
+
+    def __init__(
+        self, num_steps=4, hidden_units=(640, 640), context_size=64, bijector=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_steps = checks.check_count(num_steps, "num_steps")
+        self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
+        self.context_size = checks.check_count(context_size, "context_size")
+        self._own_bijector = bijector is None
+        if bijector is None:
+            dtype = {"dtype": self.dtype_policy}
+            step = Autoregressive("gated", MADE(2, self.hidden_units, **dtype), **dtype)
+            step = Chain([Invert(step, **dtype), Permutation(**dtype)], **dtype)
+            bijector = Repeat(step, self.num_steps, **dtype)
+        self.bijector = checks.check_instance(bijector, Bijector, "bijector")
+        if self.bijector.adaptive:
+            raise ValueError(
+                "`bijector` of a posterior must not be initialised from data, as ActNorm is: there "
+                "are no data on its side of the latents"
+            )
+
+    def build(self, features_shape, latent_dim):
+        super().build(features_shape, latent_dim)
+        self.to_context = keras.layers.Dense(
+            self.context_size, activation="elu", dtype=self.dtype_policy
+        )
+        self.to_context.build(features_shape)
+        build_once(self.bijector, (None, latent_dim), (None, self.context_size))
+
+    def _flow(self, y, features):
+        context = tf.cast(self.to_context(features), self.variable_dtype)
+        return self.bijector.forward_and_log_det(y, condition=context)
+
+    def sample(self, noise, features):
+        y, log_prob = super().sample(noise, features)
+        z, log_det = self._flow(y, features)
+        return z, log_prob - log_det
+
+    def mean(self, features):
+        return self._flow(super().mean(features), features)[0]
+
+    def get_config(self):
+        own = self._own_bijector
+        return {
+            **super().get_config(),
+            "num_steps": self.num_steps,
+            "hidden_units": self.hidden_units,
+            "context_size": self.context_size,
+            "bijector": None if own else keras.saving.serialize_keras_object(self.bijector),
+        }
