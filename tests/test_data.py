@@ -573,3 +573,39 @@ def test_tables_refuse(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "a.csv")
+
+
+# Binarisation
+
+
+def test_binarised_pixels_are_drawn_by_their_level():
+    levels = load("digits")
+    static = load("digits", binarise="static")
+    for split in ("train", "test"):
+        (x, y), (grey, labels) = getattr(static, split), getattr(levels, split)
+        assert x.dtype == np.uint8 and set(np.unique(x)) == {0, 1}
+        np.testing.assert_array_equal(y, labels)
+        # Of each level, as many as its share of 255.
+        for level in np.unique(grey):
+            share, count = level / 255, (grey == level).sum()
+            tolerance = 5 * np.sqrt(share * (1 - share) / count)
+            assert abs(x[grey == level].mean() - share) <= tolerance
+    # Runs of all seeds are scored on the same images.
+    again = load("digits", binarise="static", seed=1)
+    np.testing.assert_array_equal(again.train[0], static.train[0])
+
+
+def test_dynamic_binarisation_leaves_probabilities_to_training():
+    grey, dynamic, static = (load("digits", binarise=way) for way in (None, "dynamic", "static"))
+    assert dynamic.train[0].dtype == np.float32
+    np.testing.assert_allclose(255 * dynamic.train[0], grey.train[0], rtol=1e-6)
+    # Scores of both ways are of the same test images.
+    np.testing.assert_array_equal(dynamic.test[0], static.test[0])
+    assert repr(dynamic).startswith("Data('digits', binary (dynamic) [8, 8, 1], 1500 train")
+
+
+def test_binarisation_refuses():
+    with pytest.raises(ValueError, match=r"binarise: expected one of \['static', 'dynamic'\]"):
+        load("digits", binarise="random")
+    with pytest.raises(ValueError, match="binarise: 'two_moons' must have grey levels"):
+        load("two_moons", binarise="static")

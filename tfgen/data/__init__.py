@@ -8,6 +8,7 @@ from tfgen.data import embedded
 from tfgen.data import files
 from tfgen.data import tfds
 from tfgen.data import toy
+from tfgen.data.binarise import binarise as _binarise
 from tfgen.data.dataset import Data
 from tfgen.data.images import stack_images
 
@@ -26,7 +27,7 @@ def names():
     return [*_REAL, *toy.GENERATORS]
 
 
-def load(name, *, data_dir=None, download=False, image_size=None, seed=0):
+def load(name, *, data_dir=None, download=False, image_size=None, binarise=None, seed=0):
     """Loads a data set into memory by its name or path.
 
     Args:
@@ -39,6 +40,9 @@ def load(name, *, data_dir=None, download=False, image_size=None, seed=0):
         download: Whether TFDS may download what is not there.
         image_size: int or `(height, width)` in pixels: images are cropped at the centre and
             resized to it. Required where a source's images differ in size.
+        binarise: `"static"` or `"dynamic"`, for images as binary data: drawn once, the same
+            whatever the seed, or the training images afresh in each step; None leaves the grey
+            levels.
         seed: Non-negative int: of generated sets, and of the 10 per cent held out as test from
             a source without a test split. Other data sets do not depend on it.
 
@@ -58,6 +62,11 @@ def load(name, *, data_dir=None, download=False, image_size=None, seed=0):
     >>> load("two_moons", seed=1)
     Data('two_moons', real [2], 10000 train, 2000 test)
     """
+    data = _load(name, data_dir, download, image_size, seed)
+    return data if binarise is None else _binarise(data, binarise)
+
+
+def _load(name, data_dir, download, image_size, seed):
     if isinstance(name, str) and name in _REAL:
         return _resized(_REAL[name](), image_size)
     if isinstance(name, str) and name in toy.GENERATORS:

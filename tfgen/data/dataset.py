@@ -11,13 +11,15 @@ class Data:
 
     Attributes:
         name: The name or path that it was loaded by.
-        kind: `"uint8"` (images or other integers 0..255) or `"real"` (float32).
+        kind: `"uint8"` (images or other integers 0..255), `"real"` (float32) or `"binary"`
+            (0 and 1; the training split may hold the probabilities of 1, float32).
         train: `(x, y)`; x is [n, *event_shape]; y is [n] int64 labels, a float32 array of
             conditions ([n, ...]; only from a user's own file), or None.
         test: `(x, y)` in the same form, disjoint from `train`.
         num_classes: Number of classes of integer labels; None without them.
         class_names: One name per class, or None.
         description: One or two sentences for people.
+        binarised: How binary data came from grey levels, `"static"` or `"dynamic"`; else None.
 
     >>> from tfgen.data import load
     >>> load("digits")
@@ -31,6 +33,7 @@ class Data:
     num_classes: int | None = None
     class_names: tuple | None = None
     description: str = ""
+    binarised: str | None = None
 
     @property
     def event_shape(self):
@@ -40,7 +43,8 @@ class Data:
     def __repr__(self):
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         sizes = f"{len(self.train[0])} train, {len(self.test[0])} test"
-        return f"Data({self.name!r}, {self.kind} {list(self.event_shape)}, {sizes}{classes})"
+        kind = f"{self.kind} ({self.binarised})" if self.binarised else self.kind
+        return f"Data({self.name!r}, {kind} {list(self.event_shape)}, {sizes}{classes})"
 
 
 def hold_out(x, y, seed=0):

@@ -11,6 +11,7 @@ from tfgen.data.feed import array_batches
 from tfgen.data.feed import dataset_batches
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
+from tfgen.utils.random import row_uniform
 
 
 class Batches:
@@ -35,7 +36,7 @@ class Batches:
 
     def _arrays(self, x, y=None, sample_weight=None, name="y"):
         """Checked arrays by name; `name` is what the caller calls the conditions."""
-        x = self._check_x(x)
+        x = self._check_x(x, probabilities=True)
         arrays = {"x": x}
         if self.condition_shape is not None:
             if y is not None:
@@ -67,6 +68,13 @@ class Batches:
         for weight in class_weight.values():
             checks.check_weight(weight, "class_weight")
         return np.array([class_weight.get(k, 1.0) for k in labels], np.float32)
+
+    def _drawn(self, x, seed, start):
+        """Binary data from a batch that holds the probabilities of 1: other ones in each step."""
+        if self.data_kind != "binary" or not x.dtype.is_floating:
+            return x
+        noise = row_uniform(fold_in(seed, 0x64), start, tf.shape(x)[0], self.event_shape, x.dtype)
+        return tf.cast(noise < x, tf.uint8)
 
     def _refuse_beside_stream(self, x, **arrays):
         for name, value in arrays.items():

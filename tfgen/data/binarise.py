@@ -1,0 +1,51 @@
+"""Grey images as black and white ones."""
+
+import dataclasses
+
+import numpy as np
+
+WAYS = ("static", "dynamic")
+
+
+def binarise(data, way):
+    """A data set of grey levels as binary data: a pixel is 1 with probability `level / 255`.
+
+    Args:
+        data: `Data` of kind `"uint8"`.
+        way: `"static"`: drawn once, the same in every run; or `"dynamic"` (Burda et al. 2016): the
+            training images stay probabilities, which `fit` draws from afresh in every step, the
+            test images are drawn once. Likelihoods of the one are not comparable with the other's.
+
+    Returns:
+        A `Data` of kind `"binary"`.
+
+    Raises:
+        ValueError: another way, or data of another kind.
+
+    >>> from tfgen.data import load
+    >>> data = load("digits", binarise="static")
+    >>> data, int(data.train[0].max())
+    (Data('digits', binary (static) [8, 8, 1], 1500 train, 297 test, 10 classes), 1)
+    """
+    if way not in WAYS:
+        raise ValueError(f"binarise: expected one of {list(WAYS)} or None, got {way!r}")
+    if data.kind != "uint8":
+        raise ValueError(
+            f"binarise: {data.name!r} must have grey levels 0..255 (uint8); it is {data.kind}"
+        )
+    # One for all runs, or their figures were of other images.
+    rng = np.random.default_rng(0x62696E)
+    (x_test, y_test), (x, y) = data.test, data.train
+    test = _draw(x_test, rng)
+    x = (x / np.float32(255)).astype(np.float32) if way == "dynamic" else _draw(x, rng)
+    return dataclasses.replace(
+        data, kind="binary", binarised=way, train=(x, y), test=(test, y_test)
+    )
+
+
+def _draw(x, rng):
+    # In parts: the random numbers take eight times the room of the images.
+    parts = np.array_split(x, max(1, len(x) // 1000))
+    return np.concatenate(
+        [(255 * rng.random(part.shape) < part).astype(np.uint8) for part in parts]
+    )
