@@ -2,10 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import zoo
 
+from tfgen.models.base import OF_SAMPLES
 from tfgen.models.training import Trainable
+from tfgen.utils.random import fold_in
 
 
 def error(case, got, expected):
@@ -20,7 +23,8 @@ def assert_same_data(case, a, b):
     if case.model.data_kind == "real":
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
     else:
-        assert np.abs(a - b).max() <= 256 >> getattr(case.model, "num_bits", 8)
+        binary = case.model.data_kind == "binary"
+        assert np.abs(a - b).max() <= (1 if binary else 256 >> case.model.num_bits)
         assert (a != b).mean() < 0.01
 
 
@@ -39,6 +43,11 @@ def test_shapes_and_types(case):
     samples = model.sample(3, condition)
     assert samples.shape == (3, *model.event_shape)
     assert samples.dtype == (tf.float32 if model.data_kind == "real" else tf.uint8)
+    if model.latent_shape is None:
+        for method in (model.encode, model.reconstruct):
+            with pytest.raises(NotImplementedError, match="has no latents"):
+                method(case.x, case.y)
+        return
     z = model.encode(case.x, case.y)
     assert z.shape == (n, *model.latent_shape)
     decoded = model.decode(z, case.y)
@@ -49,13 +58,16 @@ def test_shapes_and_types(case):
 def test_values_stay_in_the_datas_range(case):
     if case.model.data_kind == "real":
         return
-    step = 256 >> case.model.num_bits
     condition = None if case.y is None else case.y[0]
     # So hot that most values come from beyond the ends.
     samples = case.model.sample(20, condition, temperature=30.0, seed=0).numpy()
-    assert (samples % step == 0).all()
     assert samples.min() == 0
-    assert samples.max() == 256 - step
+    if case.model.data_kind == "binary":
+        assert samples.max() == 1
+    else:
+        step = 256 >> case.model.num_bits
+        assert (samples % step == 0).all()
+        assert samples.max() == 256 - step
 
 
 def test_trains_on_keras_weights_only(case):
@@ -102,7 +114,7 @@ def reachable(model):
 
 def cores(case):
     """The eager cores of `log_prob` and `sample`, of noise alone, with noise for seed 7."""
-    model, rows = case.model, (tf.constant([7, 0]), tf.constant(0, tf.int64), len(case.x))
+    model, seed, rows = case.model, tf.constant([7, 0]), (tf.constant(0, tf.int64), len(case.x))
     x, y = tf.constant(case.x), None if case.y is None else tf.constant(case.y)
 
     def score(noise):
@@ -111,7 +123,8 @@ def cores(case):
     def generate(noise):
         return model._generate(noise, y, tf.constant(0.7))
 
-    return (score, model._log_prob_noise(*rows)), (generate, model._sample_noise(*rows))
+    drawn = model._sample_noise(fold_in(seed, OF_SAMPLES), *rows)
+    return (score, model._log_prob_noise(seed, *rows)), (generate, drawn)
 
 
 def test_graph_equals_eager(case):
@@ -164,7 +177,7 @@ def test_evaluate_and_call_are_log_prob(case):
     if terms[0] == "bpd":
         expected = np.mean(model.bits_per_dim(case.x, case.y))
     np.testing.assert_allclose(results[terms[0]], expected, rtol=1e-5, atol=1e-5)
-    total = sum(results[name] for name in terms)
+    total = sum(results[name] for name in case.entry.summed or terms)
     np.testing.assert_allclose(results["loss"], total, rtol=1e-5, atol=1e-5)
 
 
@@ -199,6 +212,12 @@ def test_temperature(case):
     mode = model.sample(2, condition, temperature=0.0, seed=1)
     np.testing.assert_array_equal(mode[0], mode[1])
     np.testing.assert_array_equal(mode, model.sample(2, condition, temperature=0, seed=2))
+
+
+def test_temperature_of_flows(flow_case):
+    case = flow_case
+    model, condition = case.model, None if case.y is None else case.y[0]
+    mode = model.sample(2, condition, temperature=0.0, seed=1)
     middle = model.base.sample(tf.zeros((2, *model.latent_shape), model.variable_dtype)).numpy()
     np.testing.assert_array_equal(mode, model.decode(middle, condition))
     if model.data_kind == "real":
@@ -244,8 +263,8 @@ def test_inputs_of_every_kind(case):
 # ------------------------------------------------------------------------------------ latents
 
 
-def test_latents_are_the_data(case):
-    model = case.model
+def test_latents_are_the_data(flow_case):
+    case, model = flow_case, flow_case.model
     z = model.encode(case.x, case.y)
     quantised = case.x
     if model.data_kind == "uint8":
@@ -263,17 +282,22 @@ def test_latents_are_the_data(case):
 
 def test_interpolate(case):
     model, (x, y) = case.model, case.some(4)
+    if model.latent_shape is None:
+        return
     y = None if y is None else y[:2]
     path = model.interpolate(x[:2], x[2:], num_steps=5, condition=y)
     assert path.shape == (2, 5, *model.event_shape)
+    if case.entry.draws:
+        again = model.interpolate(x[:2], x[2:], num_steps=5, condition=y, batch_size=3)
+        return assert_same_data(case, path, again)
     assert_same_data(case, path[:, 0], model.reconstruct(x[:2], y))
     assert_same_data(case, path[:, -1], model.reconstruct(x[2:], y))
     middle = (model.encode(x[:2], y) + model.encode(x[2:], y)) / 2
     assert_same_data(case, path[:, 2], model.decode(middle, y))
 
 
-def test_resample(case):
-    model, (x, y) = case.model, case.some(3)
+def test_resample(flow_case):
+    case, model, (x, y) = flow_case, flow_case.model, flow_case.some(3)
     assert_same_data(case, model.resample(x, model.num_dims, condition=y), model.reconstruct(x, y))
     drawn = model.resample(x, 0, seed=1, condition=y)
     assert_same_data(case, drawn, model.reconstruct(model.sample(3, y, seed=1), y))
@@ -283,9 +307,9 @@ def test_far_inputs_have_finite_gradients(case):
     model = case.model
     if model.data_kind != "real":
         return
-    x = tf.constant(1e6 * np.sign(case.x))
+    x, (_, y, noise) = tf.constant(1e6 * np.sign(case.x)), case.tensors()
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model._terms(x, case.tensors()[1], None, training=True)["loss"])
+        loss = tf.reduce_mean(model._terms(x, y, noise, training=True)["loss"])
     assert np.isfinite(loss)
     for gradient in tape.gradient(loss, model.trainable_variables):
         assert np.isfinite(gradient).all()

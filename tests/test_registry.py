@@ -8,11 +8,15 @@ import zoo
 
 import tfgen
 from tfgen import bijectors
+from tfgen import distributions
 from tfgen import models
 from tfgen.models.batches import Batches
 from tfgen.models.chunks import Chunked
+from tfgen.models.conditions import Conditional
+from tfgen.models.initialise import WeightNormInit
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
+from tfgen.networks import WeightNorm
 
 
 def public(module, base):
@@ -32,13 +36,19 @@ def test_every_model_is_registered(built):
 
 def test_recipes_leave_the_contract_to_its_parts():
     """One training step, one data path, one way to run a core, one kind of preset."""
-    for part in (Trainable, Batches, Chunked, Presets):
+    for part in (Trainable, Batches, Chunked, Conditional, Presets):
         kept = {name for name, value in vars(part).items() if callable(value)}
         kept -= {"__init__", "default_optimizer"}
         assert kept
         for model in public(models, tfgen.GenerativeModel):
             for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:
                 assert not kept & set(vars(cls)), f"{cls.__name__} overrides {part.__name__}"
+
+
+def test_models_with_weight_normalisation_initialise_it(built):
+    for name, model in built.items():
+        normed = any(isinstance(part, WeightNorm) for part in model._flatten_layers())
+        assert not normed or isinstance(model, WeightNormInit), name
 
 
 def test_every_bijector_is_registered():
@@ -55,6 +65,8 @@ def test_every_transform_is_registered():
 
 def test_every_other_layer_is_part_of_a_model(built):
     layers = public(bijectors, keras.layers.Layer) - public(bijectors, bijectors.Bijector)
+    # Bases have tests of their own.
+    layers |= public(distributions, keras.layers.Layer) - public(distributions, distributions.Base)
     used = set()
     for model in built.values():
         used |= {type(layer) for layer in model._flatten_layers()}

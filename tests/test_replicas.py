@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 import zoo
 
+from tfgen.utils.random import fold_in
+
 
 @pytest.fixture(scope="module")
 def strategy():
@@ -52,6 +54,30 @@ def test_two_replicas_train_as_one_on_a_dataset(strategy):
     for num_rows in (20, 19, 17):
         data = tf.data.Dataset.from_tensor_slices(x[:num_rows]).batch(zoo.BATCH_SIZE)
         histories = [m.fit(data, validation_data=data, verbose=0).history for m in models]
+        assert_equal(*models, *histories)
+
+
+def test_free_bits_are_of_the_whole_batch(strategy):
+    """Where the divergence of the batch is above what is free, and that of a replica below; and the
+    reverse."""
+    case = zoo.case("vae")
+    models = []
+    for scope in (None, strategy):
+        models.append(build(case.entry, scope))
+        models[-1].set_weights(case.model.get_weights())
+    x = case.x[: zoo.BATCH_SIZE]
+    seed = fold_in(models[0].noise_seed, models[0].steps_taken)
+    noise = models[0]._log_prob_noise(seed, tf.constant(0, tf.int64), len(x))
+    kl = models[0]._terms(tf.constant(x), None, noise, True)["kl"].numpy()
+    halves = kl[: len(x) // 2].mean(), kl[len(x) // 2 :].mean()
+    for free_bits in ((kl.mean() + min(halves)) / 2, (kl.mean() + max(halves)) / 2):
+        histories = []
+        for model in models:
+            model.set_weights(case.model.get_weights())
+            model.free_bits = float(free_bits)
+            model.make_train_function(force=True)
+            settings = {"batch_size": len(x), "shuffle": False, "verbose": 0}
+            histories.append(model.fit(x, **settings).history)
         assert_equal(*models, *histories)
 
 

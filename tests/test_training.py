@@ -23,7 +23,9 @@ def test_fit_lowers_the_loss(case):
     # The validation's noise is the same in every epoch.
     losses = case.history[f"val_{case.entry.terms[0]}"]
     assert losses[-1] < losses[0] - 1e-3
-    assert case.history["loss"][-1] < case.history["loss"][0]
+    if case.entry.summed is None:
+        # With a posterior's draw for every row, so few steps are too noisy.
+        assert case.history["loss"][-1] < case.history["loss"][0]
 
 
 def test_another_seed_is_another_model(case):
@@ -56,11 +58,12 @@ def test_a_model_of_float64(costly_case):
     assert log_prob.dtype == tf.float64
     expected = case.model.log_prob(case.x, case.y)
     np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4 * model.num_dims)
-    z = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(case.x))
-    features = model._features(case.tensors()[1])
-    values, _ = model.bijector.forward_and_log_det(z, condition=features)
-    back, _ = model.bijector.inverse_and_log_det(values, condition=features)
-    np.testing.assert_allclose(back, z, rtol=0, atol=1e-10)
+    if isinstance(model, tfgen.models.Flow):
+        z = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(case.x))
+        features = model._features(case.tensors()[1])
+        values, _ = model.bijector.forward_and_log_det(z, condition=features)
+        back, _ = model.bijector.inverse_and_log_det(values, condition=features)
+        np.testing.assert_allclose(back, z, rtol=0, atol=1e-10)
     assert model.sample(3, None if case.y is None else case.y[0]).dtype == (
         tf.float64 if model.data_kind == "real" else tf.uint8
     )

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gc
 import itertools
+import types
 from collections.abc import Callable
 
 import keras
@@ -35,6 +36,8 @@ class ModelEntry:
         costly: whether the checks that take longest (XLA, `predict`, float64) run on it too.
         own_parts: whether it needs classes from this file, which another process has not.
         terms: what it logs beside the loss.
+        summed: those of the terms that add up to the loss; None for all.
+        draws: whether `decode` draws, with noise that depends on the row.
     """
 
     build: Callable
@@ -42,6 +45,8 @@ class ModelEntry:
     costly: bool = False
     own_parts: bool = False
     terms: tuple = ("nll",)
+    summed: tuple | None = None
+    draws: bool = False
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -85,6 +90,52 @@ def autoregressive_flow(recipe, shape, **arguments):
     return recipe(shape, num_layers=2, hidden_units=(8, 8), **arguments)
 
 
+def iaf_posterior(dtype=None):
+    return tfgen.distributions.IAFPosterior(2, (8,), 4, dtype=dtype)
+
+
+def af_prior(dtype=None):
+    return tfgen.distributions.autoregressive_flow(2, (8,), dtype=dtype)
+
+
+def factorised(element, *args, dtype=None):
+    return tfgen.distributions.Factorised(element(*args, dtype=dtype), dtype=dtype)
+
+
+def local_pixelcnn(dtype=None):
+    network = tfgen.networks.PixelCNNStack(4, 2, num_mixers=1, dtype=dtype)
+    return tfgen.distributions.AutoregressivePixels(network=network, dtype=dtype)
+
+
+def pixel_flow(dtype=None):
+    """With one coupling, and with an initialisation from data."""
+    network = ConvNet(4, dtype=dtype)
+    parts = [
+        tfg.ActNorm(dtype=dtype),
+        tfg.Coupling("affine", "checkerboard", network=network, dtype=dtype),
+    ]
+    return tfgen.distributions.PixelFlow(tfg.Chain(parts, dtype=dtype), dtype=dtype)
+
+
+def vae(recipe, shape=(4,), resnet=False, dtype=None, **parts):
+    """A latent-variable model with small networks; parts that are functions are made here."""
+    made = (types.FunctionType, functools.partial)
+    parts = {k: part(dtype=dtype) if isinstance(part, made) else part for k, part in parts.items()}
+    networks = {"encoder": MLP((8,), "elu", dtype=dtype), "decoder": MLP((8,), "elu", dtype=dtype)}
+    if resnet:
+        sizes = {"num_blocks": 1, "units": 8, "dtype": dtype}
+        networks["encoder"] = tfgen.networks.ResNetEncoder((4, 4), **sizes)
+        networks["decoder"] = tfgen.networks.ResNetDecoder(shape[:2], (4, 4), **sizes)
+    elif len(shape) > 1:
+        flat = keras.layers.Flatten(dtype=dtype)
+        networks["encoder"] = keras.Sequential([flat, networks["encoder"]])
+    return recipe(shape, 2, dtype=dtype, **networks, **parts)
+
+
+def pixelcnn(shape=(4, 3, 1), **arguments):
+    return tfgen.PixelCNN(shape, 4, 2, **arguments)
+
+
 def flow(dtype=None, transform="affine", **arguments):
     """A user's own chain: every kind of part that no recipe has."""
     parts = [
@@ -108,7 +159,7 @@ def model(build, *args, **kwargs):
 
 PIXELS = {"likelihood": "bound", "terms": ("bpd",)}
 
-MODELS = {
+FLOWS = {
     "glow": model(glow, num_levels=2, **PIXELS),
     "glow_additive": model(glow, coupling="additive", condition_shape=(2,), **PIXELS),
     "glow_classes": model(glow, num_classes=3, costly=True, **PIXELS),
@@ -146,6 +197,56 @@ MODELS = {
     "flow": model(flow),
     "flow_own_transform": model(flow, transform=SinhArcsinh(), own_parts=True),
 }
+
+ELBO = {
+    "likelihood": "bound",
+    "terms": ("nll", "reconstruction", "kl", "kl_bits", "active_units"),
+    "summed": ("reconstruction", "kl"),
+}
+PIXEL_ELBO = {**ELBO, "terms": ("bpd", *ELBO["terms"])}
+
+LATENT_VARIABLE_MODELS = {
+    "vae": model(vae, tfgen.VAE, costly=True, **ELBO),
+    "vae_real": model(vae, tfgen.VAE, observation="normal", condition_shape=(3,), **ELBO),
+    "vae_images": model(vae, tfgen.VAE, (5, 6, 1), resnet=True, num_classes=2, **ELBO),
+    "vae_colour": model(
+        vae,
+        tfgen.VAE,
+        (4, 2, 3),
+        observation=functools.partial(factorised, tfgen.distributions.DiscretisedLogistic, 2, 5),
+        **PIXEL_ELBO,
+    ),
+    "vae_pixel_flow": model(vae, tfgen.VAE, (4, 4, 1), observation=pixel_flow, **PIXEL_ELBO),
+    "iafvae": model(vae, tfgen.IAFVAE, (12,), posterior=iaf_posterior, **ELBO),
+    "afvae": model(vae, tfgen.AFVAE, (12,), prior=af_prior, **ELBO),
+    "vlae": model(
+        vae,
+        tfgen.VLAE,
+        (4, 3, 1),
+        prior=af_prior,
+        observation=local_pixelcnn,
+        free_bits=0.0,
+        costly=True,
+        draws=True,
+        **ELBO,
+    ),
+}
+
+OTHERS = {
+    "pixelcnn": model(pixelcnn, costly=True),
+    "pixelcnn_colour": model(
+        pixelcnn,
+        (3, 4, 2),
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        num_classes=2,
+        terms=("bpd",),
+    ),
+    "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
+}
+
+MODELS = FLOWS | LATENT_VARIABLE_MODELS | OTHERS
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
 OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
@@ -374,7 +475,17 @@ for mask, flip in itertools.product(MASKS, (False, True)):
         MASKED.add(name)
 
 # Parts that other entries are made of, and the base classes.
-ABSTRACT = {tfg.Bijector, tfg.Transform, tfgen.GenerativeModel, Recipe, VectorFlow}
+ABSTRACT = {
+    tfg.Bijector,
+    tfg.Transform,
+    tfgen.GenerativeModel,
+    Recipe,
+    VectorFlow,
+    tfgen.distributions.Base,
+    tfgen.distributions.Element,
+    tfgen.distributions.Observation,
+    tfgen.distributions.Posterior,
+}
 NOT_A_MAP = {tfg.Dequantise}
 
 

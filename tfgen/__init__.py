@@ -18,23 +18,33 @@ from tfgen import networks
 from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
+from tfgen.models import AFVAE
 from tfgen.models import IAF
+from tfgen.models import IAFVAE
 from tfgen.models import MAF
 from tfgen.models import NSF
+from tfgen.models import VAE
+from tfgen.models import VLAE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
+from tfgen.models import PixelCNN
 from tfgen.models import RealNVP
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AFVAE",
     "IAF",
+    "IAFVAE",
     "MAF",
     "NSF",
+    "VAE",
+    "VLAE",
     "Flow",
     "GenerativeModel",
     "Glow",
+    "PixelCNN",
     "RealNVP",
     "bijectors",
     "callbacks",

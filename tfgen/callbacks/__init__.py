@@ -1,7 +1,8 @@
 """Callbacks for the training of generative models."""
 
+from tfgen.callbacks.latent_report import LatentReport
 from tfgen.callbacks.nan_guard import NaNGuard
 from tfgen.callbacks.sample_grid import SampleGrid
 from tfgen.callbacks.time_limit import TimeLimit
 
-__all__ = ["NaNGuard", "SampleGrid", "TimeLimit"]
+__all__ = ["LatentReport", "NaNGuard", "SampleGrid", "TimeLimit"]

@@ -83,4 +83,4 @@ class SampleGrid(keras.callbacks.Callback):
             temperature=self.temperature,
             seed=self.seed,
         )
-        plots.save_samples(path, samples)
+        plots.save_samples(path, plots.as_drawn(self.model, samples))

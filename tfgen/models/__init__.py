@@ -7,6 +7,25 @@ from tfgen.models.glow import GlowStep
 from tfgen.models.maf import IAF
 from tfgen.models.maf import MAF
 from tfgen.models.nsf import NSF
+from tfgen.models.pixelcnn import PixelCNN
 from tfgen.models.realnvp import RealNVP
+from tfgen.models.vae import VAE
+from tfgen.models.vlae import AFVAE
+from tfgen.models.vlae import IAFVAE
+from tfgen.models.vlae import VLAE
 
-__all__ = ["IAF", "MAF", "NSF", "Flow", "GenerativeModel", "Glow", "GlowStep", "RealNVP"]
+__all__ = [
+    "AFVAE",
+    "IAF",
+    "IAFVAE",
+    "MAF",
+    "NSF",
+    "VAE",
+    "VLAE",
+    "Flow",
+    "GenerativeModel",
+    "Glow",
+    "GlowStep",
+    "PixelCNN",
+    "RealNVP",
+]

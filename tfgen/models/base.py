@@ -1,5 +1,6 @@
 """The contract that every model keeps."""
 
+import functools
 import itertools
 import math
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tfgen.metrics import bits_per_dim
 from tfgen.models.chunks import Chunked
+from tfgen.models.conditions import Conditional
 from tfgen.models.export import export
 from tfgen.models.presets import Presets
 from tfgen.models.training import Trainable
@@ -16,8 +18,12 @@ from tfgen.utils import checks
 from tfgen.utils.layers import is_frozen
 from tfgen.utils.random import fold_in
 
+# Samples have noise of their own: with that of `log_prob` for the same seed, a sample would be
+# scored with the very draw that it was made of.
+OF_SAMPLES = 0x53
 
-class GenerativeModel(Presets, Chunked, Trainable):
+
+class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     """A generative model: a `keras.Model` that also samples and scores.
 
     A family implements the hooks at the end of the class, all of them pure
@@ -94,6 +100,7 @@ class GenerativeModel(Presets, Chunked, Trainable):
         # Not the optimizer's count, which stands still while gradients are accumulated.
         self.steps_taken = self._state("steps_taken", np.array(0), "int64")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
+        self._build_embedding()
         self._build_parts()
         self.built = True
 
@@ -204,6 +211,7 @@ class GenerativeModel(Presets, Chunked, Trainable):
         """
         num_samples = checks.check_count(num_samples, "num_samples")
         condition = self._check_condition(condition, num_samples)
+        self._check_temperature(temperature)
         temperature = tf.constant(
             checks.check_weight(temperature, "temperature"), self.variable_dtype
         )
@@ -225,7 +233,8 @@ class GenerativeModel(Presets, Chunked, Trainable):
 
     def reconstruct(self, x, condition=None, batch_size=256):
         """`decode(encode(x))`."""
-        return self.decode(self.encode(x, condition, batch_size), condition, batch_size)
+        z = self.encode(x, condition, batch_size=batch_size)
+        return self.decode(z, condition, batch_size=batch_size)
 
     def interpolate(self, a, b, num_steps=8, condition=None, batch_size=256):
         """Examples decoded along the straight lines between the latents of `a` and `b`.
@@ -243,14 +252,13 @@ class GenerativeModel(Presets, Chunked, Trainable):
         num_steps = checks.check_count(num_steps, "num_steps")
         checks.check_same_length(a=self._check_x(a, "a"), b=self._check_x(b, "b"))
         condition = self._check_condition(condition, len(a))
-        start, end = (self.encode(x, condition, batch_size)[:, None] for x in (a, b))
+        start, end = (self.encode(x, condition, batch_size=batch_size)[:, None] for x in (a, b))
         weight = tf.linspace(tf.zeros([], start.dtype), 1, num_steps)[None, :, None]
         z = tf.reshape((1 - weight) * start + weight * end, [-1, start.shape[-1]])
         if condition is not None:
             condition = np.repeat(condition, num_steps, axis=0)
-        return tf.reshape(
-            self.decode(z, condition, batch_size), [len(a), num_steps, *self.event_shape]
-        )
+        x = self.decode(z, condition, batch_size=batch_size)
+        return tf.reshape(x, [len(a), num_steps, *self.event_shape])
 
     def adapt(self, x, condition=None, num_batches=1, batch_size=32):
         """Data-dependent initialisation from the first minibatches of `x`.
@@ -291,12 +299,18 @@ class GenerativeModel(Presets, Chunked, Trainable):
                 "(`tfgen.metrics`)"
             )
 
-    def _check_x(self, x, name="x"):
-        return checks.as_events(x, name, self.event_shape, self.data_kind, self.variable_dtype)
+    def _check_temperature(self, temperature):
+        name = self._latents_from
+        part = name and getattr(self, name)
+        if temperature != 1 and part and not part.allows_temperature:
+            raise ValueError(
+                f"`temperature` must be 1: `{name}` is a {type(part).__name__}, which has no "
+                f"scale that is known; got {temperature!r}"
+            )
 
-    def _check_condition(self, condition, num_rows, name="condition"):
-        return checks.as_condition(
-            condition, name, self.condition_shape, self.num_classes, self.variable_dtype, num_rows
+    def _check_x(self, x, name="x", probabilities=False):
+        return checks.as_events(
+            x, name, self.event_shape, self.data_kind, self.variable_dtype, probabilities
         )
 
     def _needs_adapt(self):
@@ -310,11 +324,15 @@ class GenerativeModel(Presets, Chunked, Trainable):
         if self.likelihood == "exact":
             return self._log_prob(x, condition, seed, start)
 
-        def body(i, total):
-            value = self._log_prob(x, condition, fold_in(seed, i), start)
-            return i + 1, tf.reduce_logsumexp(tf.stack([total, value]), 0)
+        log_weight = self._log_weight_of(x, condition)
 
-        first = self._log_prob(x, condition, fold_in(seed, 0), start)
+        def draw(i):
+            return log_weight(self._log_prob_noise(fold_in(seed, i), start, tf.shape(x)[0]))
+
+        def body(i, total):
+            return i + 1, tf.reduce_logsumexp(tf.stack([total, draw(i)]), 0)
+
+        first = draw(0)
         _, total = tf.while_loop(
             lambda i, _: i < num_samples, body, (tf.constant(1, tf.int64), first)
         )
@@ -324,7 +342,8 @@ class GenerativeModel(Presets, Chunked, Trainable):
         if condition is not None:
             shape = tf.concat([[num_rows], tf.shape(condition)[1:]], 0)
             condition = tf.broadcast_to(condition, shape)
-        return self._generate(self._sample_noise(seed, start, num_rows), condition, temperature)
+        noise = self._sample_noise(fold_in(seed, OF_SAMPLES), start, num_rows)
+        return self._generate(noise, condition, temperature)
 
     def get_config(self):
         config = {
@@ -359,6 +378,8 @@ class GenerativeModel(Presets, Chunked, Trainable):
     # --- hooks of a family ----------------------------------------------------
 
     latent_shape = None
+    # Name of the `Base` that `sample` draws latents from.
+    _latents_from = None
 
     def _build_parts(self):
         """Builds the layers inside."""
@@ -374,6 +395,10 @@ class GenerativeModel(Presets, Chunked, Trainable):
     def _log_weight(self, x, condition, noise):
         """`[batch]`: the log of an estimate of the likelihood whose mean is the likelihood."""
         raise NotImplementedError
+
+    def _log_weight_of(self, x, condition):
+        """`_log_weight` as a function of the noise, for many draws of it."""
+        return functools.partial(self._log_weight, x, condition)
 
     def _sample_noise(self, seed, start, num_rows):
         """The noise of `_generate` for these rows."""

@@ -46,6 +46,7 @@ class Chunked:
         data = real if self.data_kind == "real" else tf.uint8
         shape, dtype = {
             "x": ([None, *self.event_shape], data),
+            "known": ([None, *self.event_shape], tf.bool),
             "z": ([None, *(self.latent_shape or ())], real),
             "condition": (
                 [None, *(self.condition_shape or ())],

@@ -40,8 +40,11 @@ def export(model, filepath, verbose=True):
 def _signature(model, name):
     core = model.graph_function(name)
     inputs = {spec.name: spec for spec in core.structured_input_signature[1].values()}
-    # One call is one chunk: its rows start at 0.
-    inputs.pop("start", None)
+    # One call is one chunk: its rows start at 0. Decoders that draw do so with the seed 0.
+    fixed = {"start": tf.constant(0, tf.int64)}
+    if name == "decode":
+        fixed["seed"] = tf.zeros([2], tf.int32)
+    fixed = {k: v for k, v in fixed.items() if inputs.pop(k, None) is not None}
     if "num_rows" in inputs:
         inputs.pop("num_rows")
         inputs["num_samples"] = tf.TensorSpec([], tf.int32, name="num_samples")
@@ -49,8 +52,6 @@ def _signature(model, name):
     def serve(**arguments):
         if name == "sample":
             arguments["num_rows"] = arguments.pop("num_samples")
-        if name in ("log_prob", "sample"):
-            arguments["start"] = tf.constant(0, tf.int64)
-        return {_OUTPUTS[name]: core(**arguments)}
+        return {_OUTPUTS[name]: core(**arguments, **fixed)}
 
     return tf.function(serve).get_concrete_function(**inputs)

@@ -1,7 +1,6 @@
 """Normalizing flows: a bijector over a base distribution."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -83,11 +82,7 @@ class Flow(GenerativeModel):
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
         self.base = get_base(base, self.variable_dtype)
         self._own_base = base is None
-        if self.base.variable_dtype != self.variable_dtype:
-            raise ValueError(
-                f"`base` must have the model's dtype, {self.variable_dtype}; got "
-                f"{self.base.variable_dtype}"
-            )
+        checks.check_same_dtype(self, base=self.base)
         dtype = {"dtype": self.dtype_policy}
         parts = [bijector]
         self.dequantise = None
@@ -124,20 +119,7 @@ class Flow(GenerativeModel):
         )
 
     def _build_parts(self):
-        features = None
-        if self.num_classes:
-            # Orthogonal: as good a start as one-hot vectors, which many classes would make long.
-            self.embedding = keras.layers.Dense(
-                min(self.num_classes, 64),
-                use_bias=False,
-                kernel_initializer="orthogonal",
-                dtype=self.variable_dtype,
-            )
-            self.embedding.build((None, self.num_classes))
-            features = (None, self.embedding.units)
-        elif self.condition_shape is not None:
-            features = (None, *self.condition_shape)
-        self.bijector.build((None, *self.event_shape), features)
+        self.bijector.build((None, *self.event_shape), self.features_shape)
         if self.log_det_penalty and self.bijector.mixing_log_dets().shape[0] == 0:
             raise ValueError(
                 f"`log_det_penalty` is of the InvertibleConv layers in `bijector`; it has none, so "
@@ -176,13 +158,7 @@ class Flow(GenerativeModel):
                 base = tfp.distributions.BatchBroadcast(base, [len(condition)])
         return tfp.distributions.TransformedDistribution(base, self.bijector.to_tfp(features))
 
-    def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
-        if temperature != 1 and not self.base.allows_temperature:
-            raise ValueError(
-                f"`temperature` must be 1: `base` is a {type(self.base).__name__}, which has no "
-                f"scale that is known; got {temperature!r}"
-            )
-        return super().sample(num_samples, condition, temperature, seed, batch_size)
+    _latents_from = "base"
 
     def resample(self, x, num_kept, temperature=1.0, seed=None, condition=None, batch_size=256):
         """`x` with its last (coarsest) latents kept and the others drawn anew.
@@ -199,7 +175,7 @@ class Flow(GenerativeModel):
             `[n, *event_shape]` tensor in the data's type.
         """
         num_kept = checks.check_int(num_kept, "num_kept", 0, self.num_dims)
-        z = self.encode(x, condition, batch_size)
+        z = self.encode(x, condition, batch_size=batch_size)
         fresh = self.encode(
             self.sample(len(x), condition, temperature, seed, batch_size), condition, batch_size
         )
@@ -227,19 +203,6 @@ class Flow(GenerativeModel):
             values.append(self._values(tf.convert_to_tensor(batch["x"]), noise))
         self.bijector.adapt(values, conditions)
         self.adapted.assign(1)
-
-    def _features(self, condition):
-        """The condition as bijectors take it: a vector or an image."""
-        if condition is None:
-            return None
-        if self.num_classes:
-            condition = tf.cast(condition, tf.int32)
-            # Labels out of range, which only later batches of a stream can have: not a number.
-            nan = tf.constant(np.nan, self.variable_dtype)
-            known = (condition >= 0) & (condition < self.num_classes)
-            one_hot = tf.one_hot(condition, self.num_classes, dtype=self.variable_dtype)
-            return tf.where(known[:, None], self.embedding(one_hot), nan)
-        return tf.cast(condition, self.variable_dtype)
 
     def _values(self, x, noise):
         return tf.cast(x, self.variable_dtype) if noise is None else self.dequantise(x, noise)

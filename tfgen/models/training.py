@@ -12,6 +12,7 @@ from tfgen.models.batches import hold_out
 from tfgen.models.batches import is_array
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
+from tfgen.utils.replicas import sum_over_replicas
 
 _COMPILE_ARGUMENTS = (
     "optimizer",
@@ -105,7 +106,9 @@ class Trainable(Batches, keras.Model):
         Args:
             x: array `[n, *event_shape]`, or batches of such as a
                 `tf.data.Dataset`, `keras.utils.PyDataset` or iterator, with or
-                without conditions and sample weights.
+                without conditions and sample weights. Binary data may be floats
+                in [0, 1]: probabilities of 1, drawn from afresh in every step
+                (dynamic binarisation).
             y: conditions, `[n, *condition_shape]`.
             class_weight: dict from label to weight, for models conditional on
                 labels.
@@ -238,17 +241,16 @@ class Trainable(Batches, keras.Model):
         return self._results()
 
     def predict_step(self, data):
-        batch = self._batch(data)
-        return self._log_prob(
-            batch["x"], batch.get("condition"), tf.zeros([2], tf.int32), _first(batch)
-        )
+        batch, seed = self._batch(data), tf.zeros([2], tf.int32)
+        x = self._drawn(batch["x"], seed, _first(batch))
+        return self._log_prob(x, batch.get("condition"), seed, _first(batch))
 
     def _loss(self, batch, seed, training):
-        num_rows = tf.shape(batch["x"])[0]
-        noise = self._log_prob_noise(seed, _first(batch), num_rows)
-        terms = self._terms(batch["x"], batch.get("condition"), noise, training)
+        x = self._drawn(batch["x"], seed, _first(batch))
+        noise = self._log_prob_noise(seed, _first(batch), tf.shape(x)[0])
+        terms = self._terms(x, batch.get("condition"), noise, training)
         return self.compute_loss(
-            x=batch["x"],
+            x=x,
             y=batch.get("condition"),
             y_pred=terms,
             sample_weight=batch.get("sample_weight"),
@@ -282,9 +284,7 @@ class Trainable(Batches, keras.Model):
         self._loss_tracker.update_state(loss)
         # Keras's own reduction: the sum over the batch by its size, not by its weights. The size
         # is the whole batch's: replicas may have unequal shares of it, or none.
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            num_rows = context.all_reduce(tf.distribute.ReduceOp.SUM, num_rows)
+        num_rows = sum_over_replicas(num_rows)
         return tf.reduce_sum(loss) / tf.cast(num_rows, loss.dtype)
 
     def _results(self):

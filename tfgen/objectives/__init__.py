@@ -1,5 +1,6 @@
 """What is minimised."""
 
+from tfgen.objectives.elbo import elbo_terms
 from tfgen.objectives.likelihood import log_det_penalty
 
-__all__ = ["log_det_penalty"]
+__all__ = ["elbo_terms", "log_det_penalty"]

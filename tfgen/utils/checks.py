@@ -16,7 +16,7 @@ def as_shape(shape, name):
     return tuple(int(s) for s in sides)
 
 
-def as_events(x, name, event_shape, kind, dtype):
+def as_events(x, name, event_shape, kind, dtype, probabilities=False):
     """Data of the given kind as an array `[n, *event_shape]`.
 
     Args:
@@ -25,6 +25,7 @@ def as_events(x, name, event_shape, kind, dtype):
         event_shape: tuple.
         kind: `"real"`, `"binary"` or `"uint8"`.
         dtype: dtype of the result for `"real"`; the other kinds come as uint8.
+        probabilities: whether binary data may be probabilities of 1, which stay float32.
 
     Raises:
         ValueError: wrong shape, no rows, NaN or inf, values out of the kind's range.
@@ -44,10 +45,53 @@ def as_events(x, name, event_shape, kind, dtype):
     if kind == "real":
         return x
     if kind == "binary":
+        if probabilities and x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1:
+            return x.astype(np.float32, copy=False)
         _check_range(x, name, 0, 1, "0 or 1 (binary data)")
         return x.astype(np.uint8, copy=False)
     _check_range(x, name, 0, 255, "integers or integral floats in 0..255 (uint8 data)")
     return x.astype(np.uint8, copy=False)
+
+
+def as_mask(mask, name, shape):
+    """True or False for the pixels of images of this shape, `[n, h, w, c]`."""
+    mask = as_numeric(mask, name)
+    if mask.dtype.kind != "b":
+        raise ValueError(f"`{name}` must hold True and False; got dtype {mask.dtype}")
+    if mask.shape not in (tuple(shape[:3]), tuple(shape[1:3])):
+        raise ValueError(
+            f"`{name}` must have shape {_shape(shape[:3])} or {_shape(shape[1:3])}; got "
+            f"{_shape(mask.shape)}"
+        )
+    return np.broadcast_to(mask[..., None], shape)
+
+
+def check_same_dtype(model, **parts):
+    """Parts of a model that compute in its dtype."""
+    # Of containers it has no meaning.
+    containers = (keras.Model, keras.layers.InputLayer)
+    for name, part in parts.items():
+        for layer in part._flatten_layers():
+            same = layer.variable_dtype == model.variable_dtype
+            if not same and not isinstance(layer, containers):
+                inside = "" if layer is part else f" in its {type(layer).__name__}"
+                raise ValueError(
+                    f"`{name}` must have the model's dtype, {model.variable_dtype}; got "
+                    f"{layer.variable_dtype}{inside}"
+                )
+
+
+def check_apart(**parts):
+    """Parts of a model that share no layer, which would not be saved as one."""
+    owners = {}
+    for name, part in parts.items():
+        for layer in part._flatten_layers():
+            owner = owners.setdefault(id(layer), name)
+            if owner != name:
+                raise ValueError(
+                    f"`{owner}` and `{name}` must share no layer; got a {type(layer).__name__} in "
+                    "both"
+                )
 
 
 def as_policy(dtype):
@@ -247,6 +291,8 @@ def _check_range(x, name, low, high, expected):
     hint = ""
     if high == 255 and not integral and least >= 0 and most <= 1:
         hint = ': multiply data in [0, 1] by 255 and round, or use `data_kind="real"`'
+    if high == 1 and least >= 0 and most <= 255:
+        hint = ": draw grey levels (`tfgen.data.load` has `binarise`), or use another `data_kind`"
     raise ValueError(f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}")
 
 

@@ -1,0 +1,401 @@
+"""Latent-variable models: posterior, prior and observation as parts, one lower bound."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.distributions import get_base
+from tfgen.distributions import get_observation
+from tfgen.distributions import get_posterior
+from tfgen.metrics import active_units
+from tfgen.metrics import bits_per_dim
+from tfgen.models.base import GenerativeModel
+from tfgen.models.initialise import WeightNormInit
+from tfgen.networks import MLP
+from tfgen.networks import ResNetDecoder
+from tfgen.networks import ResNetEncoder
+from tfgen.objectives import elbo_terms
+from tfgen.utils import checks
+from tfgen.utils.layers import build_once
+from tfgen.utils.layers import freeze_parts
+from tfgen.utils.random import fold_in
+
+# The observation that goes with a kind of data, and the other way round.
+BY_KIND = {"binary": "bernoulli", "real": "normal", "uint8": "logistic"}
+NETWORKS = ("mlp", "resnet")
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class VAE(WeightNormInit, GenerativeModel):
+    """Variational autoencoder (Kingma and Welling 2014): `z ~ prior`, `x ~ p(x|z)`, trained by the
+    evidence lower bound with a posterior `q(z|x)`.
+
+    `log_prob` is the bound from one draw of the posterior, in nats; `estimate_log_prob` the
+    importance-weighted one of many (Burda et al. 2016), which rises to the log-likelihood.
+
+    Args:
+        event_shape: `[size]` or `[height, width, channels]`.
+        latent_dim: number of latents.
+        encoder: layer from examples (as `observation.inputs` gives them) to features
+            `[batch, size]`, or `"mlp"` or `"resnet"`; by default the one for vectors or for images.
+        decoder: layer from latents to features, `[batch, size]` or
+            `[batch, height, width, channels]`, or a name as for `encoder`.
+        posterior: `"normal"`, `"iaf"` or a `tfgen.distributions.Posterior`.
+        prior: `"normal"`, `"af"` (autoregressive flow), another name or object as a flow's `base`,
+            or a bijector.
+        observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"`, an `Element`
+            or an `Observation`; by default the one for `data_kind`.
+        beta: weight of the divergence, or a Keras learning-rate schedule that gives it for each
+            step: so it can be annealed.
+        free_bits: nats of the divergence that cost nothing, see `objectives.elbo_terms`.
+        data_kind: `"binary"`, `"real"` or `"uint8"`; by default the observation's, or binary.
+        **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]`), `num_classes`,
+            `dtype`, `name`.
+
+    For Polyak averaging compile with an optimizer that has `use_ema=True`; `fit` leaves the
+    averages in the model, and the callback `keras.callbacks.SwapEMAWeights()` validates with them.
+
+    The logs hold the bound (`nll` in nats, of uint8 data also `bpd`), `reconstruction`, `kl` in
+    nats and in bits, and `active_units`, how many latents are in use in a minibatch.
+
+    >>> import numpy as np, tfgen
+    >>> x = np.random.default_rng(0).integers(2, size=(32, 8, 8, 1))
+    >>> model = tfgen.VAE((8, 8, 1), latent_dim=2, encoder="mlp", decoder="mlp")
+    >>> model.compile()
+    >>> history = model.fit(x, verbose=0)
+    >>> model.log_prob(x).shape, model.sample(3).shape, model.encode(x).shape
+    (TensorShape([32]), TensorShape([3, 8, 8, 1]), TensorShape([32, 2]))
+    """
+
+    likelihood = "bound"
+    _latents_from = "prior"
+
+    def __init__(
+        self,
+        event_shape,
+        latent_dim=64,
+        encoder=None,
+        decoder=None,
+        posterior="normal",
+        prior="normal",
+        observation=None,
+        beta=1.0,
+        free_bits=0.0,
+        data_kind=None,
+        dtype=None,
+        **kwargs,
+    ):
+        dtype = checks.as_policy(dtype)
+        if data_kind is not None and data_kind not in BY_KIND:
+            raise ValueError(f"`data_kind` must be one of {list(BY_KIND)}; got {data_kind!r}")
+        if observation is None:
+            observation = BY_KIND[data_kind or "binary"]
+        observation = get_observation(observation, dtype, data_kind)
+        if data_kind not in (None, observation.data_kind):
+            raise ValueError(
+                f"`data_kind` must be the observation's, {observation.data_kind!r}; got "
+                f"{data_kind!r}"
+            )
+        super().__init__(event_shape, data_kind=observation.data_kind, dtype=dtype, **kwargs)
+        if len(self.event_shape) not in (1, 3):
+            raise ValueError(
+                "`event_shape` must be [size] or [height, width, channels]; got "
+                f"{list(self.event_shape)}"
+            )
+        if len(self.condition_shape or ()) > 1:
+            raise ValueError(
+                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
+            )
+        self.latent_dim = checks.check_count(latent_dim, "latent_dim")
+        self.latent_shape = (self.latent_dim,)
+        self.observation = observation
+        self.num_bits = getattr(getattr(observation, "element", observation), "num_bits", 8)
+        self.posterior = get_posterior(posterior, dtype)
+        self.prior = get_base(prior, dtype, name="prior")
+        self._given = {"encoder": encoder, "decoder": decoder}
+        self.encoder = self._network(encoder, "encoder")
+        self.decoder = self._network(decoder, "decoder")
+        parts = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "posterior": self.posterior,
+            "prior": self.prior,
+            "observation": self.observation,
+        }
+        checks.check_same_dtype(self, **parts)
+        checks.check_apart(**parts)
+        if not isinstance(beta, keras.optimizers.schedules.LearningRateSchedule):
+            beta = checks.check_weight(beta, "beta")
+        self.beta = beta
+        self.free_bits = checks.check_weight(free_bits, "free_bits")
+        self.term_names = ("nll", "reconstruction", "kl", "kl_bits", "active_units")
+        if self.data_kind == "uint8":
+            self.term_names = ("bpd", *self.term_names)
+        if not isinstance(self.beta, float):
+            self.term_names += ("beta",)
+        self.build()
+
+    def _network(self, given, name):
+        if isinstance(given, keras.layers.Layer):
+            return given
+        images = len(self.event_shape) == 3
+        given = given or ("resnet" if images else "mlp")
+        if given not in NETWORKS or (given == "resnet" and not images):
+            allowed = list(NETWORKS) if images else ["mlp"]
+            raise ValueError(f"`{name}` must be one of {allowed} or a Keras layer; got {given!r}")
+        dtype = self.dtype_policy
+        if given == "resnet":
+            if name == "encoder":
+                return ResNetEncoder(dtype=dtype)
+            return ResNetDecoder(self.event_shape[:2], dtype=dtype)
+        network = MLP((512, 512), "elu", dtype=dtype)
+        if name == "encoder" and images:
+            return keras.Sequential([keras.layers.Flatten(dtype=dtype), network])
+        return network
+
+    def _build_parts(self):
+        extra = 0 if self.features_shape is None else self.features_shape[-1]
+        shape = (None, *self.event_shape)
+        build_once(self.encoder, shape)
+        features = tuple(self.encoder.compute_output_shape(shape))
+        if len(features) != 2:
+            raise ValueError(f"`encoder` must give features [batch, size]; got {list(features)}")
+        build_once(self.posterior, (None, features[-1] + extra), latent_dim=self.latent_dim)
+        build_once(self.prior, (None, self.latent_dim))
+        shape = (None, self.latent_dim + extra)
+        build_once(self.decoder, shape)
+        features = tuple(self.decoder.compute_output_shape(shape))
+        build_once(self.observation, (None, *features[1:]), event_shape=self.event_shape)
+        freeze_parts(self)
+
+    def encode(self, x, condition=None, sample=False, seed=None, batch_size=256):
+        """Latents of `x`, `[n, latent_dim]`.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            sample: draws from the posterior; otherwise its mean.
+            seed: of the draws: integer or two integers; None draws afresh.
+            batch_size: rows computed at a time.
+        """
+        if not checks.check_bool(sample, "sample"):
+            return super().encode(x, condition, batch_size)
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows("draw_latents", batch_size, len(x), seed, x=x, condition=condition)
+
+    def decode(self, z, condition=None, batch_size=256, seed=0):
+        """The mean of `p(x|z)` or near it, in the data's type; a draw, where it is not known.
+
+        A mean of 0 and 1 is the likelier value. Near it: of discretised logistics the locations, of
+        a `PixelFlow` what the flow makes of its features' mean. A PixelCNN draws.
+
+        Args:
+            z: `[n, latent_dim]`.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+            seed: of draws: integer or two integers; None draws afresh.
+
+        Returns:
+            `[n, *event_shape]` tensor.
+        """
+        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
+        condition = self._check_condition(condition, len(z))
+        return self._map_rows("decode", batch_size, len(z), seed, z=z, condition=condition)
+
+    def log_likelihood(self, x, z, condition=None, seed=0, batch_size=256):
+        """`log p(x|z)` of examples and latents, `[n]`, nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            z: `[n, latent_dim]`.
+            condition: as in `log_prob`.
+            seed: of dequantisation noise, where the observation takes it.
+            batch_size: rows computed at a time.
+        """
+        x = self._check_x(x)
+        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
+        checks.check_same_length(x=x, z=z)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows(
+            "log_likelihood", batch_size, len(x), seed, x=x, z=z, condition=condition
+        )
+
+    def decompress(self, x, condition=None, temperature=1.0, seed=None, batch_size=256):
+        """What is left of `x` in its latents: `z` from `q(z|x)`, then an example from `p(x|z)`
+        (Chen et al. 2017, section 4.1).
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            temperature: of the observation.
+            seed: integer or two integers; None draws afresh.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n, *event_shape]` tensor in the data's type.
+        """
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        temperature = checks.check_weight(temperature, "temperature")
+        return self._map_rows(
+            "decompress",
+            batch_size,
+            len(x),
+            seed,
+            x=x,
+            condition=condition,
+            temperature=tf.constant(temperature, self.variable_dtype),
+        )
+
+    def code_length(self, x, condition=None, seed=0, batch_size=256):
+        """What bits-back coding of `x` takes (Chen et al. 2017, section 2.2), in bits.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            seed: of the posterior's draw: integer or two integers.
+            batch_size: rows computed at a time.
+
+        Returns:
+            Dict of `latents`, `log q(z|x) - log p(z)`, and `data`, `-log p(x|z)`, each `[n]`; they
+            sum to `-log_prob(x, seed=seed)` in bits.
+        """
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        parts = self._map_rows("code_length", batch_size, len(x), seed, x=x, condition=condition)
+        return dict(zip(("latents", "data"), tf.unstack(parts, axis=1), strict=True))
+
+    _core_arguments = {
+        **GenerativeModel._core_arguments,
+        "decode": ("z", "seed", "start"),
+        "log_likelihood": ("x", "z", "seed", "start"),
+        "draw_latents": ("x", "seed", "start"),
+        "decompress": ("x", "seed", "start", "temperature"),
+        "code_length": ("x", "seed", "start"),
+    }
+
+    # --- hooks ----------------------------------------------------------------
+
+    def _initialise(self, x, condition, noise):
+        for_latents, for_data = noise
+        self.observation.adapt(x, for_data)
+        self.prior.adapt(self.posterior.sample(for_latents, self._encoded(x, condition))[0])
+        self._log_weight(x, condition, noise)
+
+    def _joined(self, values, condition):
+        """Values beside the condition."""
+        if condition is None:
+            return values
+        return tf.concat([values, tf.cast(self._features(condition), values.dtype)], -1)
+
+    def _encoded(self, x, condition, training=False):
+        features = self.encoder(self.observation.inputs(x), training=training)
+        return self._joined(tf.cast(features, self.variable_dtype), condition)
+
+    def _decoded(self, z, condition, training=False):
+        return self.decoder(self._joined(z, condition), training=training)
+
+    def _log_prob_noise(self, seed, start, num_rows):
+        latents = self.posterior.noise(fold_in(seed, 1), start, num_rows)
+        return latents, self.observation.log_prob_noise(fold_in(seed, 2), start, num_rows)
+
+    def _densities(self, x, features, condition, noise, training=False):
+        """`log p(x|z)`, `log p(z)`, `log q(z|x)` at a draw of the posterior."""
+        for_latents, for_data = noise
+        z, log_posterior = self.posterior.sample(for_latents, features)
+        decoded = self._decoded(z, condition, training)
+        log_likelihood = self.observation.log_prob(x, decoded, for_data)
+        return log_likelihood, self.prior.log_prob(z), log_posterior
+
+    def _log_weight_of(self, x, condition):
+        # What does not depend on the noise is computed once.
+        features = self._encoded(x, condition)
+
+        def log_weight(noise):
+            log_likelihood, log_prior, log_posterior = self._densities(
+                x, features, condition, noise
+            )
+            return log_likelihood + log_prior - log_posterior
+
+        return log_weight
+
+    def _log_weight(self, x, condition, noise):
+        return self._log_weight_of(x, condition)(noise)
+
+    def _terms(self, x, condition, noise, training):
+        features = self._encoded(x, condition, training)
+        densities = self._densities(x, features, condition, noise, training)
+        scheduled = not isinstance(self.beta, float)
+        beta = self.beta(self.steps_taken) if scheduled else self.beta
+        terms = elbo_terms(*densities, beta=beta, free_bits=self.free_bits)
+        if scheduled:
+            terms["beta"] = tf.cast(beta, terms["loss"].dtype)
+        terms["active_units"] = active_units(self.posterior.mean(features))
+        if self.data_kind == "uint8":
+            terms["bpd"] = bits_per_dim(-terms["nll"], self.num_dims)
+        return terms
+
+    def _sample_noise(self, seed, start, num_rows):
+        latents = self.prior.noise(fold_in(seed, 1), start, num_rows)
+        return latents, self.observation.noise(fold_in(seed, 2), start, num_rows)
+
+    def _generate(self, noise, condition, temperature):
+        for_latents, for_data = noise
+        z = self.prior.sample(for_latents, None, temperature)
+        return self.observation.sample(for_data, self._decoded(z, condition), temperature)
+
+    def _encode(self, x, condition):
+        return self.posterior.mean(self._encoded(x, condition))
+
+    def _draw_latents(self, x, condition, seed, start):
+        noise = self.posterior.noise(fold_in(seed, 3), start, tf.shape(x)[0])
+        return self.posterior.sample(noise, self._encoded(x, condition))[0]
+
+    def _decompress(self, x, condition, seed, start, temperature):
+        z = self._draw_latents(x, condition, seed, start)
+        noise = self.observation.noise(fold_in(seed, 4), start, tf.shape(x)[0])
+        return self.observation.sample(noise, self._decoded(z, condition), temperature)
+
+    def _decode(self, z, condition, seed, start):
+        noise = self.observation.noise(fold_in(seed, 4), start, tf.shape(z)[0])
+        return self.observation.decode(noise, self._decoded(z, condition))
+
+    def _log_likelihood(self, x, z, condition, seed, start):
+        noise = self.observation.log_prob_noise(fold_in(seed, 2), start, tf.shape(x)[0])
+        return self.observation.log_prob(x, self._decoded(z, condition), noise)
+
+    def _code_length(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        log_likelihood, log_prior, log_posterior = self._densities(
+            x, self._encoded(x, condition), condition, noise
+        )
+        return tf.stack([log_posterior - log_prior, -log_likelihood], 1) / math.log(2)
+
+    def get_config(self):
+        def part(given):
+            layer = isinstance(given, keras.layers.Layer)
+            return keras.saving.serialize_keras_object(given) if layer else given
+
+        beta = self.beta
+        return {
+            **super().get_config(),
+            "latent_dim": self.latent_dim,
+            **{name: part(given) for name, given in self._given.items()},
+            "posterior": part(self.posterior),
+            "prior": part(self.prior),
+            "observation": part(self.observation),
+            "beta": beta if isinstance(beta, float) else keras.saving.serialize_keras_object(beta),
+            "free_bits": self.free_bits,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        names = ("encoder", "decoder", "posterior", "prior", "observation", "beta")
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in names
+            if isinstance(config.get(name), dict)
+        }
+        return super().from_config({**config, **parts})
