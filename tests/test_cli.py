@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -77,23 +78,38 @@ def test_sample_writes_a_picture_or_an_array(run, tmp_path):
         assert picture.size[0] == picture.size[1]
 
 
+def binary_preset(folder):
+    """A PixelCNN whose optimizer averages the weights."""
+    model = tfgen.PixelCNN((8, 8, 1), filters=4, num_layers=2)
+    model.compile(keras.optimizers.Adamax(0.01, use_ema=True, ema_momentum=0.8))
+    model.save_to_preset(folder)
+    return folder
+
+
 @pytest.mark.parametrize("step", [1, 4])
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
-    """Also one that was interrupted before its first epoch was over."""
+@pytest.mark.parametrize("kind", ["real", "binary"])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step, kind):
+    """Also one that was interrupted before its first epoch was over; one with pixels drawn in each
+    step, and averaged weights."""
 
     class Interrupt(tfgen.callbacks.TimeLimit):
         def on_train_batch_begin(self, batch, logs=None):
             if int(self.model.optimizer.iterations) == step:
                 raise KeyboardInterrupt
 
-    overrides = {"num_layers": 2, "hidden_units": [8]}
-    train = {"overrides": overrides, "batch_size": 4000, "epochs": 3, "seed": 5, "verbose": 0}
+    train = {"epochs": 3, "seed": 5, "verbose": 0}
+    if kind == "real":
+        train |= {"model": "RealNVP", "data": "two_moons", "batch_size": 4000}
+        train["overrides"] = {"num_layers": 2, "hidden_units": [8]}
+    else:
+        train |= {"model": "PixelCNN", "data": "digits", "batch_size": 600, "binarise": "dynamic"}
+        train["preset"] = binary_preset(tmp_path / "preset")
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    rows = runs.train(unbroken, "RealNVP", "two_moons", **train)
+    rows = runs.train(unbroken, **train)
     with pytest.raises(KeyboardInterrupt):
-        runs.train(broken, "RealNVP", "two_moons", callbacks=[Interrupt()], **train)
+        runs.train(broken, callbacks=[Interrupt()], **train)
     assert not (broken / "model.keras").exists()
-    resumed = runs.train(broken, "RealNVP", "two_moons", **train)
+    resumed = runs.train(broken, **train)
     assert resumed[0]["value"] == rows[0]["value"]
     a, b = runs.read_history(unbroken), runs.read_history(broken)
     for name in ("nll", "val_nll"):
@@ -103,7 +119,38 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
     weights = broken / "checkpoint" / "latest.weights.h5"
     weights.replace(f"{weights}.bkp")
     weights.touch()
-    assert runs.train(broken, "RealNVP", "two_moons", **train)[0]["value"] == rows[0]["value"]
+    assert runs.train(broken, **train)[0]["value"] == rows[0]["value"]
+
+
+@pytest.mark.parametrize(
+    "model, overrides, picture",
+    [
+        (
+            "VLAE",
+            {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp", "prior": "normal"},
+            "decompressed",
+        ),
+        ("PixelCNN", {"filters": 4, "num_layers": 1}, "inpainted"),
+    ],
+)
+def test_binarised_runs(tmp_path, model, overrides, picture):
+    settings = [f"--set={k}={v}" for k, v in overrides.items()]
+    result = invoke(
+        "train", model, "--data", "digits", "--binarise", "dynamic", "--out", tmp_path / "run",
+        *settings, "--batch-size", 300, "--epochs", 1, "--num-validation", 50,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "297 held-out examples, dynamic binarisation)" in result.output
+    for name in ("samples", picture):
+        with Image.open(tmp_path / "run" / f"{name}.png") as image:
+            assert set(np.unique(np.asarray(image))) == {0, 128, 255}
+    latents = model == "VLAE"
+    assert ("code of the latents" in result.output) == latents
+    assert ("epoch 1, latents: KL" in result.output) == latents
+    # Of the test images, drawn once: the same figure each time.
+    rows = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    again = runs.evaluate(tmp_path / "run", num_samples=None if latents else 3)
+    assert again == rows
 
 
 @pytest.mark.parametrize(
@@ -118,6 +165,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step):
         (["RealNVP", "--data", "digits", "--preset", "glow_cifar10"], "not a RealNVP"),
         (["Glow", "--data", "digits", "--set", "num_levels=9"], "`event_shape` must be"),
         (["RealNVP", "--data", "digits", "--set", "base=gauss"], "`base` must be"),
+        (["PixelCNN", "--data", "digits", "--set", "data_kind=binary"], "`binarise`"),
+        (["RealNVP", "--data", "two_moons", "--binarise", "static"], "must have grey levels"),
         (["RealNVP", "--data", "two_moons", "--max-minutes", "0"], "`max_minutes` must be"),
         (["RealNVP", "--data", "two_moons", "--learning-rate", "-1"], "`learning_rate` must be"),
     ],
@@ -191,13 +240,16 @@ def test_lists():
 
 
 def test_every_preset_makes_its_model():
-    small = {"num_steps": 1, "filters": 4, "num_levels": 1}
+    small = {
+        "Glow": {"num_steps": 1, "filters": 4, "num_levels": 1},
+        "RealNVP": {"filters": 4, "num_blocks": 1, "num_levels": 1},
+        "PixelCNN": {"filters": 4},
+    }
     # Recipes for vectors have none: their defaults are meant for all.
     recipes = {name: cls for name, cls in runs.recipes().items() if cls.presets()}
     assert {"Glow", "RealNVP"} <= set(recipes)
     for name, cls in recipes.items():
         for preset in cls.presets():
-            allowed = small if name == "Glow" else {"filters": 4, "num_blocks": 1, "num_levels": 1}
-            model = cls.from_preset(preset, **allowed)
-            assert type(model) is cls
+            model = cls.from_preset(preset, **small.get(name, {"latent_dim": 2}))
+            assert isinstance(model, cls)
             assert model.compiled

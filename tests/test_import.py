@@ -15,10 +15,12 @@ ROOT = pathlib.Path(tfgen.__file__).parent
 LAYERS = [
     {"utils"},
     {"networks", "data", "metrics", "optimizers", "plots"},
-    {"distributions", "bijectors", "callbacks"},
+    {"bijectors", "callbacks"},
+    {"distributions"},
     {"objectives"},
     {"models"},
     {"zoo"},
+    {"pictures"},
     {"runs", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -46,6 +46,11 @@ def _setting(ctx, param, values):
 @click.option("--data-dir", type=click.Path(), help="Folder of prepared TFDS data sets.")
 @click.option("--download", is_flag=True, help="Let TFDS download the data set.")
 @click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
+@click.option(
+    "--binarise",
+    type=click.Choice(["static", "dynamic"]),
+    help="Images as 0 and 1, drawn once or afresh in each step.",
+)
 @click.option("--preset", help="Name or folder; `tfgen models` lists names.")
 @click.option(
     "--set",
@@ -116,7 +121,9 @@ def models():
     for name, cls in runs.recipes().items():
         click.echo(f"{name}: {cls.__doc__.strip().splitlines()[0]}")
         for preset, description in cls.presets().items():
-            click.echo(f"  {preset}: {description}")
+            # Those of subclasses are theirs.
+            if cls.read_preset(preset)["model"]["class_name"].split(">")[-1] == name:
+                click.echo(f"  {preset}: {description}")
 
 
 @main.command()

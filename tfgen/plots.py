@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 
 # The units of the logged terms that have one, by the name without `val_`.
-_UNITS = {"bpd": "bits per dimension", "nll": "nats"}
+_UNITS = {
+    "bpd": "bits per dimension",
+    "nll": "nats",
+    "reconstruction": "nats",
+    "kl": "nats",
+    "kl_bits": "bits",
+}
 
 # Small images are enlarged to about this height, in pixels, to be comfortable to look at.
 _COMFORTABLE_HEIGHT = 84
@@ -128,6 +134,24 @@ def can_draw(event_shape):
     """
     event_shape = tuple(event_shape)
     return event_shape == (2,) or (len(event_shape) == 3 and event_shape[-1] in (1, 3))
+
+
+def as_drawn(model, x):
+    """Examples of a model as pictures are made of them: binary ones as bool.
+
+    Args:
+        model: whose `data_kind` it is.
+        x: array or tensor.
+
+    Example:
+
+        >>> import tfgen
+        >>> model = tfgen.PixelCNN((4, 4, 1))
+        >>> tfgen.plots.as_drawn(model, model.sample(2)).dtype
+        dtype('bool')
+    """
+    x = np.asarray(x)
+    return x.astype(bool) if getattr(model, "data_kind", None) == "binary" else x
 
 
 def save_samples(path, samples):

@@ -2,9 +2,11 @@
 
 A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
 `checkpoint/` (for resuming), `samples/` (one picture for some epochs), and in the end
-`model.keras`, `export/` (a SavedModel), `samples.png`, `resampled.png` for models with levels
-(the top level's latents kept, the others drawn anew) and `evaluation.json`. Both pictures are
-drawn at temperature 0.8 for images. `stopped.json` says where a run became NaN.
+`model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`; for images also
+`resampled.png` (models with levels: the top level's latents kept, the others drawn anew; this and
+the samples of flows over images at temperature 0.8), `decompressed.png` (latent-variable models:
+held-out images, and what is drawn given their latents) and `inpainted.png` (PixelCNN: the lower
+half drawn anew). `stopped.json` says where a run became NaN.
 """
 
 import csv
@@ -18,16 +20,17 @@ import numpy as np
 from tfgen import data as data_module
 from tfgen import metrics
 from tfgen import models
+from tfgen import pictures
 from tfgen import plots
+from tfgen.callbacks import LatentReport
 from tfgen.callbacks import NaNGuard
-from tfgen.callbacks import SampleGrid
 from tfgen.callbacks import TimeLimit
 from tfgen.utils import checks
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
-# Of the final pictures of images, as papers on flows show them; `samples/` is at 1.
-_PICTURE_TEMPERATURE = 0.8
+# Examples that reports on latents are about.
+_NUM_REPORTED = 500
 
 
 def recipes():
@@ -55,6 +58,7 @@ def train(
     data_dir=None,
     download=False,
     image_size=None,
+    binarise=None,
     preset=None,
     overrides=None,
     epochs=None,
@@ -75,6 +79,7 @@ def train(
         data_dir: as for `tfgen.data.load`.
         download: as for `tfgen.data.load`.
         image_size: as for `tfgen.data.load`.
+        binarise: as for `tfgen.data.load`.
         preset: name or folder; by default the recipe's own defaults.
         overrides: dict of constructor arguments.
         epochs: by default the preset's, else 10.
@@ -101,6 +106,7 @@ def train(
         "data": str(data),
         "data_dir": data_dir and str(Path(data_dir).resolve()),
         "image_size": image_size,
+        "binarise": binarise,
         "preset": preset and str(preset),
         "overrides": overrides or {},
         "epochs": epochs,
@@ -128,6 +134,10 @@ def train(
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
     guard = NaNGuard(restore_weights=True)
+    # Validation is of the averaged weights, where the optimizer keeps such, as all is in the end;
+    # pictures and reports of epochs are of those in training.
+    optimizer = getattr(net.optimizer, "inner_optimizer", net.optimizer)
+    averaged = [keras.callbacks.SwapEMAWeights()] if optimizer.use_ema else []
     log = keras.callbacks.CSVLogger(str(out / "history.csv"), append=True)
     backup = keras.callbacks.BackupAndRestore(
         str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
@@ -146,8 +156,10 @@ def train(
                     # It adds the seconds to what the others log.
                     TimeLimit(max_minutes, spent),
                     guard,
+                    *averaged,
                     *callbacks,
-                    *_pictures_of_epochs(out, net, examples, every=max(1, epochs // 10)),
+                    *pictures.of_epochs(out, net, examples, every=max(1, epochs // 10)),
+                    *_reports(net, validation, every=max(1, epochs // 10), verbose=verbose),
                     log,
                     # Last: what it keeps is complete when the rest of the epoch is written.
                     backup,
@@ -163,13 +175,15 @@ def train(
         # As in `fit`: from the last but one, if the last was cut off.
         backup.set_model(net)
         backup.on_train_begin()
+        # What `fit` ends with.
+        net.optimizer.finalize_variable_values(net.trainable_weights)
     net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
     history = read_history(out)
     history.pop("seconds", None)
     if history:
         plots.plot_history(history, out / "history.png")
-    _pictures(out, net, examples)
+    pictures.of_run(out, net, examples)
     return evaluate(out, net=net, examples=examples)
 
 
@@ -200,11 +214,18 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
         value = metrics.bits_per_dim(log_prob, net.num_dims) if pixels else -log_prob
         return {"name": name, "value": float(np.mean(value)), "unit": unit}
 
-    kind = f"{type(net).__name__} ({net.likelihood}, {len(x)} held-out examples)"
+    of = f"{len(x)} held-out examples"
+    if examples.binarised:
+        of += f", {examples.binarised} binarisation"
+    kind = f"{type(net).__name__} ({net.likelihood}, {of})"
     rows = [row(kind, net.log_prob(x, y).numpy())]
     if num_samples and net.likelihood != "exact":
         estimate = net.estimate_log_prob(x, num_samples, y).numpy()
         rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
+    if hasattr(net, "code_length"):
+        for part, bits in net.code_length(x, y).items():
+            value = float(np.mean(bits))
+            rows.append({"name": f"code of the {part}", "value": value, "unit": "bits"})
     # The yardsticks are of all 8 bits.
     eight = getattr(net, "num_bits", 8) == 8
     if pixels and eight and x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8:
@@ -240,7 +261,7 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     condition = label
     if label is None and net.condition_shape is not None:
         examples = None if net.num_classes else _load_data(_settings(Path(run)))
-        condition = _conditions(net, examples, num_samples)
+        condition = pictures.conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, temperature, seed).numpy()
     drawn = plots.can_draw(net.event_shape)
     out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
@@ -316,6 +337,7 @@ def _load_data(settings, download=False):
         data_dir=settings["data_dir"],
         download=download,
         image_size=tuple(size) if isinstance(size, list) else size,
+        binarise=settings.get("binarise"),
         seed=settings["seed"],
     )
 
@@ -385,34 +407,8 @@ def _resume(out):
     return done, read_history(out)["seconds"][-1]
 
 
-def _conditions(net, examples, num_samples):
-    """A condition for each sample of a picture: all labels, or the held-out conditions, in turn."""
-    if net.condition_shape is None:
-        return None
-    if net.num_classes:
-        return np.arange(num_samples) % net.num_classes
-    return np.resize(examples.test[1], (num_samples, *net.condition_shape))
-
-
-def _pictures_of_epochs(out, net, examples, every):
-    if not plots.can_draw(net.event_shape):
+def _reports(net, validation, every, verbose):
+    if not (verbose and hasattr(net, "code_length")):
         return []
-    condition = _conditions(net, examples, 36)
-    return [SampleGrid(out / "samples", every=every, condition=condition)]
-
-
-def _pictures(out, net, examples):
-    is_image = len(net.event_shape) == 3
-    temperature = _PICTURE_TEMPERATURE if is_image else 1.0
-    num_samples = 64 if is_image else 2000
-    condition = _conditions(net, examples, num_samples)
-    samples = net.sample(num_samples, condition, temperature, seed=0).numpy()
-    if plots.can_draw(net.event_shape):
-        plots.save_samples(out / "samples.png", samples)
-    if net.event_shape == (2,) and net.condition_shape is None and net.likelihood == "exact":
-        plots.save_density(out / "density.png", net, examples.test[0])
-    if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
-        x, y = _of(net, tuple(a if a is None else a[:32] for a in examples.test))
-        again = net.resample(x, net.num_top_latents, temperature, seed=0, condition=y).numpy()
-        pairs = plots.paired_grid(x, again)
-        plots.save_image(out / "resampled.png", pairs, plots.comfortable_scale(x.shape[1]))
+    x, y = (a if a is None else a[:_NUM_REPORTED] for a in validation)
+    return [LatentReport(x, y, every=every)]

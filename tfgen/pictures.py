@@ -1,0 +1,55 @@
+"""The pictures of a run: of its model's samples, and of what else it can draw."""
+
+import numpy as np
+
+from tfgen import models
+from tfgen import plots
+from tfgen.callbacks import SampleGrid
+
+# Of flows over images, as papers show them; the pictures of epochs are at 1.
+_TEMPERATURE = 0.8
+
+
+def conditions(net, examples, num_samples):
+    """A condition for each sample of a picture: all labels, or the held-out conditions, in turn."""
+    if net.condition_shape is None:
+        return None
+    if net.num_classes:
+        return np.arange(num_samples) % net.num_classes
+    return np.resize(examples.test[1], (num_samples, *net.condition_shape))
+
+
+def of_epochs(out, net, examples, every):
+    """Callbacks that draw while the model trains."""
+    if not plots.can_draw(net.event_shape):
+        return []
+    return [SampleGrid(out / "samples", every=every, condition=conditions(net, examples, 36))]
+
+
+def of_run(out, net, examples):
+    """Writes the pictures of a trained model."""
+    is_image = len(net.event_shape) == 3
+    temperature = _TEMPERATURE if is_image and isinstance(net, models.Flow) else 1.0
+    num_samples = 64 if is_image else 2000
+    if plots.can_draw(net.event_shape):
+        condition = conditions(net, examples, num_samples)
+        samples = net.sample(num_samples, condition, temperature, seed=0)
+        plots.save_samples(out / "samples.png", plots.as_drawn(net, samples))
+    if net.event_shape == (2,) and net.condition_shape is None and net.likelihood == "exact":
+        plots.save_density(out / "density.png", net, examples.test[0])
+    if not is_image or not plots.can_draw(net.event_shape):
+        return
+    x = examples.test[0][:32]
+    y = None if net.condition_shape is None else examples.test[1][:32]
+    again = {}
+    if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
+        again["resampled"] = net.resample(x, net.num_top_latents, temperature, 0, y)
+    if hasattr(net, "decompress"):
+        again["decompressed"] = net.decompress(x, y, seed=0)
+    if hasattr(net, "inpaint"):
+        known = np.zeros(x.shape[1:3], bool)
+        known[: len(known) // 2] = True
+        again["inpainted"] = net.inpaint(x, known, y, seed=0)
+    for name, images in again.items():
+        pairs = plots.paired_grid(plots.as_drawn(net, x), plots.as_drawn(net, images))
+        plots.save_image(out / f"{name}.png", pairs, plots.comfortable_scale(x.shape[1]))
