@@ -10,6 +10,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 # Arguments that make a script quick, and what it leaves.
 SCRIPTS = {
     "two_moons": (["--epochs", "1"], {"density.png", "model.keras"}),
+    "lossy_codes": (["--epochs", "1", "--filters", "4", "4"], {"vae.png", "vlae.png"}),
     "variational_inference": (["--steps", "5"], {"posterior.png"}),
     "class_conditional_glow": (
         ["--epochs", "1", "--num-steps", "1"],

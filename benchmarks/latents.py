@@ -1,0 +1,84 @@
+"""Latent-variable models of binarised images side by side (Chen et al. 2017, tables 1 to 3).
+
+    python benchmarks/latents.py --data mnist --data-dir DIR --minutes 20
+
+The models have the same encoder, decoder, optimizer and time. Given again, the command goes on
+where it was interrupted. Prints, for held-out images, the negative log-likelihood by importance
+samples, the bound, the gap between them, both parts of the code, and active units.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy as np
+
+import tfgen
+from tfgen import runs
+
+# Recipe, preset, arguments in the preset's place.
+MODELS = {
+    "VAE": ("VAE", "vae_mnist", {}),
+    "IAFVAE": ("IAFVAE", "iafvae_mnist", {}),
+    "AFVAE": ("AFVAE", "afvae_mnist", {}),
+    "PixelCNN": ("PixelCNN", "pixelcnn_mnist", {}),
+    "VLAE": ("VLAE", "vlae_mnist", {}),
+    "VLAE_IAF": ("VLAE", "vlae_mnist", {"posterior": "iaf", "prior": "normal"}),
+}
+
+
+def measure(model, x, num_samples):
+    bound = -np.mean(model.log_prob(x))
+    if model.likelihood == "exact":
+        return {"nll": float(bound)}
+    estimate = -np.mean(model.estimate_log_prob(x, num_samples))
+    code = {part: float(np.mean(bits)) for part, bits in model.code_length(x).items()}
+    return {
+        "nll": float(estimate),
+        "bound": float(bound),
+        "gap": float(bound - estimate),
+        "code of the latents, bits": code["latents"],
+        "code of the data, bits": code["data"],
+        "active units": tfgen.metrics.latent_usage(model, x).active_units,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training, a model")
+    parser.add_argument("--binarise", default="dynamic", choices=["static", "dynamic"])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--num-samples", type=int, default=256)
+    parser.add_argument("--num-images", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/latents"))
+    args = parser.parse_args()
+    source = {"data_dir": args.data_dir, "binarise": args.binarise, "seed": args.seed}
+    x = tfgen.data.load(args.data, **source).test[0][: args.num_images]
+    for name in args.models:
+        recipe, preset, overrides = MODELS[name]
+        out = args.out / f"{args.data}_{args.binarise}_{args.seed}" / name
+        result = out / "figures.json"
+        if not result.is_file():
+            runs.train(
+                out,
+                recipe,
+                args.data,
+                preset=preset,
+                overrides=overrides,
+                epochs=1000,
+                num_validation=500,
+                max_minutes=args.minutes,
+                verbose=2,
+                **source,
+            )
+            figures = measure(runs.load_model(out), x, args.num_samples)
+            figures["epochs"] = len(runs.read_history(out)["loss"])
+            result.write_text(json.dumps(figures))
+        print(name, *(f"{k} {v:.2f}" for k, v in json.loads(result.read_text()).items()), sep=", ")
+
+
+if __name__ == "__main__":
+    main()
