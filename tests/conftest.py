@@ -25,33 +25,31 @@ def seed():
     keras.utils.set_random_seed(0)
 
 
+def shared(name):
+    case = zoo.case(name)
+    yield case
+    assert case.untouched(), "a test changed the weights of a shared model"
+
+
 @pytest.fixture(params=zoo.MODELS)
 def case(request):
     """A built, adapted, briefly trained and then perturbed model, shared by all tests."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from shared(request.param)
 
 
 @pytest.fixture(params=zoo.FLOWS)
 def flow_case(request):
     """The same, of flows."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from shared(request.param)
 
 
 @pytest.fixture(params=zoo.LATENT_VARIABLE_MODELS)
 def latent_case(request):
     """The same, of latent-variable models."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from shared(request.param)
 
 
 @pytest.fixture(params=[name for name, entry in zoo.MODELS.items() if entry.costly])
 def costly_case(request):
     """The same, of the few models that the checks that take longest run on."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from shared(request.param)

@@ -114,7 +114,7 @@ class Normal(Element):
     def __init__(self, scale="shared", **kwargs):
         super().__init__(**kwargs)
         if not isinstance(scale, str):
-            scale = float(checks.check_positive(scale, "scale"))
+            scale = checks.check_positive(scale, "scale")
         elif scale not in ("shared", "per_value"):
             raise ValueError(
                 f'`scale` must be a number above 0, "shared" or "per_value"; got {scale!r}'

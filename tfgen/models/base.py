@@ -151,9 +151,7 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
             NotImplementedError: if `likelihood` is `"none"`.
         """
         self._require_likelihood()
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        return self._map_rows("log_prob", batch_size, len(x), seed, x=x, condition=condition)
+        return self._map_examples("log_prob", x, condition, batch_size, seed)
 
     def estimate_log_prob(self, x, num_samples, condition=None, seed=0, batch_size=256):
         """Log-mean-exp of `num_samples` draws of the likelihood, in nats.
@@ -173,17 +171,9 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
             `[n]` tensor.
         """
         self._require_likelihood()
-        num_samples = checks.check_count(num_samples, "num_samples")
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        return self._map_rows(
-            "estimate_log_prob",
-            batch_size,
-            len(x),
-            seed,
-            x=x,
-            condition=condition,
-            num_samples=tf.constant(num_samples, tf.int64),
+        num_samples = tf.constant(checks.check_count(num_samples, "num_samples"), tf.int64)
+        return self._map_examples(
+            "estimate_log_prob", x, condition, batch_size, seed, num_samples=num_samples
         )
 
     def bits_per_dim(self, x, condition=None, seed=0, batch_size=256):
@@ -212,18 +202,14 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
         num_samples = checks.check_count(num_samples, "num_samples")
         condition = self._check_condition(condition, num_samples)
         self._check_temperature(temperature)
-        temperature = tf.constant(
-            checks.check_weight(temperature, "temperature"), self.variable_dtype
-        )
+        temperature = self._as_temperature(temperature)
         return self._map_rows(
             "sample", batch_size, num_samples, seed, condition=condition, temperature=temperature
         )
 
     def encode(self, x, condition=None, batch_size=256):
         """Latents of `x`, `[n, D]`. Arguments as in `log_prob`."""
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        return self._map_rows("encode", batch_size, len(x), None, x=x, condition=condition)
+        return self._map_examples("encode", x, condition, batch_size)
 
     def decode(self, z, condition=None, batch_size=256):
         """Examples of latents `[n, D]`, in the data's own type and range."""
@@ -298,6 +284,15 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
                 f"{type(self).__name__} has no likelihood: judge it by its samples "
                 "(`tfgen.metrics`)"
             )
+
+    def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
+        """Runs a core over examples and their conditions, once both are checked."""
+        x = self._check_x(x)
+        condition = self._check_condition(condition, len(x))
+        return self._map_rows(name, batch_size, len(x), seed, x=x, condition=condition, **arguments)
+
+    def _as_temperature(self, temperature):
+        return tf.constant(checks.check_weight(temperature, "temperature"), self.variable_dtype)
 
     def _check_temperature(self, temperature):
         name = self._latents_from

@@ -127,17 +127,8 @@ class PixelCNN(WeightNormInit, GenerativeModel):
         x = self._check_x(x)
         known = checks.as_mask(known, "known", x.shape)
         condition = self._check_condition(condition, len(x))
-        temperature = checks.check_weight(temperature, "temperature")
-        return self._map_rows(
-            "inpaint",
-            batch_size,
-            len(x),
-            seed,
-            x=x,
-            known=known,
-            condition=condition,
-            temperature=tf.constant(temperature, self.variable_dtype),
-        )
+        arguments = {"condition": condition, "temperature": self._as_temperature(temperature)}
+        return self._map_rows("inpaint", batch_size, len(x), seed, x=x, known=known, **arguments)
 
     _core_arguments = {
         **GenerativeModel._core_arguments,

@@ -181,9 +181,7 @@ class VAE(WeightNormInit, GenerativeModel):
         """
         if not checks.check_bool(sample, "sample"):
             return super().encode(x, condition, batch_size)
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        return self._map_rows("draw_latents", batch_size, len(x), seed, x=x, condition=condition)
+        return self._map_examples("draw_latents", x, condition, batch_size, seed)
 
     def decode(self, z, condition=None, batch_size=256, seed=0):
         """The mean of `p(x|z)` or near it, in the data's type; a draw, where it is not known.
@@ -236,17 +234,9 @@ class VAE(WeightNormInit, GenerativeModel):
         Returns:
             `[n, *event_shape]` tensor in the data's type.
         """
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        temperature = checks.check_weight(temperature, "temperature")
-        return self._map_rows(
-            "decompress",
-            batch_size,
-            len(x),
-            seed,
-            x=x,
-            condition=condition,
-            temperature=tf.constant(temperature, self.variable_dtype),
+        temperature = self._as_temperature(temperature)
+        return self._map_examples(
+            "decompress", x, condition, batch_size, seed, temperature=temperature
         )
 
     def code_length(self, x, condition=None, seed=0, batch_size=256):
@@ -262,9 +252,7 @@ class VAE(WeightNormInit, GenerativeModel):
             Dict of `latents`, `log q(z|x) - log p(z)`, and `data`, `-log p(x|z)`, each `[n]`; they
             sum to `-log_prob(x, seed=seed)` in bits.
         """
-        x = self._check_x(x)
-        condition = self._check_condition(condition, len(x))
-        parts = self._map_rows("code_length", batch_size, len(x), seed, x=x, condition=condition)
+        parts = self._map_examples("code_length", x, condition, batch_size, seed)
         return dict(zip(("latents", "data"), tf.unstack(parts, axis=1), strict=True))
 
     _core_arguments = {

@@ -22,9 +22,6 @@ class _ResidualNetwork(WeightNormed):
         settings = {"padding": "same", "init_scale": init_scale}
         return self._new(keras.layers.Conv2D, filters, 3, strides, **settings)
 
-    def _dense(self, units):
-        return self._new(keras.layers.Dense, units)
-
     def _blocks(self, filters):
         """Residual blocks, each two convolutions; the second starts small."""
         return [

@@ -99,9 +99,6 @@ class GatedPixelCNNStack(WeightNormed):
     def _conv(self, filters, kernel_size, axis, strict):
         return self._new(CausalConv2D, filters, kernel_size, axis, strict)
 
-    def _dense(self, units):
-        return self._new(keras.layers.Dense, units)
-
     def build(self, inputs_shape, context_shape=None):
         inputs = inputs_shape
         features = self.compute_output_shape(inputs_shape)

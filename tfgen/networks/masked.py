@@ -111,13 +111,12 @@ class PixelCNNStack(WeightNormed):
         others = self.num_layers - 1
         self.masked = [self._masked("A")]
         self.masked += [self._masked("B") for _ in range(min(others, 1) if tied else others)]
-        self.mixers = [[self._dense(), self._dense()] for _ in range(self.num_mixers)]
+        self.mixers = [
+            [self._dense(self.filters), self._dense(self.filters)] for _ in range(self.num_mixers)
+        ]
 
     def _masked(self, mask):
         return self._new(MaskedConv2D, self.filters, self.kernel_size, mask)
-
-    def _dense(self):
-        return self._new(keras.layers.Dense, self.filters)
 
     def build(self, inputs_shape, context_shape=None):
         shape = self.compute_output_shape(inputs_shape)

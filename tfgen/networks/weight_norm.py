@@ -137,5 +137,8 @@ class WeightNormed(keras.layers.Layer):
             return made
         return WeightNorm(made, init_scale, dtype=self.dtype_policy)
 
+    def _dense(self, units):
+        return self._new(keras.layers.Dense, units)
+
     def get_config(self):
         return {**super().get_config(), "weight_norm": self.weight_norm}
