@@ -3,6 +3,7 @@
 from tfgen.callbacks.latent_report import LatentReport
 from tfgen.callbacks.nan_guard import NaNGuard
 from tfgen.callbacks.sample_grid import SampleGrid
+from tfgen.callbacks.sample_quality import SampleQuality
 from tfgen.callbacks.time_limit import TimeLimit
 
-__all__ = ["LatentReport", "NaNGuard", "SampleGrid", "TimeLimit"]
+__all__ = ["LatentReport", "NaNGuard", "SampleGrid", "SampleQuality", "TimeLimit"]

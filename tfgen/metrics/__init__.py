@@ -1,17 +1,53 @@
 """Figures of merit."""
 
+from tfgen.metrics.classifiers import classifier
+from tfgen.metrics.extractors import FeatureExtractor
+from tfgen.metrics.extractors import KerasExtractor
+from tfgen.metrics.extractors import inception_v3
+from tfgen.metrics.frechet import Moments
+from tfgen.metrics.frechet import frechet_distance
+from tfgen.metrics.frechet import moments
+from tfgen.metrics.inception import InceptionScore
+from tfgen.metrics.inception import inception_score
+from tfgen.metrics.kernel import KernelDistance
+from tfgen.metrics.kernel import kernel_distance
 from tfgen.metrics.latents import LatentUsage
 from tfgen.metrics.latents import active_units
 from tfgen.metrics.latents import latent_usage
 from tfgen.metrics.likelihood import bits_per_dim
+from tfgen.metrics.neighbours import PrecisionRecall
+from tfgen.metrics.neighbours import precision_recall
+from tfgen.metrics.quality import Quality
+from tfgen.metrics.quality import sample_quality
+from tfgen.metrics.references import Reference
+from tfgen.metrics.references import reference
+from tfgen.metrics.saved_models import SavedModelExtractor
 from tfgen.metrics.yardsticks import histogram_bits_per_dim
 from tfgen.metrics.yardsticks import png_bits_per_dim
 
 __all__ = [
+    "FeatureExtractor",
+    "InceptionScore",
+    "KerasExtractor",
+    "KernelDistance",
     "LatentUsage",
+    "Moments",
+    "PrecisionRecall",
+    "Quality",
+    "Reference",
+    "SavedModelExtractor",
     "active_units",
     "bits_per_dim",
+    "classifier",
+    "frechet_distance",
     "histogram_bits_per_dim",
+    "inception_score",
+    "inception_v3",
+    "kernel_distance",
     "latent_usage",
+    "moments",
     "png_bits_per_dim",
+    "precision_recall",
+    "reference",
+    "sample_quality",
 ]

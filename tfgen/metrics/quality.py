@@ -1,0 +1,115 @@
+"""All scores of generated images at once, with the extractor that they are of."""
+
+import dataclasses
+
+import numpy as np
+
+from tfgen.metrics.frechet import frechet_distance
+from tfgen.metrics.frechet import moments
+from tfgen.metrics.inception import inception_score
+from tfgen.metrics.kernel import kernel_distance
+from tfgen.metrics.neighbours import precision_recall
+
+# Each with the fewest examples that it is of.
+_LEAST = {"frechet": 2, "kernel": 2, "precision_recall": 4, "inception_score": 10}
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What `sample_quality` found; its text says it in a line.
+
+    Attributes:
+        extractor: name and hash of the extractor.
+        num_samples: how many images were scored.
+        num_real: how many real ones they were compared with.
+        scores: dict from name to float. Lower is better of `frechet` and `kernel`, higher of
+            `precision`, `recall` and `inception_score`; `kernel_error` is the standard error,
+            `inception_score_deviation` that over the splits.
+    """
+
+    extractor: str
+    num_samples: int
+    num_real: int
+    scores: dict
+
+    def __str__(self):
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
+        return (
+            f"{self.num_samples} samples against {self.num_real} real images by "
+            f"{self.extractor}: {scores}"
+        )
+
+
+def sample_quality(
+    extractor, reference, images, scores=None, data_kind=None, seed=0, batch_size=256
+):
+    """Scores generated images against real ones; one pass of the extractor serves all scores.
+
+    Args:
+        extractor: a `FeatureExtractor`.
+        reference: the `Reference` of real images, of the same extractor.
+        images: generated images, as for the extractor. If `data_kind` is `"real"`, they are cut to
+            0..1, and what is not finite is black, as in pictures.
+        scores: some of `"frechet"`, `"kernel"`, `"precision_recall"` (k = 3, as many real images
+            as generated ones, at random) and `"inception_score"` (10 splits, classifiers only);
+            None is all that the extractor can give.
+        data_kind: as for the extractor.
+        seed: of random subsets.
+        batch_size: images computed at a time.
+
+    Returns:
+        A `Quality`.
+
+    Raises:
+        ValueError: bad arguments, or a reference of another extractor.
+
+    >>> import keras, numpy as np
+    >>> from tfgen.metrics import KerasExtractor, reference
+    >>> model = keras.Sequential([keras.Input([2, 2, 1]), keras.layers.Flatten()], name="pixels")
+    >>> extractor, x = KerasExtractor(model), np.random.default_rng(0).random([50, 2, 2, 1])
+    >>> print(sample_quality(extractor, reference(extractor, x), x, ["precision_recall"]))
+    50 samples against 50 real images by pixels (...): precision 1, recall 1
+    """
+    scores = check_scores(extractor, reference, len(images), scores)
+    if data_kind == "real":
+        images = np.clip(np.nan_to_num(images, posinf=0, neginf=0), 0, 1)
+    features, probabilities = extractor.extract(images, data_kind, batch_size)
+    found = {}
+    if "frechet" in scores:
+        found["frechet"] = frechet_distance(reference.moments, moments(features))
+    if "kernel" in scores:
+        found["kernel"], found["kernel_error"] = kernel_distance(
+            reference.features, features, seed=seed
+        )
+    if "precision_recall" in scores:
+        rng, count = np.random.default_rng(seed), min(len(reference.features), len(features))
+        found["precision"], found["recall"] = precision_recall(
+            *(x[rng.permutation(len(x))[:count]] for x in (reference.features, features))
+        )
+    if "inception_score" in scores:
+        found["inception_score"], found["inception_score_deviation"] = inception_score(
+            probabilities, seed=seed
+        )
+    return Quality(str(extractor), len(features), len(reference.features), found)
+
+
+def check_scores(extractor, reference, num_samples, scores):
+    """The scores that are to be computed, once it is sure that they can be."""
+    if reference.hash != extractor.hash:
+        raise ValueError(
+            f"`reference` must be of the extractor {extractor}; got one of {reference.extractor} "
+            f"({reference.hash})"
+        )
+    if scores is None:
+        scores = [name for name in _LEAST if name != "inception_score" or extractor.is_classifier]
+    if isinstance(scores, str) or not scores or not set(scores) <= set(_LEAST):
+        raise ValueError(f"`scores` must be some of {list(_LEAST)}; got {scores!r}")
+    if "inception_score" in scores and not extractor.is_classifier:
+        raise ValueError(f"`scores` may hold inception_score of classifiers only; got {extractor}")
+    least = max(_LEAST[name] for name in scores)
+    if min(num_samples, len(reference.features)) < least:
+        raise ValueError(
+            f"{', '.join(scores)} need at least {least} samples and real images; got "
+            f"{num_samples} and {len(reference.features)}"
+        )
+    return list(scores)

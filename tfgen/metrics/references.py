@@ -1,0 +1,86 @@
+"""What samples are compared with: features of real images, kept in a file."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tfgen.metrics.frechet import Moments
+from tfgen.metrics.frechet import moments
+from tfgen.metrics.inputs import as_images
+from tfgen.utils.files import fingerprint
+from tfgen.utils.files import replacing
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reference:
+    """Features of real images.
+
+    Attributes:
+        extractor: name of the extractor that they are from.
+        hash: the extractor's.
+        data: fingerprint of the images.
+        features: `[n, d]` float32.
+        moments: `Moments` of the features.
+    """
+
+    extractor: str
+    hash: str
+    data: str
+    features: np.ndarray
+    moments: Moments
+
+
+def reference(extractor, images, cache=None, data_kind=None, batch_size=256):
+    """The `Reference` of real images, from a file where it holds just this one.
+
+    Args:
+        extractor: a `FeatureExtractor`.
+        images: real images, as for the extractor.
+        cache: npz file to read, or to write: what it holds of another extractor or of other
+            images is replaced.
+        data_kind: as for the extractor.
+        batch_size: images computed at a time.
+
+    Raises:
+        ValueError: bad images, or a `cache` that something else wrote.
+
+    >>> import keras, numpy as np
+    >>> from tfgen.metrics import KerasExtractor
+    >>> model = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten()])
+    >>> reference(KerasExtractor(model), np.ones([5, 4, 4, 1])).moments.mean.shape
+    (16,)
+    """
+    images, highest = as_images(images, data_kind)
+    source = {"hash": extractor.hash, "data": fingerprint(images, str(highest))}
+    if cache is not None and Path(cache).exists():
+        found = _load(cache)
+        if source == {"hash": found.hash, "data": found.data}:
+            return found
+    features = extractor(images, data_kind, batch_size)
+    made = Reference(extractor.name, **source, features=features, moments=moments(features))
+    if cache is not None:
+        with replacing(cache) as path, open(path, "wb") as file:
+            np.savez(file, **_as_arrays(made))
+    return made
+
+
+def _as_arrays(made):
+    arrays = {**vars(made), **vars(made.moments)}
+    del arrays["moments"]
+    return arrays
+
+
+def _load(path):
+    names = [field.name for cls in (Reference, Moments) for field in dataclasses.fields(cls)]
+    names.remove("moments")
+    arrays = {}
+    if zipfile.is_zipfile(path):
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in names if name in file}
+    if len(arrays) < len(names):
+        raise ValueError(f"`cache` must be a file that `reference` wrote, or none; got {path!r}")
+    found = Moments(int(arrays["count"]), arrays["mean"], arrays["covariance"])
+    texts = {name: str(arrays[name]) for name in ("extractor", "hash", "data")}
+    return Reference(**texts, features=arrays["features"], moments=found)
