@@ -5,17 +5,22 @@ import tensorflow_probability as tfp
 from tfgen.bijectors import Bijector
 from tfgen.distributions.base import Base
 from tfgen.distributions.elements import Bernoulli
+from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
 from tfgen.distributions.elements import Element
 from tfgen.distributions.elements import Normal
+from tfgen.distributions.fits import fit_gaussian
+from tfgen.distributions.fits import fit_gaussian_mixture
 from tfgen.distributions.from_tfd import FromTFD
 from tfgen.distributions.mixture import GaussianMixture
 from tfgen.distributions.normal import DiagonalNormal
+from tfgen.distributions.normal import IsotropicNormal
 from tfgen.distributions.normal import StandardNormal
 from tfgen.distributions.observation import Factorised
 from tfgen.distributions.observation import Observation
 from tfgen.distributions.pixel_flow import PixelFlow
 from tfgen.distributions.pixelcnn import AutoregressivePixels
+from tfgen.distributions.posterior import DeterministicPosterior
 from tfgen.distributions.posterior import IAFPosterior
 from tfgen.distributions.posterior import NormalPosterior
 from tfgen.distributions.posterior import Posterior
@@ -27,6 +32,8 @@ __all__ = [
     "AutoregressivePixels",
     "Base",
     "Bernoulli",
+    "Deterministic",
+    "DeterministicPosterior",
     "DiagonalNormal",
     "DiscretisedLogistic",
     "Element",
@@ -34,6 +41,7 @@ __all__ = [
     "FromTFD",
     "GaussianMixture",
     "IAFPosterior",
+    "IsotropicNormal",
     "Normal",
     "NormalPosterior",
     "Observation",
@@ -43,6 +51,8 @@ __all__ = [
     "StudentT",
     "Transformed",
     "autoregressive_flow",
+    "fit_gaussian",
+    "fit_gaussian_mixture",
     "get_base",
     "get_observation",
     "get_posterior",

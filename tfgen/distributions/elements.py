@@ -159,6 +159,54 @@ class Normal(Element):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
+class Deterministic(Element):
+    """The one value that the parameter is; there is no density.
+
+    Args:
+        data_kind: `"real"`, or `"uint8"`: the parameter is the value by 255, and data are rounded.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Attributes:
+        unit: the data's value of a parameter of 1.
+
+    >>> import numpy as np, tfgen
+    >>> element = tfgen.distributions.Deterministic("uint8")
+    >>> element.sample(None, np.array([[0.5], [2.0]])).numpy().tolist()
+    [[128], [255]]
+    """
+
+    def __init__(self, data_kind="real", **kwargs):
+        super().__init__(**kwargs)
+        if data_kind not in ("real", "uint8"):
+            raise ValueError(f'`data_kind` must be "real" or "uint8"; got {data_kind!r}')
+        self.data_kind = data_kind
+        self.unit = 255.0 if data_kind == "uint8" else 1.0
+
+    def num_params(self, channels):
+        return channels
+
+    def noise(self, seed, start, num_rows, shape):
+        return None
+
+    def inputs(self, x):
+        return super().inputs(x) / self.unit
+
+    def sample(self, noise, params, temperature=1.0):
+        return self.to_data(self.mean(params))
+
+    def mean(self, params):
+        return self.unit * params
+
+    def to_data(self, mean):
+        if self.data_kind == "real":
+            return mean
+        return tf.cast(tf.clip_by_value(tf.round(mean), 0, 255), tf.uint8)
+
+    def get_config(self):
+        return {**super().get_config(), "data_kind": self.data_kind}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
 class DiscretisedLogistic(Element):
     """Mixtures of logistic distributions, rounded to the levels of pixels
     (Salimans et al. 2017, "PixelCNN++", section 2.1 and 2.2).

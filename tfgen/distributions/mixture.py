@@ -14,13 +14,14 @@ from tfgen.utils.random import row_uniform
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class GaussianMixture(Base):
-    """A mixture of diagonal normal distributions over vectors, all of it learned.
+    """A mixture of normal distributions over vectors, all of it learned.
 
     `temperature` multiplies the components' standard deviations and divides their logits: at 0
     samples are at the location of the likeliest component.
 
     Args:
-        num_components: number of components.
+        num_components: number of components; one is a normal distribution.
+        covariance: `"diagonal"` or `"full"`.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -30,9 +31,12 @@ class GaussianMixture(Base):
     TensorShape([4])
     """
 
-    def __init__(self, num_components=8, **kwargs):
+    def __init__(self, num_components=8, covariance="diagonal", **kwargs):
         super().__init__(**kwargs)
         self.num_components = checks.check_count(num_components, "num_components")
+        if covariance not in ("diagonal", "full"):
+            raise ValueError(f'`covariance` must be "diagonal" or "full"; got {covariance!r}')
+        self.covariance = covariance
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -42,12 +46,33 @@ class GaussianMixture(Base):
         self.loc = self.add_weight(name="loc", shape=shape, initializer=spread)
         self.log_scale = self.add_weight(name="log_scale", shape=shape, initializer="zeros")
         self.logits = self.add_weight(name="logits", shape=shape[:1], initializer="zeros")
+        if self.covariance == "full":
+            # Below the diagonal of the scales, in units of the diagonal.
+            self.lower = self.add_weight(
+                name="lower", shape=(*shape, self.size), initializer="zeros"
+            )
+
+    def assign(self, locs, covariances, weights):
+        """Sets components: `[k, size]`, `[k, size, size]`, `[k]`; for full covariances."""
+        scales = np.linalg.cholesky(np.asarray(covariances, "float64"))
+        diagonal = np.diagonal(scales, axis1=1, axis2=2)
+        self.loc.assign(locs)
+        self.log_scale.assign(np.log(diagonal))
+        self.lower.assign(np.tril(scales / diagonal[..., None], -1))
+        self.logits.assign(np.log(weights))
+
+    def _components(self):
+        """The components as a batch of `tfd` distributions."""
+        loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
+        if self.covariance == "diagonal":
+            return tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale))
+        lower = tf.convert_to_tensor(self.lower)
+        below = lower - tf.linalg.band_part(lower, 0, -1)
+        scales = tf.exp(log_scale)[..., None] * (below + tf.eye(self.size, dtype=loc.dtype))
+        return tfp.distributions.MultivariateNormalTriL(loc, scales)
 
     def log_prob(self, z, condition=None):
-        log_scale = tf.convert_to_tensor(self.log_scale)
-        standard = (tf.convert_to_tensor(z)[:, None] - self.loc) * tf.exp(-log_scale)
-        constant = 0.5 * self.size * np.log(2 * np.pi)
-        parts = -0.5 * tf.reduce_sum(standard**2, -1) - tf.reduce_sum(log_scale, -1) - constant
+        parts = self._components().log_prob(tf.convert_to_tensor(z)[:, None])
         return tf.reduce_logsumexp(parts + tf.nn.log_softmax(self.logits), -1)
 
     def noise(self, seed, start, num_rows):
@@ -63,15 +88,20 @@ class GaussianMixture(Base):
         temperature = tf.cast(temperature, normal.dtype)
         gumbel = -tf.math.log(-tf.math.log(uniform + np.finfo("float32").tiny))
         chosen = tf.argmax(self.logits + temperature * gumbel, -1)
-        loc, log_scale = tf.gather(self.loc, chosen), tf.gather(self.log_scale, chosen)
-        return loc + temperature * tf.exp(log_scale) * normal
+        # The noise through every component's scales: there are few of them.
+        shifts = self._components().scale.matvec(normal[:, None])
+        moved = tf.convert_to_tensor(self.loc) + temperature * shifts
+        return tf.gather(moved, chosen, axis=1, batch_dims=1)
 
     def to_tfd(self, condition=None):
-        loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
         return tfp.distributions.MixtureSameFamily(
             tfp.distributions.Categorical(logits=tf.convert_to_tensor(self.logits)),
-            tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale)),
+            self._components(),
         )
 
     def get_config(self):
-        return {**super().get_config(), "num_components": self.num_components}
+        return {
+            **super().get_config(),
+            "num_components": self.num_components,
+            "covariance": self.covariance,
+        }

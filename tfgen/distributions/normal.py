@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.distributions.base import Base
+from tfgen.utils import checks
 from tfgen.utils.random import row_normal
 
 
@@ -36,6 +37,40 @@ class StandardNormal(Base):
     def to_tfd(self, condition=None):
         zeros = tf.zeros([self.size], self.variable_dtype)
         return tfp.distributions.MultivariateNormalDiag(zeros, tf.ones_like(zeros))
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class IsotropicNormal(StandardNormal):
+    """N(0, scale^2 I) over vectors, with a fixed scale.
+
+    Args:
+        scale: standard deviation.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> base = tfgen.distributions.IsotropicNormal(2.0)
+    >>> base.build((None, 1))
+    >>> [round(float(v), 4) for v in base.log_prob(np.zeros((1, 1), "float32"))]
+    [-1.6121]
+    """
+
+    def __init__(self, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = checks.check_positive(scale, "scale")
+
+    def log_prob(self, z, condition=None):
+        standard = tf.convert_to_tensor(z) / self.scale
+        return super().log_prob(standard) - self.size * np.log(self.scale)
+
+    def sample(self, noise, condition=None, temperature=1.0):
+        return self.scale * super().sample(noise, None, temperature)
+
+    def to_tfd(self, condition=None):
+        zeros = tf.zeros([self.size], self.variable_dtype)
+        return tfp.distributions.MultivariateNormalDiag(zeros, self.scale * tf.ones_like(zeros))
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

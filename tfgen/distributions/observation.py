@@ -113,8 +113,12 @@ class Factorised(Observation):
     def sample(self, noise, features, temperature=1.0):
         return self._events(self.element.sample(noise, self._params(features), temperature))
 
+    def mean(self, features):
+        """`[batch, *event_shape]`, in the data's units: as of the element."""
+        return self._events(self.element.mean(self._params(features)))
+
     def decode(self, noise, features):
-        return self._events(self.element.to_data(self.element.mean(self._params(features))))
+        return self.element.to_data(self.mean(features))
 
     def get_config(self):
         element = keras.saving.serialize_keras_object(self.element)

@@ -86,6 +86,35 @@ class NormalPosterior(Posterior):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
+class DeterministicPosterior(Posterior):
+    """Latents that are a dense layer of the features; there is no density.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> posterior = tfgen.distributions.DeterministicPosterior()
+    >>> posterior.build((None, 16), latent_dim=2)
+    >>> posterior.mean(np.zeros((3, 16), "float32")).shape
+    TensorShape([3, 2])
+    """
+
+    def build(self, features_shape, latent_dim):
+        super().build(features_shape, latent_dim)
+        self.head = keras.layers.Dense(latent_dim, dtype=self.dtype_policy)
+        self.head.build(features_shape)
+
+    def noise(self, seed, start, num_rows):
+        return None
+
+    def sample(self, noise, features):
+        return self.mean(features), None
+
+    def mean(self, features):
+        return tf.cast(self.head(features), self.variable_dtype)
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
 class IAFPosterior(NormalPosterior):
     """A diagonal normal distribution through inverse autoregressive flow, which sees a context from
     the encoder (Kingma et al. 2016, Algorithm 1).

@@ -6,6 +6,8 @@ from tfgen.networks.conditioners import MLP
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
 from tfgen.networks.conditioners import ResNet
+from tfgen.networks.convolutional import ConvDecoder
+from tfgen.networks.convolutional import ConvEncoder
 from tfgen.networks.gated import CausalConv2D
 from tfgen.networks.gated import GatedPixelCNNStack
 from tfgen.networks.made import MADE
@@ -18,6 +20,8 @@ __all__ = [
     "MADE",
     "MLP",
     "CausalConv2D",
+    "ConvDecoder",
+    "ConvEncoder",
     "ConvNet",
     "GatedPixelCNNStack",
     "Head",

@@ -1,5 +1,6 @@
-"""Optimizers that Keras lacks."""
+"""Optimizers and schedules that Keras lacks."""
 
 from tfgen.optimizers.radam import RAdam
+from tfgen.optimizers.schedules import PenaltyGrowth
 
-__all__ = ["RAdam"]
+__all__ = ["PenaltyGrowth", "RAdam"]
