@@ -1,6 +1,8 @@
 """Two replicas train as one does on the same global batches, noise included."""
 
 import contextlib
+import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import tensorflow as tf
 import zoo
 
+import tfgen
 from tfgen.utils.random import fold_in
 
 
@@ -43,6 +46,22 @@ def test_two_replicas_train_as_one(strategy):
     for num_rows in (20, 19):
         data, arguments = (x[:num_rows], y[:num_rows]), {"batch_size": zoo.BATCH_SIZE, "epochs": 2}
         histories = [model.fit(*data, **arguments, verbose=0).history for model in models]
+        assert_equal(*models, *histories)
+
+
+@pytest.mark.parametrize("name", ["autoencoder_images", "injective_flow_images"])
+def test_batch_normalisation_is_of_all_replicas(strategy, name):
+    entry = zoo.MODELS[name]
+    if name == "injective_flow_images":
+        # Rounding is divided by the steps.
+        double = functools.partial(entry.build, jacobian="finite_difference", dtype="float64")
+        entry = dataclasses.replace(entry, build=double)
+    models = [build(entry, None), build(entry, strategy)]
+    x, y = zoo.make_data(models[0])
+    for num_rows in (20, 19):
+        y_some = None if y is None else y[:num_rows]
+        arguments = {"batch_size": zoo.BATCH_SIZE, "epochs": 2, "verbose": 0}
+        histories = [model.fit(x[:num_rows], y_some, **arguments).history for model in models]
         assert_equal(*models, *histories)
 
 
@@ -96,3 +115,19 @@ def test_eager_methods_beside_a_strategy(strategy):
     inputs = (case.x, case.y)
     predicted = model.predict(inputs, batch_size=zoo.BATCH_SIZE, verbose=0)
     np.testing.assert_allclose(predicted, model.log_prob(*inputs), rtol=1e-5)
+
+
+def test_samples_are_scored_once_for_all_replicas(strategy):
+    """Under a strategy the callback's scores are those of the same samples without one."""
+    with strategy.scope():
+        model = tfgen.VAE((4, 4, 1), latent_dim=2, encoder="mlp", decoder="mlp")
+        model.compile()
+    net = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten()])
+    extractor = tfgen.metrics.KerasExtractor(net)
+    x = np.random.default_rng(0).integers(0, 2, [19, 4, 4, 1], dtype=np.uint8)
+    callback = tfgen.callbacks.SampleQuality(x, extractor, num_samples=15)
+    history = model.fit(x, batch_size=8, verbose=0, callbacks=[callback]).history
+    real, drawn = (extractor(z, "binary") for z in (x, model.sample(15, seed=0)))
+    expected = tfgen.metrics.frechet_distance(real, drawn)
+    assert callback.reports[1].num_samples == 15
+    np.testing.assert_allclose(history["frechet"], [expected], rtol=1e-5)

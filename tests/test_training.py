@@ -54,10 +54,10 @@ def test_a_model_of_float64(costly_case):
     model = case.entry.build(dtype="float64")
     model.set_weights(case.model.get_weights())
     assert {w.dtype for w in model.trainable_variables} == {"float64"}
-    log_prob = model.log_prob(case.x, case.y)
-    assert log_prob.dtype == tf.float64
-    expected = case.model.log_prob(case.x, case.y)
-    np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4 * model.num_dims)
+    outputs = zoo.outputs(model, case.x, case.y)
+    assert outputs.dtype == tf.float64
+    expected = zoo.outputs(case.model, case.x, case.y)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4 * model.num_dims)
     if isinstance(model, tfgen.models.Flow):
         z = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(case.x))
         features = model._features(case.tensors()[1])
@@ -70,7 +70,9 @@ def test_a_model_of_float64(costly_case):
 
 
 @pytest.mark.parametrize(
-    "name, policy", [("glow_classes", "mixed_bfloat16"), ("realnvp_2", "mixed_float16")]
+    "name, policy",
+    [("glow_classes", "mixed_bfloat16"), ("realnvp_2", "mixed_float16")]
+    + [("injective_flow", "mixed_bfloat16"), ("injective_flow", "mixed_float16")],
 )
 def test_mixed_precision(name, policy):
     case = zoo.case(name)

@@ -1,5 +1,6 @@
 """What the contract suite runs over: a line in `MODELS` or `BIJECTORS` gets all its checks."""
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -37,6 +38,7 @@ class ModelEntry:
         own_parts: whether it needs classes from this file, which another process has not.
         terms: what it logs beside the loss.
         summed: those of the terms that add up to the loss; None for all.
+        weights: dict from such a term to the term that is its weight.
         draws: whether `decode` draws, with noise that depends on the row.
     """
 
@@ -46,6 +48,7 @@ class ModelEntry:
     own_parts: bool = False
     terms: tuple = ("nll",)
     summed: tuple | None = None
+    weights: dict = dataclasses.field(default_factory=dict)
     draws: bool = False
 
 
@@ -232,6 +235,79 @@ LATENT_VARIABLE_MODELS = {
     ),
 }
 
+
+def fitted(num_components, size, dtype=None):
+    """A distribution of latents, as `fit_latents` leaves one."""
+    base = tfgen.distributions.GaussianMixture(num_components, "full", dtype=dtype)
+    base.build((None, size))
+    return perturb(base)
+
+
+def autoencoder(recipe, shape=(4,), conv=False, num_fitted=0, dtype=None, **arguments):
+    networks = {"encoder": MLP((8,), "elu", dtype=dtype), "decoder": MLP((8,), "elu", dtype=dtype)}
+    if conv:
+        networks["encoder"] = tfgen.networks.ConvEncoder((4, 4), (2, 1), kernel_size=3, dtype=dtype)
+        networks["decoder"] = tfgen.networks.ConvDecoder(
+            shape[:2], (4, 4), (1, 2), kernel_size=3, dtype=dtype
+        )
+    if num_fitted:
+        arguments["fitted_latents"] = fitted(num_fitted, 2, dtype)
+    return recipe(shape, 2, dtype=dtype, **networks, **arguments)
+
+
+INJECTIVE = {
+    "likelihood": "manifold",
+    "terms": ("squared_error", "neg_log_prior", "log_volume", "injectivity", "mu", "mu_in"),
+    "summed": ("squared_error", "neg_log_prior", "log_volume", "injectivity"),
+    "weights": {"squared_error": "mu", "injectivity": "mu_in"},
+}
+
+AUTOENCODERS = {
+    "autoencoder": model(
+        autoencoder,
+        tfgen.Autoencoder,
+        data_kind="real",
+        num_fitted=3,
+        likelihood="none",
+        terms=("squared_error",),
+        costly=True,
+    ),
+    "autoencoder_images": model(
+        autoencoder,
+        tfgen.Autoencoder,
+        (5, 4, 3),
+        conv=True,
+        num_fitted=1,
+        num_classes=2,
+        decoder_l2=1e-3,
+        likelihood="none",
+        terms=("squared_error", "decoder_l2"),
+    ),
+    "injective_flow": model(
+        autoencoder, tfgen.InjectiveFlow, data_kind="real", costly=True, **INJECTIVE
+    ),
+    "injective_flow_fitted": model(
+        autoencoder,
+        tfgen.InjectiveFlow,
+        data_kind="real",
+        condition_shape=(3,),
+        objective="frobenius",
+        prior_weight=0.0,
+        num_fitted=2,
+        lambda_=0.5,
+        **INJECTIVE,
+    ),
+    "injective_flow_images": model(
+        autoencoder,
+        tfgen.InjectiveFlow,
+        (4, 4, 1),
+        conv=True,
+        jacobian="jvp",
+        num_probes=2,
+        **INJECTIVE,
+    ),
+}
+
 OTHERS = {
     "pixelcnn": model(pixelcnn, costly=True),
     "pixelcnn_colour": model(
@@ -246,7 +322,7 @@ OTHERS = {
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
 }
 
-MODELS = FLOWS | LATENT_VARIABLE_MODELS | OTHERS
+MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | OTHERS
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
 OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
@@ -299,6 +375,13 @@ class Case:
     def untouched(self):
         weights = zip(self.model.weights, self._weights, strict=True)
         return all(np.array_equal(w.numpy(), kept) for w, kept in weights)
+
+    @contextlib.contextmanager
+    def restored(self):
+        """For what trains: batch normalisation counts in every pass of training."""
+        yield
+        for weight, kept in zip(self.model.weights, self._weights, strict=True):
+            weight.assign(kept)
 
     def tensors(self):
         """`x`, the condition and some noise of `log_prob`, as the model's cores take them."""
@@ -479,6 +562,7 @@ ABSTRACT = {
     tfg.Bijector,
     tfg.Transform,
     tfgen.GenerativeModel,
+    tfgen.models.EncoderDecoder,
     Recipe,
     VectorFlow,
     tfgen.distributions.Base,
@@ -570,6 +654,14 @@ def perturb(layer, seed=0, scale=0.3):
         deviation = scale / np.sqrt(max(1, np.prod(weight.shape[:-1])))
         weight.assign_add(deviation * rng.normal(size=weight.shape))
     return layer
+
+
+def outputs(model, x, y=None, **arguments):
+    """What `call` gives of examples: log-densities, or, where there are none, reconstructions."""
+    if model.likelihood != "none":
+        return model.log_prob(x, y, **arguments)
+    arguments.pop("seed", None)
+    return model.reconstruct(x, y, **arguments)
 
 
 def unrolled(bijector):

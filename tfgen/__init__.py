@@ -25,9 +25,11 @@ from tfgen.models import MAF
 from tfgen.models import NSF
 from tfgen.models import VAE
 from tfgen.models import VLAE
+from tfgen.models import Autoencoder
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
+from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import RealNVP
 
@@ -41,9 +43,11 @@ __all__ = [
     "NSF",
     "VAE",
     "VLAE",
+    "Autoencoder",
     "Flow",
     "GenerativeModel",
     "Glow",
+    "InjectiveFlow",
     "PixelCNN",
     "RealNVP",
     "bijectors",

@@ -16,6 +16,8 @@ _UNITS = {
     "reconstruction": "nats",
     "kl": "nats",
     "kl_bits": "bits",
+    "neg_log_prior": "nats",
+    "log_volume": "nats",
 }
 
 # Small images are enlarged to about this height, in pixels, to be comfortable to look at.

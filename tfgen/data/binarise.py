@@ -43,6 +43,19 @@ def binarise(data, way):
     )
 
 
+def draw_bits(x, seed=0):
+    """Binary data from probabilities of 1, if they are such, floats.
+
+    >>> import numpy as np
+    >>> draw_bits(np.array([0.0, 1.0])).tolist()
+    [0, 1]
+    """
+    if x.dtype.kind != "f":
+        return x
+    rng = np.random.default_rng(seed)
+    return (rng.random(x.shape, np.float32) < x).astype(np.uint8)
+
+
 def _draw(x, rng):
     # In parts: the random numbers take eight times the room of the images.
     parts = np.array_split(x, max(1, len(x) // 1000))

@@ -1,9 +1,12 @@
 """The zoo: the contract, and one file per family."""
 
+from tfgen.models.autoencoder import Autoencoder
 from tfgen.models.base import GenerativeModel
+from tfgen.models.encoder_decoder import EncoderDecoder
 from tfgen.models.flow import Flow
 from tfgen.models.glow import Glow
 from tfgen.models.glow import GlowStep
+from tfgen.models.injective_flow import InjectiveFlow
 from tfgen.models.maf import IAF
 from tfgen.models.maf import MAF
 from tfgen.models.nsf import NSF
@@ -22,10 +25,13 @@ __all__ = [
     "NSF",
     "VAE",
     "VLAE",
+    "Autoencoder",
+    "EncoderDecoder",
     "Flow",
     "GenerativeModel",
     "Glow",
     "GlowStep",
+    "InjectiveFlow",
     "PixelCNN",
     "RealNVP",
 ]

@@ -117,7 +117,7 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     # --- what users call ------------------------------------------------------
 
     def call(self, inputs):
-        """`log_prob` of a batch, with the noise of seed 0.
+        """`log_prob` of a batch, with the noise of seed 0; the reconstruction, if there is none.
 
         Args:
             inputs: `x`, or `(x, condition)` for a conditional model.
@@ -127,7 +127,7 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
         if (condition is None) != (self.condition_shape is None):
             # Says what the condition is.
             self._check_condition(condition, None)
-        return self._log_prob(x, condition, tf.zeros([2], tf.int32), 0)
+        return self._outputs(x, condition, tf.zeros([2], tf.int32), 0)
 
     def log_prob(self, x, condition=None, seed=0, batch_size=256):
         """Log-density of the data as given, in nats.
@@ -157,8 +157,8 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
         """Log-mean-exp of `num_samples` draws of the likelihood, in nats.
 
         For a `"bound"` this is the importance-weighted (multi-sample) bound,
-        which rises to the log-likelihood of the data; an `"exact"` likelihood
-        is returned as it is. Memory does not grow with `num_samples`.
+        which rises to the log-likelihood of the data; an `"exact"` or
+        `"manifold"` likelihood is returned as it is. Memory does not grow with `num_samples`.
 
         Args:
             x: `[n, *event_shape]`.
@@ -201,6 +201,7 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
         """
         num_samples = checks.check_count(num_samples, "num_samples")
         condition = self._check_condition(condition, num_samples)
+        self._require_latents()
         self._check_temperature(temperature)
         temperature = self._as_temperature(temperature)
         return self._map_rows(
@@ -284,6 +285,14 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
                 f"{type(self).__name__} has no likelihood: judge it by its samples "
                 "(`tfgen.metrics`)"
             )
+        self._require_latents()
+
+    def _require_latents(self):
+        if not self.has_latents:
+            raise ValueError(
+                f"this {type(self).__name__} has no distribution of latents: call `fit_latents` "
+                "first"
+            )
 
     def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
         """Runs a core over examples and their conditions, once both are checked."""
@@ -315,8 +324,12 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
         noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
         return self._log_weight(x, condition, noise)
 
+    def _outputs(self, x, condition, seed, start):
+        """What `call` and `predict` give."""
+        return self._log_prob(x, condition, seed, start)
+
     def _estimate_log_prob(self, x, condition, seed, start, num_samples):
-        if self.likelihood == "exact":
+        if self.likelihood in ("exact", "manifold"):
             return self._log_prob(x, condition, seed, start)
 
         log_weight = self._log_weight_of(x, condition)
@@ -375,6 +388,8 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     latent_shape = None
     # Name of the `Base` that `sample` draws latents from.
     _latents_from = None
+    # Whether there is anything to draw samples from.
+    has_latents = True
 
     def _build_parts(self):
         """Builds the layers inside."""

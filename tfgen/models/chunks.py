@@ -62,8 +62,10 @@ class Chunked:
 
     def served(self):
         """Names of the functions that `export` serves."""
-        names = ["log_prob"] if self.likelihood != "none" else []
-        return names + ["sample"] + (["encode", "decode"] if self.latent_shape else [])
+        names = []
+        if self.has_latents:
+            names = ["sample"] if self.likelihood == "none" else ["log_prob", "sample"]
+        return names + (["encode", "decode"] if self.latent_shape else [])
 
     def _map_rows(self, name, batch_size, num_rows, seed, **arguments):
         """Runs a core over chunks of rows. Arrays are cut, tensors go to every chunk."""

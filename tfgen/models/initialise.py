@@ -13,7 +13,7 @@ class WeightNormInit:
     def _needs_adapt(self):
         adaptive = any(
             isinstance(part, WeightNorm) or getattr(part, "adaptive", False)
-            for part in self._flatten_layers()
+            for part in self._all_layers()
         )
         return adaptive and not int(self.adapted.numpy())
 

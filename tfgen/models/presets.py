@@ -63,11 +63,12 @@ class Presets:
         content = cls.read_preset(preset)
         config = {**content["model"]["config"], **overrides}
         model = _model_class(content).from_config(config)
-        optimizer = content.get("training", {}).get("optimizer")
-        model.compile(optimizer=optimizer and keras.optimizers.deserialize(optimizer))
         weights = pathlib.Path(preset) / "model.weights.h5"
         if weights.is_file():
+            # Before there is an optimizer, which a model that was not compiled has saved none of.
             model.load_weights(weights)
+        optimizer = content.get("training", {}).get("optimizer")
+        model.compile(optimizer=optimizer and keras.optimizers.deserialize(optimizer))
         return model
 
     def save_to_preset(self, folder, description=""):

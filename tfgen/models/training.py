@@ -243,7 +243,7 @@ class Trainable(Batches, keras.Model):
     def predict_step(self, data):
         batch, seed = self._batch(data), tf.zeros([2], tf.int32)
         x = self._drawn(batch["x"], seed, _first(batch))
-        return self._log_prob(x, batch.get("condition"), seed, _first(batch))
+        return self._outputs(x, batch.get("condition"), seed, _first(batch))
 
     def _loss(self, batch, seed, training):
         x = self._drawn(batch["x"], seed, _first(batch))

@@ -10,24 +10,18 @@ from tfgen.distributions import get_observation
 from tfgen.distributions import get_posterior
 from tfgen.metrics import active_units
 from tfgen.metrics import bits_per_dim
-from tfgen.models.base import GenerativeModel
-from tfgen.models.initialise import WeightNormInit
-from tfgen.networks import MLP
-from tfgen.networks import ResNetDecoder
-from tfgen.networks import ResNetEncoder
+from tfgen.models.encoder_decoder import EncoderDecoder
+from tfgen.models.encoder_decoder import serialized
 from tfgen.objectives import elbo_terms
 from tfgen.utils import checks
-from tfgen.utils.layers import build_once
-from tfgen.utils.layers import freeze_parts
 from tfgen.utils.random import fold_in
 
 # The observation that goes with a kind of data, and the other way round.
 BY_KIND = {"binary": "bernoulli", "real": "normal", "uint8": "logistic"}
-NETWORKS = ("mlp", "resnet")
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class VAE(WeightNormInit, GenerativeModel):
+class VAE(EncoderDecoder):
     """Variational autoencoder (Kingma and Welling 2014): `z ~ prior`, `x ~ p(x|z)`, trained by the
     evidence lower bound with a posterior `q(z|x)`.
 
@@ -38,7 +32,7 @@ class VAE(WeightNormInit, GenerativeModel):
         event_shape: `[size]` or `[height, width, channels]`.
         latent_dim: number of latents.
         encoder: layer from examples (as `observation.inputs` gives them) to features
-            `[batch, size]`, or `"mlp"` or `"resnet"`; by default the one for vectors or for images.
+            `[batch, size]`, or `"mlp"`, or of images `"resnet"` (the default) or `"conv"`.
         decoder: layer from latents to features, `[batch, size]` or
             `[batch, height, width, channels]`, or a name as for `encoder`.
         posterior: `"normal"`, `"iaf"` or a `tfgen.distributions.Posterior`.
@@ -50,8 +44,8 @@ class VAE(WeightNormInit, GenerativeModel):
             step: so it can be annealed.
         free_bits: nats of the divergence that cost nothing, see `objectives.elbo_terms`.
         data_kind: `"binary"`, `"real"` or `"uint8"`; by default the observation's, or binary.
-        **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]`), `num_classes`,
-            `dtype`, `name`.
+        **kwargs: `condition_shape` (`[features]`), `num_classes`, `dtype`, `name`, and
+            `fitted_latents`, a distribution in the prior's place as for `set_latents`.
 
     For Polyak averaging compile with an optimizer that has `use_ema=True`; `fit` leaves the
     averages in the model, and the callback `keras.callbacks.SwapEMAWeights()` validates with them.
@@ -69,7 +63,6 @@ class VAE(WeightNormInit, GenerativeModel):
     """
 
     likelihood = "bound"
-    _latents_from = "prior"
 
     def __init__(
         self,
@@ -97,37 +90,13 @@ class VAE(WeightNormInit, GenerativeModel):
                 f"`data_kind` must be the observation's, {observation.data_kind!r}; got "
                 f"{data_kind!r}"
             )
-        super().__init__(event_shape, data_kind=observation.data_kind, dtype=dtype, **kwargs)
-        if len(self.event_shape) not in (1, 3):
-            raise ValueError(
-                "`event_shape` must be [size] or [height, width, channels]; got "
-                f"{list(self.event_shape)}"
-            )
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
-        self.latent_dim = checks.check_count(latent_dim, "latent_dim")
-        self.latent_shape = (self.latent_dim,)
-        self.observation = observation
-        self.num_bits = getattr(getattr(observation, "element", observation), "num_bits", 8)
-        self.posterior = get_posterior(posterior, dtype)
-        self.prior = get_base(prior, dtype, name="prior")
-        self._given = {"encoder": encoder, "decoder": decoder}
-        self.encoder = self._network(encoder, "encoder")
-        self.decoder = self._network(decoder, "decoder")
         parts = {
-            "encoder": self.encoder,
-            "decoder": self.decoder,
-            "posterior": self.posterior,
-            "prior": self.prior,
-            "observation": self.observation,
+            "posterior": get_posterior(posterior, dtype),
+            "prior": get_base(prior, dtype, name="prior"),
+            "observation": observation,
         }
-        checks.check_same_dtype(self, **parts)
-        checks.check_apart(**parts)
-        if not isinstance(beta, keras.optimizers.schedules.LearningRateSchedule):
-            beta = checks.check_weight(beta, "beta")
-        self.beta = beta
+        super().__init__(event_shape, latent_dim, parts, encoder, decoder, dtype=dtype, **kwargs)
+        self.beta = checks.as_weight_or_schedule(beta, "beta")
         self.free_bits = checks.check_weight(free_bits, "free_bits")
         self.term_names = ("nll", "reconstruction", "kl", "kl_bits", "active_units")
         if self.data_kind == "uint8":
@@ -135,39 +104,6 @@ class VAE(WeightNormInit, GenerativeModel):
         if not isinstance(self.beta, float):
             self.term_names += ("beta",)
         self.build()
-
-    def _network(self, given, name):
-        if isinstance(given, keras.layers.Layer):
-            return given
-        images = len(self.event_shape) == 3
-        given = given or ("resnet" if images else "mlp")
-        if given not in NETWORKS or (given == "resnet" and not images):
-            allowed = list(NETWORKS) if images else ["mlp"]
-            raise ValueError(f"`{name}` must be one of {allowed} or a Keras layer; got {given!r}")
-        dtype = self.dtype_policy
-        if given == "resnet":
-            if name == "encoder":
-                return ResNetEncoder(dtype=dtype)
-            return ResNetDecoder(self.event_shape[:2], dtype=dtype)
-        network = MLP((512, 512), "elu", dtype=dtype)
-        if name == "encoder" and images:
-            return keras.Sequential([keras.layers.Flatten(dtype=dtype), network])
-        return network
-
-    def _build_parts(self):
-        extra = 0 if self.features_shape is None else self.features_shape[-1]
-        shape = (None, *self.event_shape)
-        build_once(self.encoder, shape)
-        features = tuple(self.encoder.compute_output_shape(shape))
-        if len(features) != 2:
-            raise ValueError(f"`encoder` must give features [batch, size]; got {list(features)}")
-        build_once(self.posterior, (None, features[-1] + extra), latent_dim=self.latent_dim)
-        build_once(self.prior, (None, self.latent_dim))
-        shape = (None, self.latent_dim + extra)
-        build_once(self.decoder, shape)
-        features = tuple(self.decoder.compute_output_shape(shape))
-        build_once(self.observation, (None, *features[1:]), event_shape=self.event_shape)
-        freeze_parts(self)
 
     def encode(self, x, condition=None, sample=False, seed=None, batch_size=256):
         """Latents of `x`, `[n, latent_dim]`.
@@ -256,10 +192,9 @@ class VAE(WeightNormInit, GenerativeModel):
         return dict(zip(("latents", "data"), tf.unstack(parts, axis=1), strict=True))
 
     _core_arguments = {
-        **GenerativeModel._core_arguments,
+        **EncoderDecoder._core_arguments,
         "decode": ("z", "seed", "start"),
         "log_likelihood": ("x", "z", "seed", "start"),
-        "draw_latents": ("x", "seed", "start"),
         "decompress": ("x", "seed", "start", "temperature"),
         "code_length": ("x", "seed", "start"),
     }
@@ -272,30 +207,17 @@ class VAE(WeightNormInit, GenerativeModel):
         self.prior.adapt(self.posterior.sample(for_latents, self._encoded(x, condition))[0])
         self._log_weight(x, condition, noise)
 
-    def _joined(self, values, condition):
-        """Values beside the condition."""
-        if condition is None:
-            return values
-        return tf.concat([values, tf.cast(self._features(condition), values.dtype)], -1)
-
-    def _encoded(self, x, condition, training=False):
-        features = self.encoder(self.observation.inputs(x), training=training)
-        return self._joined(tf.cast(features, self.variable_dtype), condition)
-
-    def _decoded(self, z, condition, training=False):
-        return self.decoder(self._joined(z, condition), training=training)
-
     def _log_prob_noise(self, seed, start, num_rows):
         latents = self.posterior.noise(fold_in(seed, 1), start, num_rows)
         return latents, self.observation.log_prob_noise(fold_in(seed, 2), start, num_rows)
 
-    def _densities(self, x, features, condition, noise, training=False):
+    def _densities(self, x, features, condition, noise, latents, training=False):
         """`log p(x|z)`, `log p(z)`, `log q(z|x)` at a draw of the posterior."""
         for_latents, for_data = noise
         z, log_posterior = self.posterior.sample(for_latents, features)
         decoded = self._decoded(z, condition, training)
         log_likelihood = self.observation.log_prob(x, decoded, for_data)
-        return log_likelihood, self.prior.log_prob(z), log_posterior
+        return log_likelihood, latents.log_prob(z), log_posterior
 
     def _log_weight_of(self, x, condition):
         # What does not depend on the noise is computed once.
@@ -303,7 +225,7 @@ class VAE(WeightNormInit, GenerativeModel):
 
         def log_weight(noise):
             log_likelihood, log_prior, log_posterior = self._densities(
-                x, features, condition, noise
+                x, features, condition, noise, self.latents
             )
             return log_likelihood + log_prior - log_posterior
 
@@ -314,32 +236,16 @@ class VAE(WeightNormInit, GenerativeModel):
 
     def _terms(self, x, condition, noise, training):
         features = self._encoded(x, condition, training)
-        densities = self._densities(x, features, condition, noise, training)
-        scheduled = not isinstance(self.beta, float)
-        beta = self.beta(self.steps_taken) if scheduled else self.beta
+        # The objective is of the prior, whatever was fitted to take its place.
+        densities = self._densities(x, features, condition, noise, self.prior, training)
+        beta = self._now(self.beta)
         terms = elbo_terms(*densities, beta=beta, free_bits=self.free_bits)
-        if scheduled:
-            terms["beta"] = tf.cast(beta, terms["loss"].dtype)
+        if "beta" in self.term_names:
+            terms["beta"] = beta
         terms["active_units"] = active_units(self.posterior.mean(features))
         if self.data_kind == "uint8":
             terms["bpd"] = bits_per_dim(-terms["nll"], self.num_dims)
         return terms
-
-    def _sample_noise(self, seed, start, num_rows):
-        latents = self.prior.noise(fold_in(seed, 1), start, num_rows)
-        return latents, self.observation.noise(fold_in(seed, 2), start, num_rows)
-
-    def _generate(self, noise, condition, temperature):
-        for_latents, for_data = noise
-        z = self.prior.sample(for_latents, None, temperature)
-        return self.observation.sample(for_data, self._decoded(z, condition), temperature)
-
-    def _encode(self, x, condition):
-        return self.posterior.mean(self._encoded(x, condition))
-
-    def _draw_latents(self, x, condition, seed, start):
-        noise = self.posterior.noise(fold_in(seed, 3), start, tf.shape(x)[0])
-        return self.posterior.sample(noise, self._encoded(x, condition))[0]
 
     def _decompress(self, x, condition, seed, start, temperature):
         z = self._draw_latents(x, condition, seed, start)
@@ -357,33 +263,16 @@ class VAE(WeightNormInit, GenerativeModel):
     def _code_length(self, x, condition, seed, start):
         noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
         log_likelihood, log_prior, log_posterior = self._densities(
-            x, self._encoded(x, condition), condition, noise
+            x, self._encoded(x, condition), condition, noise, self.latents
         )
         return tf.stack([log_posterior - log_prior, -log_likelihood], 1) / math.log(2)
 
     def get_config(self):
-        def part(given):
-            layer = isinstance(given, keras.layers.Layer)
-            return keras.saving.serialize_keras_object(given) if layer else given
-
-        beta = self.beta
         return {
             **super().get_config(),
-            "latent_dim": self.latent_dim,
-            **{name: part(given) for name, given in self._given.items()},
-            "posterior": part(self.posterior),
-            "prior": part(self.prior),
-            "observation": part(self.observation),
-            "beta": beta if isinstance(beta, float) else keras.saving.serialize_keras_object(beta),
+            "posterior": serialized(self.posterior),
+            "prior": serialized(self.prior),
+            "observation": serialized(self.observation),
+            "beta": serialized(self.beta),
             "free_bits": self.free_bits,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        names = ("encoder", "decoder", "posterior", "prior", "observation", "beta")
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in names
-            if isinstance(config.get(name), dict)
-        }
-        return super().from_config({**config, **parts})

@@ -243,6 +243,18 @@ def check_positive(value, name):
     return float(value)
 
 
+def as_weight_or_schedule(value, name):
+    """A finite number of at least 0, or a Keras schedule, which gives one for each step."""
+    if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        return value
+    if not _is_number(value) or value < 0:
+        raise ValueError(
+            f"`{name}` must be a number of at least 0 or a Keras learning-rate schedule; got "
+            f"{value!r}"
+        )
+    return float(value)
+
+
 def _is_count(value):
     return _is_number(value) and value >= 1 and value == value // 1
 
