@@ -153,6 +153,102 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
     assert again == rows
 
 
+@pytest.fixture(scope="module")
+def autoencoder(tmp_path_factory):
+    """A finished run of an injective flow on the digits."""
+    out = tmp_path_factory.mktemp("runs") / "injective"
+    settings = {"latent_dim": 4, "encoder": "mlp", "decoder": "mlp", "prior_weight": 0.5}
+    result = invoke(
+        "train", "InjectiveFlow", "--data", "digits", "--out", out, "--batch-size", 100,
+        *(f"--set={k}={v}" for k, v in settings.items()), "--epochs", 4, "--num-validation", 50,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return out, result.output
+
+
+def test_an_autoencoders_run_has_fitted_latents(autoencoder):
+    out, output = autoencoder
+    assert "Fitting the latents (gmm) ..." in output
+    assert "InjectiveFlow (manifold, 297 held-out examples)  " in output
+    assert "squared error of reconstructions" in output and "bits" not in output
+    assert (out / "reconstructed.png").is_file() and (out / "samples.png").is_file()
+    net = runs.load_model(out)
+    assert net.latents.num_components == 10
+    x = tfgen.data.load("digits").test[0]
+    rows = json.loads((out / "evaluation.json").read_text())
+    error = ((x / 255.0 - net.reconstruct(x).numpy() / 255.0) ** 2).sum((1, 2, 3)).mean()
+    assert rows[0]["value"] == pytest.approx(error)
+    assert rows[1] == {
+        "name": "InjectiveFlow (manifold, 297 held-out examples)",
+        "value": pytest.approx(-np.mean(net.log_prob(x)), rel=1e-5),
+        "unit": "nats",
+    }
+
+
+def test_evaluate_scores_images(autoencoder, tmp_path):
+    out, _ = autoencoder
+    result = invoke("evaluate", out, "--extractor", "classifier", "--cache-dir", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "FID" not in result.output
+    rows = json.loads((out / "evaluation.json").read_text())
+    scores = {
+        row["name"].removeprefix("Frechet distance of 297 "): row["value"]
+        for row in rows
+        if row["unit"].startswith("by classifier_digits (")
+    }
+    assert list(scores) == [
+        "training images",
+        "reconstructions",
+        "samples of the prior",
+        "samples, latents fitted by a gaussian",
+        "samples, latents fitted by a gmm",
+    ]
+    assert scores["training images"] < min(list(scores.values())[1:])
+    (kept,) = tmp_path.iterdir()
+    # By hand, with the classifier that was kept.
+    net, examples = runs.load_model(out), tfgen.data.load("digits")
+    extractor = tfgen.metrics.KerasExtractor(keras.models.load_model(kept, compile=False))
+    samples = net.sample(297, seed=0)
+    by_hand = tfgen.metrics.frechet_distance(extractor(examples.test[0]), extractor(samples))
+    # The fit of the run is another one of the same kind, and stays.
+    assert scores["samples, latents fitted by a gmm"] == pytest.approx(by_hand, rel=1e-3)
+    assert (out / "reference.npz").is_file()
+    again = runs.evaluate(out, extractor=str(kept), num_examples=50)
+    assert [row["name"] for row in again][2] == "Frechet distance of 50 training images"
+
+
+def test_evaluate_scores_images_of_a_flow(run):
+    out, _ = run
+    model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Flatten()], name="pixels")
+    model.export(out / "extractor", verbose=False)
+    for extractor in (out / "extractor", tfgen.metrics.KerasExtractor(model)):
+        rows = runs.evaluate(out, extractor=extractor, num_examples=20)
+        assert [row["name"] for row in rows][-2:] == [
+            "Frechet distance of 20 training images",
+            "Frechet distance of 20 samples",
+        ]
+    with pytest.raises(ValueError, match="`extractor` must be \"classifier\", .* got 'fid'"):
+        runs.evaluate(out, extractor="fid")
+
+
+def test_scores_of_images_that_are_none(tmp_path):
+    runs.train(tmp_path, "RealNVP", "two_moons", overrides={"num_layers": 1}, epochs=1, verbose=0)
+    with pytest.raises(ValueError, match="`extractor` is for images; the data are .*two_moons"):
+        runs.evaluate(tmp_path, extractor="classifier")
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "flow"])
+def test_latents_are_fitted_as_asked(tmp_path, kind):
+    settings = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
+    result = invoke(
+        "train", "Autoencoder", "--data", "digits", "--out", tmp_path / "run", "--epochs", 1,
+        *(f"--set={k}={v}" for k, v in settings.items()), "--latents", kind, "--verbose", 0,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    latents = runs.load_model(tmp_path / "run").latents
+    assert type(latents).__name__ == ("Transformed" if kind == "flow" else "GaussianMixture")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -169,6 +265,7 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
         (["RealNVP", "--data", "two_moons", "--binarise", "static"], "must have grey levels"),
         (["RealNVP", "--data", "two_moons", "--max-minutes", "0"], "`max_minutes` must be"),
         (["RealNVP", "--data", "two_moons", "--learning-rate", "-1"], "`learning_rate` must be"),
+        (["RealNVP", "--data", "two_moons", "--latents", "gmm"], "`latents` must be one of"),
     ],
 )
 def test_bad_settings_are_told_in_a_line(tmp_path, arguments, message):

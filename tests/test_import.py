@@ -21,6 +21,7 @@ LAYERS = [
     {"models"},
     {"zoo"},
     {"pictures"},
+    {"evaluation"},
     {"runs", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -64,6 +64,11 @@ def _setting(ctx, param, values):
 @click.option("--batch-size", type=click.IntRange(1), help="Default: the preset's, else 32.")
 @click.option("--learning-rate", type=float, help="A constant one, in the preset's place.")
 @click.option(
+    "--latents",
+    type=click.Choice(["gaussian", "gmm", "flow"]),
+    help="What is fitted to the latents after training.",
+)
+@click.option(
     "--num-validation",
     type=click.IntRange(1),
     default=2000,
@@ -92,11 +97,17 @@ def train(**settings):
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
 @click.option("--num-examples", type=click.IntRange(1), help="Held-out examples; default all.")
 @click.option("--num-samples", type=click.IntRange(1), help="Also estimate with so many draws.")
-def evaluate(run, num_examples, num_samples):
+@click.option(
+    "--extractor",
+    help="Also score images by Frechet distance: classifier (trained on the data's labels and "
+    "kept), inception (keras.applications), a .keras file or the folder of a SavedModel.",
+)
+@click.option("--cache-dir", type=click.Path(), help="Where classifiers are kept.")
+def evaluate(run, **settings):
     """Score the held-out examples of RUN."""
     from tfgen import runs
 
-    _table(runs.evaluate(run, num_examples=num_examples, num_samples=num_samples))
+    _table(runs.evaluate(run, **settings))
 
 
 @main.command()

@@ -19,9 +19,17 @@ def conditions(net, examples, num_samples):
     return np.resize(examples.test[1], (num_samples, *net.condition_shape))
 
 
+def taken_by(net, split):
+    """The examples of a split as a model takes them: labels only if it is conditional."""
+    x, y = split
+    if net.condition_shape is not None and y is None:
+        raise ValueError("`data` has no labels, which this model is conditional on")
+    return x, (y if net.condition_shape is not None else None)
+
+
 def of_epochs(out, net, examples, every):
     """Callbacks that draw while the model trains."""
-    if not plots.can_draw(net.event_shape):
+    if not plots.can_draw(net.event_shape) or not net.has_latents:
         return []
     return [SampleGrid(out / "samples", every=every, condition=conditions(net, examples, 36))]
 
@@ -31,7 +39,7 @@ def of_run(out, net, examples):
     is_image = len(net.event_shape) == 3
     temperature = _TEMPERATURE if is_image and isinstance(net, models.Flow) else 1.0
     num_samples = 64 if is_image else 2000
-    if plots.can_draw(net.event_shape):
+    if plots.can_draw(net.event_shape) and net.has_latents:
         condition = conditions(net, examples, num_samples)
         samples = net.sample(num_samples, condition, temperature, seed=0)
         plots.save_samples(out / "samples.png", plots.as_drawn(net, samples))
@@ -39,13 +47,14 @@ def of_run(out, net, examples):
         plots.save_density(out / "density.png", net, examples.test[0])
     if not is_image or not plots.can_draw(net.event_shape):
         return
-    x = examples.test[0][:32]
-    y = None if net.condition_shape is None else examples.test[1][:32]
+    x, y = (a if a is None else a[:32] for a in taken_by(net, examples.test))
     again = {}
     if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
         again["resampled"] = net.resample(x, net.num_top_latents, temperature, 0, y)
     if hasattr(net, "decompress"):
         again["decompressed"] = net.decompress(x, y, seed=0)
+    elif isinstance(net, models.EncoderDecoder):
+        again["reconstructed"] = net.reconstruct(x, y)
     if hasattr(net, "inpaint"):
         known = np.zeros(x.shape[1:3], bool)
         known[: len(known) // 2] = True

@@ -5,8 +5,8 @@ A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
 `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`; for images also
 `resampled.png` (models with levels: the top level's latents kept, the others drawn anew; this and
 the samples of flows over images at temperature 0.8), `decompressed.png` (latent-variable models:
-held-out images, and what is drawn given their latents) and `inpainted.png` (PixelCNN: the lower
-half drawn anew). `stopped.json` says where a run became NaN.
+held-out images, and what is drawn given their latents), `reconstructed.png` (autoencoders) and
+`inpainted.png` (PixelCNN: the lower half drawn anew). `stopped.json` says where a run became NaN.
 """
 
 import csv
@@ -18,13 +18,14 @@ import keras
 import numpy as np
 
 from tfgen import data as data_module
-from tfgen import metrics
+from tfgen import evaluation
 from tfgen import models
 from tfgen import pictures
 from tfgen import plots
 from tfgen.callbacks import LatentReport
 from tfgen.callbacks import NaNGuard
 from tfgen.callbacks import TimeLimit
+from tfgen.models.encoder_decoder import FITS
 from tfgen.utils import checks
 
 # Settings that may change when a run goes on.
@@ -64,6 +65,7 @@ def train(
     epochs=None,
     batch_size=None,
     learning_rate=None,
+    latents=None,
     num_validation=2000,
     max_minutes=None,
     seed=0,
@@ -85,6 +87,8 @@ def train(
         epochs: by default the preset's, else 10.
         batch_size: by default the preset's, else 32.
         learning_rate: a constant one, in the place of the preset's.
+        latents: what is fitted to the latents of the training examples in the end, as for
+            `fit_latents`; by default a mixture (`"gmm"`) for models without a density of the data.
         num_validation: how many held-out examples are scored after each epoch.
         max_minutes: training stops after that time.
         seed: of weights, order and noise.
@@ -112,6 +116,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "latents": latents,
         "num_validation": num_validation,
         "max_minutes": max_minutes,
         "seed": seed,
@@ -123,14 +128,17 @@ def train(
     examples = _load_data(settings, download)
     keras.utils.set_random_seed(seed)
     net, training = _make_model(settings, examples)
+    kind = _check_latents(net, latents)
     epochs = epochs or training.get("epochs", 10)
     out.mkdir(parents=True, exist_ok=True)
     (out / "run.json").write_text(json.dumps(settings, indent=2))
     (out / "stopped.json").unlink(missing_ok=True)
 
     done, spent = _resume(out)
-    x, y = _of(net, examples.train)
-    validation = _of(net, tuple(a if a is None else a[:num_validation] for a in examples.test))
+    x, y = pictures.taken_by(net, examples.train)
+    validation = pictures.taken_by(
+        net, tuple(a if a is None else a[:num_validation] for a in examples.test)
+    )
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
     guard = NaNGuard(restore_weights=True)
@@ -177,7 +185,11 @@ def train(
         backup.on_train_begin()
         # What `fit` ends with.
         net.optimizer.finalize_variable_values(net.trainable_weights)
+    # Whatever becomes of the fit.
     net.save(out / "model.keras")
+    if kind is not None:
+        _fit_latents(net, x, y, kind, given=latents, seed=seed, verbose=verbose)
+        net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
     history = read_history(out)
     history.pop("seconds", None)
@@ -187,7 +199,16 @@ def train(
     return evaluate(out, net=net, examples=examples)
 
 
-def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=None):
+def evaluate(
+    run,
+    *,
+    num_examples=None,
+    num_samples=None,
+    extractor=None,
+    cache_dir=None,
+    net=None,
+    examples=None,
+):
     """Scores the held-out examples of a run.
 
     Args:
@@ -195,6 +216,11 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
         num_examples: how many held-out examples; all by default.
         num_samples: draws for `estimate_log_prob`; by default only the likelihood itself, which
             is all there is to know if it is exact.
+        extractor: also scores as many reconstructions and samples by Frechet distance from the
+            held-out images, whose features are kept in `reference.npz`; `"classifier"`,
+            `"inception"`, a path or a `tfgen.metrics.FeatureExtractor`, as for
+            `evaluation.get_extractor`.
+        cache_dir: folder of classifiers; see `tfgen.metrics.classifier`.
         net: the run's model, if it is at hand.
         examples: the run's data, if they are at hand.
 
@@ -206,37 +232,11 @@ def evaluate(run, *, num_examples=None, num_samples=None, net=None, examples=Non
     settings = _settings(run)
     net = net or load_model(run)
     examples = examples or _load_data(settings)
-    x, y = (a if a is None else a[:num_examples] for a in _of(net, examples.test))
-    pixels = net.data_kind == "uint8"
-    unit = "bits per dimension" if pixels else "nats"
-
-    def row(name, log_prob):
-        value = metrics.bits_per_dim(log_prob, net.num_dims) if pixels else -log_prob
-        return {"name": name, "value": float(np.mean(value)), "unit": unit}
-
-    of = f"{len(x)} held-out examples"
-    if examples.binarised:
-        of += f", {examples.binarised} binarisation"
-    kind = f"{type(net).__name__} ({net.likelihood}, {of})"
-    rows = [row(kind, net.log_prob(x, y).numpy())]
-    if num_samples and net.likelihood != "exact":
-        estimate = net.estimate_log_prob(x, num_samples, y).numpy()
-        rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
-    if hasattr(net, "code_length"):
-        for part, bits in net.code_length(x, y).items():
-            value = float(np.mean(bits))
-            rows.append({"name": f"code of the {part}", "value": value, "unit": "bits"})
-    # The yardsticks are of all 8 bits.
-    eight = getattr(net, "num_bits", 8) == 8
-    if pixels and eight and x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8:
-        train = examples.train[0]
-        rows += [
-            {"name": name, "value": float(value), "unit": unit}
-            for name, value in (
-                ("PNG files", metrics.png_bits_per_dim(x)),
-                ("histogram of each pixel", metrics.histogram_bits_per_dim(train, x)),
-            )
-        ]
+    x, y = (a if a is None else a[:num_examples] for a in pictures.taken_by(net, examples.test))
+    rows = evaluation.likelihood_rows(net, examples, x, y, num_samples)
+    if extractor is not None:
+        cache = run / "reference.npz"
+        rows += evaluation.quality_rows(net, examples, x, y, extractor, cache_dir, cache)
     (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
     return rows
 
@@ -353,7 +353,7 @@ def _make_model(settings, examples):
         name
         for klass in cls.__mro__[: cls.__mro__.index(models.GenerativeModel) + 1]
         for name in inspect.signature(klass.__init__).parameters
-        if name not in ("self", "kwargs", "event_shape", "bijector")
+        if name not in ("self", "kwargs", "event_shape", "bijector", "parts")
     }
     unknown = sorted(set(overrides) - accepted)
     if unknown:
@@ -382,14 +382,6 @@ def _make_model(settings, examples):
     return net, training
 
 
-def _of(net, split):
-    """The examples as the model takes them: labels only if it is conditional."""
-    x, y = split
-    if net.condition_shape is not None and y is None:
-        raise ValueError("`data` has no labels, which this model is conditional on")
-    return x, (y if net.condition_shape is not None else None)
-
-
 def _resume(out):
     """Epochs and seconds that the checkpoint holds; the history is cut to them."""
     metadata = out / "checkpoint" / "training_metadata.json"
@@ -405,6 +397,30 @@ def _resume(out):
         return done, 0.0
     file.write_text("\n".join(kept) + "\n")
     return done, read_history(out)["seconds"][-1]
+
+
+def _check_latents(net, latents):
+    """The kind of distribution to fit to the latents in the end, or None."""
+    if latents is None:
+        return "gmm" if net.likelihood in ("manifold", "none") else None
+    if latents not in FITS or not isinstance(net, models.EncoderDecoder):
+        raise ValueError(
+            f"`latents` must be one of {list(FITS)}, for a model with an encoder and a decoder; "
+            f"got {latents!r} for {type(net).__name__}"
+        )
+    return latents
+
+
+def _fit_latents(net, x, y, kind, given, seed, verbose):
+    if verbose:
+        print(f"Fitting the latents ({kind}) ...", flush=True)
+    arguments = {"verbose": verbose} if kind == "flow" else {}
+    try:
+        net.fit_latents(x, kind, y, seed=seed, **arguments)
+    except ValueError as error:
+        if given is not None:
+            raise
+        print(f"The latents were not fitted: {error}", flush=True)
 
 
 def _reports(net, validation, every, verbose):
