@@ -33,7 +33,9 @@ def draws(base, temperature=1.0, num_rows=ROWS):
 BASES = {
     "normal": distributions.StandardNormal,
     "diagonal_normal": distributions.DiagonalNormal,
+    "isotropic": lambda **kwargs: distributions.IsotropicNormal(2.0, **kwargs),
     "mixture": lambda **kwargs: distributions.GaussianMixture(3, **kwargs),
+    "full_mixture": lambda **kwargs: distributions.GaussianMixture(2, "full", **kwargs),
     "student_t": lambda **kwargs: distributions.StudentT(3.0, **kwargs),
     "tfd": lambda **kwargs: distributions.FromTFD(tfd.Sample(tfd.Laplace(1.0, 2.0), 2), **kwargs),
     "af": lambda **kwargs: distributions.autoregressive_flow(2, (8,), **kwargs),

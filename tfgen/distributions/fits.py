@@ -17,8 +17,8 @@ def fit_gaussian(z):
 
     >>> import numpy as np, tfgen
     >>> base = tfgen.distributions.fit_gaussian(np.random.default_rng(0).normal(size=(99, 2)))
-    >>> base.loc.shape, base.covariance
-    ((1, 2), 'full')
+    >>> base.num_components, base.covariance
+    (1, 'full')
     """
     z = _as_draws(z)
     covariance = np.cov(z.T.astype("float64"), bias=True).reshape(z.shape[1], -1)
@@ -39,8 +39,8 @@ def fit_gaussian_mixture(z, num_components=10, seed=0):
 
     >>> import numpy as np, tfgen
     >>> draws = np.random.default_rng(0).normal(size=(99, 2)) + [[0, 9]] * np.eye(99, 1)
-    >>> tfgen.distributions.fit_gaussian_mixture(draws, 2).loc.shape
-    (2, 2)
+    >>> tfgen.distributions.fit_gaussian_mixture(draws, 2).num_components
+    2
     """
     from sklearn.mixture import GaussianMixture as ScikitLearns
 

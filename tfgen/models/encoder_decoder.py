@@ -225,7 +225,9 @@ class EncoderDecoder(WeightNormInit, GenerativeModel):
         copy.trainable = False
         return copy
 
-    _latents_from = "latents"
+    @property
+    def _latents_from(self):
+        return "prior" if self.fitted_latents is None else "fitted_latents"
 
     @property
     def has_latents(self):

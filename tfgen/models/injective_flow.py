@@ -15,6 +15,7 @@ from tfgen.optimizers import PenaltyGrowth
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
 from tfgen.utils.random import row_normal
+from tfgen.utils.replicas import sum_over_replicas
 
 JACOBIANS = ("finite_difference", "jvp")
 BOUNDS = ("exact", "log_frobenius", "frobenius")
@@ -297,7 +298,8 @@ class InjectiveFlow(PointAutoencoder):
         if training:
             # Batch statistics of one row and its moved copies are of their differences alone: there
             # is no Jacobian to be had from them.
-            squared_norms = tf.where(tf.shape(z)[0] > 1, squared_norms, squared_probes)
+            several = sum_over_replicas(tf.shape(z)[0]) > 1
+            squared_norms = tf.where(several, squared_norms, squared_probes)
         log_prior = self.prior.log_prob(z) if self.prior_weight else tf.zeros_like(z[:, 0])
         weights = {"mu": self._now(self.mu), "mu_in": self._now(self.mu_in)}
         terms = injective_flow_terms(
