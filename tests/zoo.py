@@ -563,6 +563,7 @@ ABSTRACT = {
     tfg.Transform,
     tfgen.GenerativeModel,
     tfgen.models.EncoderDecoder,
+    tfgen.models.autoencoder.PointAutoencoder,
     Recipe,
     VectorFlow,
     tfgen.distributions.Base,
