@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfgen import metrics
 from tfgen import models
 from tfgen import plots
 from tfgen.callbacks import SampleGrid
@@ -48,17 +49,22 @@ def of_run(out, net, examples):
     if not is_image or not plots.can_draw(net.event_shape):
         return
     x, y = (a if a is None else a[:32] for a in taken_by(net, examples.test))
-    again = {}
+    pairs = {}
     if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
-        again["resampled"] = net.resample(x, net.num_top_latents, temperature, 0, y)
+        pairs["resampled"] = x, net.resample(x, net.num_top_latents, temperature, 0, y)
     if hasattr(net, "decompress"):
-        again["decompressed"] = net.decompress(x, y, seed=0)
+        pairs["decompressed"] = x, net.decompress(x, y, seed=0)
     elif isinstance(net, models.EncoderDecoder):
-        again["reconstructed"] = net.reconstruct(x, y)
+        pairs["reconstructed"] = x, net.reconstruct(x, y)
     if hasattr(net, "inpaint"):
         known = np.zeros(x.shape[1:3], bool)
         known[: len(known) // 2] = True
-        again["inpainted"] = net.inpaint(x, known, y, seed=0)
-    for name, images in again.items():
-        pairs = plots.paired_grid(plots.as_drawn(net, x), plots.as_drawn(net, images))
-        plots.save_image(out / f"{name}.png", pairs, plots.comfortable_scale(x.shape[1]))
+        pairs["inpainted"] = x, net.inpaint(x, known, y, seed=0)
+    if net.has_latents:
+        # Whether what is drawn was learned by heart.
+        train, _ = taken_by(net, examples.train)
+        some = samples[:32].numpy()
+        pairs["nearest"] = some, train[metrics.nearest_examples(some, train)]
+    for name, images in pairs.items():
+        grid = plots.paired_grid(*(plots.as_drawn(net, each) for each in images))
+        plots.save_image(out / f"{name}.png", grid, plots.comfortable_scale(x.shape[1]))

@@ -107,7 +107,33 @@ def eight_gaussians(num_samples, seed=0):
     return _points(x / np.sqrt(2), y / np.sqrt(2))
 
 
+# The means of `gaussian_grid`, and its standard deviation.
+GRID_CENTRES = np.stack(np.meshgrid(*2 * [np.arange(-4.0, 5.0, 2.0)]), -1).reshape(25, 2)
+GRID_SCALE = 0.05
+
+
+def gaussian_grid(num_samples, seed=0):
+    """25 equal normals (standard deviation 0.05) on a grid from -4 to 4.
+
+    The test of how many modes a model drops (Lin et al. 2018, section 4.1); see `GRID_CENTRES`.
+
+    >>> gaussian_grid(5, seed=0).shape
+    (5, 2)
+    """
+    rng = _start(num_samples, seed)
+    centres = GRID_CENTRES[rng.integers(25, size=num_samples)]
+    return (centres + GRID_SCALE * rng.normal(size=(num_samples, 2))).astype(np.float32)
+
+
 GENERATORS = {
     function.__name__: function
-    for function in (two_moons, rings, pinwheel, checkerboard, spirals, eight_gaussians)
+    for function in (
+        two_moons,
+        rings,
+        pinwheel,
+        checkerboard,
+        spirals,
+        eight_gaussians,
+        gaussian_grid,
+    )
 }

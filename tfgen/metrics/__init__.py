@@ -1,6 +1,11 @@
 """Figures of merit."""
 
 from tfgen.metrics.classifiers import classifier
+from tfgen.metrics.coverage import ModeCoverage
+from tfgen.metrics.coverage import mode_coverage
+from tfgen.metrics.coverage import nearest_examples
+from tfgen.metrics.coverage import nearest_mode
+from tfgen.metrics.coverage import stacked_modes
 from tfgen.metrics.extractors import FeatureExtractor
 from tfgen.metrics.extractors import KerasExtractor
 from tfgen.metrics.extractors import inception_v3
@@ -31,6 +36,7 @@ __all__ = [
     "KerasExtractor",
     "KernelDistance",
     "LatentUsage",
+    "ModeCoverage",
     "Moments",
     "PrecisionRecall",
     "Quality",
@@ -45,9 +51,13 @@ __all__ = [
     "inception_v3",
     "kernel_distance",
     "latent_usage",
+    "mode_coverage",
     "moments",
+    "nearest_examples",
+    "nearest_mode",
     "png_bits_per_dim",
     "precision_recall",
     "reference",
     "sample_quality",
+    "stacked_modes",
 ]

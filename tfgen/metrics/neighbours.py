@@ -48,7 +48,7 @@ def precision_recall(real, generated, k=3):
     of_real, of_generated = _squared_radii(real, k), _squared_radii(generated, k)
     precise = np.zeros(len(generated), bool)
     recalled = []
-    for rows, squares in _squared_distances(real, generated):
+    for rows, squares in squared_distances(real, generated):
         precise |= (squares <= of_real[rows, None]).any(0)
         recalled.append((squares <= of_generated).any(1))
     return PrecisionRecall(float(precise.mean()), float(np.concatenate(recalled).mean()))
@@ -57,13 +57,13 @@ def precision_recall(real, generated, k=3):
 def _squared_radii(x, k):
     """`[n]`: the squared distance of each row to its k-th nearest other one."""
     radii = []
-    for rows, squares in _squared_distances(x, x):
+    for rows, squares in squared_distances(x, x):
         squares[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = np.inf
         radii.append(np.partition(squares, k - 1, axis=1)[:, k - 1])
     return np.concatenate(radii)
 
 
-def _squared_distances(x, y):
+def squared_distances(x, y):
     """Yields slices of the rows of x and their squared distances to all of y."""
     x_squares, y_squares = (np.einsum("nd,nd->n", a, a) for a in (x, y))
     step = max(1, _BYTES // (8 * len(y)))

@@ -1,0 +1,158 @@
+"""How many modes of the data samples reach, and the training examples next to samples."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tfgen.metrics.inputs import as_features
+from tfgen.metrics.neighbours import squared_distances
+from tfgen.utils import checks
+
+_BLOCK = 4096
+
+
+class ModeCoverage(NamedTuple):
+    """What `mode_coverage` found.
+
+    Attributes:
+        num_modes: how many modes have a sample.
+        kl: `KL(samples | data)` over the modes, nats.
+        on_modes: the fraction of samples that belong to a mode.
+    """
+
+    num_modes: int
+    kl: float
+    on_modes: float
+
+
+def mode_coverage(modes, num_modes, probabilities=None):
+    """Which modes of the data samples reach, and how evenly (Lin et al. 2018, section 4.1).
+
+    Args:
+        modes: the mode of each sample, integers `[n]`, as from `nearest_mode` or a classifier; -1
+            for none.
+        num_modes: how many modes the data have.
+        probabilities: those of the data's modes, `[num_modes]`; by default they are equal.
+
+    Returns:
+        `ModeCoverage(num_modes, kl, on_modes)`; `kl` is not a number where no sample is of a mode,
+        and infinite where samples are of a mode that the data have not.
+
+    >>> import tfgen
+    >>> tfgen.metrics.mode_coverage([0, 0, 1, 1, -1], num_modes=4)
+    ModeCoverage(num_modes=2, kl=0.6931471805599453, on_modes=0.8)
+    """
+    num_modes = checks.check_count(num_modes, "num_modes")
+    modes = checks.as_numeric(modes, "modes")
+    if modes.ndim != 1 or not len(modes) or modes.dtype.kind not in "iu":
+        raise ValueError(
+            f"`modes` must be integers [n]; got {modes.dtype} of shape {list(modes.shape)}"
+        )
+    if modes.min() < -1 or modes.max() >= num_modes:
+        raise ValueError(
+            f"`modes` must lie in -1..{num_modes - 1}; got {modes.min()}..{modes.max()}"
+        )
+    if probabilities is None:
+        probabilities = np.full(num_modes, 1 / num_modes)
+    probabilities = checks.as_weights(probabilities, "probabilities", num_modes)
+    probabilities = np.asarray(probabilities, "float64") / np.sum(probabilities, dtype="float64")
+    counts = np.bincount(modes[modes >= 0], minlength=num_modes)
+    if not counts.sum():
+        return ModeCoverage(0, float("nan"), 0.0)
+    hit = counts > 0
+    share = counts[hit] / counts.sum()
+    with np.errstate(divide="ignore"):
+        kl = np.sum(share * np.log(share / probabilities[hit]))
+    return ModeCoverage(int(hit.sum()), float(kl), float(counts.sum() / len(modes)))
+
+
+def nearest_mode(x, centres, radius):
+    """The nearest centre of each point, or -1 for a point that is further than `radius` from all.
+
+    Args:
+        x: points, `[n, d]`.
+        centres: `[k, d]`.
+        radius: for normal distributions, three standard deviations are the custom.
+
+    Returns:
+        Integers `[n]`.
+
+    >>> import tfgen
+    >>> tfgen.metrics.nearest_mode([[0.1], [2.4]], [[0.0], [2.0]], radius=0.3).tolist()
+    [0, -1]
+    """
+    nearest, squares = _nearest(x, centres, "centres")
+    return np.where(squares <= checks.check_positive(radius, "radius") ** 2, nearest, -1)
+
+
+def stacked_modes(extractor, images, data_kind=None, batch_size=256):
+    """The classes of images whose channels are images of their own, as of `data.stack_channels`
+    (Metz et al. 2017, section 3.3.1).
+
+    Args:
+        extractor: a `FeatureExtractor` that is a classifier, of images with one channel, such as
+            the `classifier` of the data that were stacked.
+        images: `[n, height, width, 3]`.
+        data_kind: as for the extractor.
+        batch_size: images computed at a time.
+
+    Returns:
+        Integers `[n]`, the modes of `mode_coverage` out of `k ** 3` for `k` classes.
+
+    Raises:
+        ValueError: the extractor is no classifier, or the images have other channels.
+    """
+    images = checks.as_numeric(images, "images")
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            f"`images` must have shape [n, height, width, 3]; got {list(images.shape)}"
+        )
+    modes = 0
+    for channel in range(3):
+        only = images[..., channel : channel + 1]
+        _, probabilities = extractor.extract(only, data_kind, batch_size)
+        if probabilities is None:
+            raise ValueError(
+                f"`extractor` must give probabilities of classes; {extractor} does not"
+            )
+        modes = modes * probabilities.shape[1] + probabilities.argmax(1)
+    return modes
+
+
+def nearest_examples(x, examples):
+    """The number of the training example that is nearest to each sample, in squared distance.
+
+    Beside each other they tell whether a model generalises, or has learned examples by heart.
+
+    Args:
+        x: samples, `[n, *event_shape]`.
+        examples: `[m, *event_shape]`.
+
+    Returns:
+        Integers `[n]`.
+
+    >>> import tfgen
+    >>> tfgen.metrics.nearest_examples([[4.0]], [[0.0], [5.0]]).tolist()
+    [1]
+    """
+    return _nearest(x, examples, "examples")[0]
+
+
+def _nearest(x, points, name):
+    x, points = checks.as_numeric(x, "x"), checks.as_numeric(points, name)
+    if x.ndim < 2 or x.shape[1:] != points.shape[1:]:
+        raise ValueError(
+            f"`{name}` must have the shape of `x` but for their number, {list(x.shape[1:])} with "
+            f"at least one axis; got {list(points.shape[1:])}"
+        )
+    x = as_features(x.reshape(len(x), -1).astype("float64"), "x", least=1)
+    nearest, squares = np.zeros(len(x), int), np.full(len(x), np.inf)
+    # Some points at a time, as reals: there may be many.
+    for start in range(0, len(points), _BLOCK):
+        block = points[start : start + _BLOCK]
+        block = as_features(block.reshape(len(block), -1).astype("float64"), name, least=1)
+        for rows, distances in squared_distances(x, block):
+            closer = distances.min(1) < squares[rows]
+            nearest[rows] = np.where(closer, start + distances.argmin(1), nearest[rows])
+            squares[rows] = np.minimum(squares[rows], distances.min(1))
+    return nearest, squares
