@@ -122,6 +122,26 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step, kind):
     assert runs.train(broken, **train)[0]["value"] == rows[0]["value"]
 
 
+def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
+    result = invoke(
+        "train", "GAN", "--data", "digits", "--out", tmp_path / "run", "--set=latent_dim=2",
+        "--set=decoder=mlp", "--set=critic=mlp", "--batch-size", 300, "--epochs", 1,
+        "--learning-rate", 1e-3,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "has no likelihood: give an --extractor" in result.output
+    model = runs.load_model(tmp_path / "run")
+    assert float(model.optimizer.learning_rate) == np.float32(1e-3)
+    assert float(model.critic_optimizer.learning_rate) == np.float32(2e-4)
+    with Image.open(tmp_path / "run" / "nearest.png") as image:
+        assert np.asarray(image).std() > 0
+    for name in ("args", "networks"):
+        result = invoke(
+            "train", "GAN", "--data", "digits", "--out", tmp_path / "x", f"--set={name}=1"
+        )
+        assert f"`overrides` has ['{name}'], which GAN does not take" in result.output
+
+
 @pytest.mark.parametrize(
     "model, overrides, picture",
     [

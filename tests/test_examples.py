@@ -12,6 +12,7 @@ SCRIPTS = {
     "two_moons": (["--epochs", "1"], {"density.png", "model.keras"}),
     "lossy_codes": (["--epochs", "1", "--filters", "4", "4"], {"vae.png", "vlae.png"}),
     "variational_inference": (["--steps", "5"], {"posterior.png"}),
+    "mode_dropping": (["--steps", "50"], {"modes.png"}),
     "class_conditional_glow": (
         ["--epochs", "1", "--num-steps", "1"],
         {"classes.png", "morphs.png"},
@@ -33,3 +34,17 @@ def test_runs(name, tmp_path, monkeypatch, capsys):
         text = capsys.readouterr().out
         integral = float(text.split("integrates to ")[1].split()[0])
         assert abs(integral - 1) < 0.01
+
+
+def test_likelihood_covers_and_a_critic_drops():
+    """The direction of the figures in the slides of Lucas et al.: coverage, and what is off."""
+    script = runpy.run_path(str(FOLDER / "mode_dropping.py"))
+    found = {kind: script["fit"](1, kind, 1500)[1] for kind in script["WEIGHTS"]}
+    modes = {kind: each.num_modes for kind, each in found.items()}
+    assert modes == {"likelihood": 2, "critic": 1, "both": 2}
+    assert found["likelihood"].on_modes < found["both"].on_modes < found["critic"].on_modes
+    found = {kind: script["fit"](2, kind, 1000)[1] for kind in script["WEIGHTS"]}
+    assert found["likelihood"].num_modes == found["both"].num_modes == 8
+    off = {kind: 1 - each.on_modes for kind, each in found.items()}
+    assert off["both"] < 0.7 * off["likelihood"]
+    assert off["critic"] < 0.7 * off["likelihood"]

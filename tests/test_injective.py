@@ -190,7 +190,7 @@ def test_a_collapsed_decoder_has_finite_gradients():
 @pytest.mark.parametrize("jacobian", ["finite_difference", "jvp"])
 def test_terms_are_of_the_jacobian(jacobian):
     model, x = linear(jacobian=jacobian, num_probes=3, eta=1e-6), draws()
-    noise = model._log_prob_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(x))
+    noise = model._terms_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), len(x))
     assert noise.shape == (3, 50, 2)
     terms = model._terms(tf.constant(x, tf.float32), None, noise, training=True)
     stretch = (np.einsum("ij,pnj->pni", MAP, noise) ** 2).sum(-1).mean(0)

@@ -25,7 +25,10 @@ def build(entry, strategy):
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = entry.build()
         # Not Adam, which makes whole steps of gradients that are zero but for rounding.
-        model.compile(keras.optimizers.SGD(1e-2))
+        critics = (
+            {"critic_optimizer": keras.optimizers.SGD(1e-2)} if hasattr(model, "critic") else {}
+        )
+        model.compile(keras.optimizers.SGD(1e-2), **critics)
     return model
 
 
@@ -49,7 +52,7 @@ def test_two_replicas_train_as_one(strategy):
         assert_equal(*models, *histories)
 
 
-@pytest.mark.parametrize("name", ["autoencoder_images", "injective_flow_images"])
+@pytest.mark.parametrize("name", ["autoencoder_images", "injective_flow_images", "gan_images"])
 def test_batch_normalisation_is_of_all_replicas(strategy, name):
     entry = zoo.MODELS[name]
     if name == "injective_flow_images":

@@ -40,6 +40,8 @@ class ModelEntry:
         summed: those of the terms that add up to the loss; None for all.
         weights: dict from such a term to the term that is its weight.
         draws: whether `decode` draws, with noise that depends on the row.
+        reconstructs: whether `call` gives examples, and not a number for each.
+        falls: the term that training lowers; by default the first.
     """
 
     build: Callable
@@ -50,6 +52,8 @@ class ModelEntry:
     summed: tuple | None = None
     weights: dict = dataclasses.field(default_factory=dict)
     draws: bool = False
+    reconstructs: bool = False
+    falls: str | None = None
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -120,10 +124,15 @@ def pixel_flow(dtype=None):
     return tfgen.distributions.PixelFlow(tfg.Chain(parts, dtype=dtype), dtype=dtype)
 
 
+def made(parts, dtype):
+    """Parts of a model, those that are functions by being called."""
+    makes = (types.FunctionType, functools.partial)
+    return {k: part(dtype=dtype) if isinstance(part, makes) else part for k, part in parts.items()}
+
+
 def vae(recipe, shape=(4,), resnet=False, dtype=None, **parts):
     """A latent-variable model with small networks; parts that are functions are made here."""
-    made = (types.FunctionType, functools.partial)
-    parts = {k: part(dtype=dtype) if isinstance(part, made) else part for k, part in parts.items()}
+    parts = made(parts, dtype)
     networks = {"encoder": MLP((8,), "elu", dtype=dtype), "decoder": MLP((8,), "elu", dtype=dtype)}
     if resnet:
         sizes = {"num_blocks": 1, "units": 8, "dtype": dtype}
@@ -269,6 +278,7 @@ AUTOENCODERS = {
         data_kind="real",
         num_fitted=3,
         likelihood="none",
+        reconstructs=True,
         terms=("squared_error",),
         costly=True,
     ),
@@ -281,6 +291,7 @@ AUTOENCODERS = {
         num_classes=2,
         decoder_l2=1e-3,
         likelihood="none",
+        reconstructs=True,
         terms=("squared_error", "decoder_l2"),
     ),
     "injective_flow": model(
@@ -308,6 +319,85 @@ AUTOENCODERS = {
     ),
 }
 
+
+def adversarial(recipe, shape=(4,), dtype=None, conv=False, **arguments):
+    """A small model with a critic; one with an encoder, if it takes such."""
+    networks = {"critic": MLP((8,), "elu", dtype=dtype)}
+    if conv:
+        sizes = {"kernel_size": 3, "batch_norm": False, "spectral_norm": True, "dtype": dtype}
+        networks["critic"] = tfgen.networks.ConvEncoder((4, 4), (2, 1), **sizes)
+    elif len(shape) > 1:
+        flat = keras.layers.Flatten(dtype=dtype)
+        networks["critic"] = keras.Sequential([flat, networks["critic"]])
+    if issubclass(recipe, tfgen.VAE):
+        return vae(recipe, shape, dtype=dtype, **networks, **arguments)
+    decoder = MLP((8,), "elu", dtype=dtype)
+    if conv:
+        decoder = tfgen.networks.ConvDecoder(
+            shape[:2], (4, 4), (1, 2), kernel_size=3, activation="relu", dtype=dtype
+        )
+    return recipe(shape, 2, decoder=decoder, dtype=dtype, **networks, **made(arguments, dtype))
+
+
+GAME = ("adversarial", "critic_loss", "real_score", "fake_score")
+ONLY_GAME = {
+    "likelihood": "none",
+    "terms": GAME,
+    "summed": ("adversarial",),
+    "falls": "critic_loss",
+}
+
+ADVERSARIAL = {
+    "gan": model(adversarial, tfgen.GAN, data_kind="real", costly=True, **ONLY_GAME),
+    "gan_images": model(
+        adversarial,
+        tfgen.GAN,
+        (5, 4, 3),
+        conv=True,
+        num_classes=2,
+        loss="non_saturating",
+        num_bits=5,
+        **ONLY_GAME,
+    ),
+    "wgan": model(
+        adversarial,
+        tfgen.WGAN,
+        data_kind="real",
+        condition_shape=(3,),
+        prior=af_prior,
+        **{**ONLY_GAME, "terms": (*GAME, "gradient_penalty")},
+    ),
+    "wgan_clipped": model(adversarial, tfgen.WGAN, data_kind="real", weight_clip=0.1, **ONLY_GAME),
+    "vaef": model(vae, tfgen.VAEF, (4, 4, 1), observation=pixel_flow, **PIXEL_ELBO),
+    # Weights with which the terms as they are add up to the loss.
+    "cq": model(
+        adversarial,
+        tfgen.CQ,
+        (3, 2, 1),
+        adversarial_weight=1 / 6,
+        num_classes=2,
+        costly=True,
+        **{
+            **PIXEL_ELBO,
+            "terms": (*PIXEL_ELBO["terms"], *GAME),
+            "summed": (*ELBO["summed"], "adversarial"),
+        },
+    ),
+    "cqf": model(
+        adversarial,
+        tfgen.CQF,
+        (4, 4, 1),
+        observation=pixel_flow,
+        posterior=iaf_posterior,
+        adversarial_weight=1 / 16,
+        **{
+            **PIXEL_ELBO,
+            "terms": (*PIXEL_ELBO["terms"], *GAME),
+            "summed": (*ELBO["summed"], "adversarial"),
+        },
+    ),
+}
+
 OTHERS = {
     "pixelcnn": model(pixelcnn, costly=True),
     "pixelcnn_colour": model(
@@ -322,7 +412,7 @@ OTHERS = {
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
 }
 
-MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | OTHERS
+MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
 OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
@@ -372,6 +462,13 @@ class Case:
         arguments["validation_data"] = (self.x, self.y)
         return model.fit(self.x, self.y, **arguments).history
 
+    @property
+    def noisy(self):
+        """Whether what `call` gives depends on noise."""
+        scores = hasattr(self.model, "critic") and self.entry.likelihood == "none"
+        dequantised = scores and self.model.data_kind == "uint8"
+        return dequantised or self.entry.likelihood in ("bound", "estimate")
+
     def untouched(self):
         weights = zip(self.model.weights, self._weights, strict=True)
         return all(np.array_equal(w.numpy(), kept) for w, kept in weights)
@@ -387,7 +484,7 @@ class Case:
         """`x`, the condition and some noise of `log_prob`, as the model's cores take them."""
         rows = tf.constant([1, 2]), tf.constant(0, tf.int64), len(self.x)
         y = None if self.y is None else tf.constant(self.y)
-        return tf.constant(self.x), y, self.model._log_prob_noise(*rows)
+        return tf.constant(self.x), y, self.model._terms_noise(*rows)
 
     def some(self, num_rows):
         """The first rows of the data and of the conditions."""
@@ -563,6 +660,7 @@ ABSTRACT = {
     tfg.Transform,
     tfgen.GenerativeModel,
     tfgen.models.EncoderDecoder,
+    tfgen.models.Generator,
     tfgen.models.autoencoder.PointAutoencoder,
     Recipe,
     VectorFlow,
@@ -658,9 +756,12 @@ def perturb(layer, seed=0, scale=0.3):
 
 
 def outputs(model, x, y=None, **arguments):
-    """What `call` gives of examples: log-densities, or, where there are none, reconstructions."""
+    """What `call` gives of examples: log-densities, or, where there are none, scores or
+    reconstructions."""
     if model.likelihood != "none":
         return model.log_prob(x, y, **arguments)
+    if hasattr(model, "critic_score"):
+        return model.critic_score(x, y, **arguments)
     arguments.pop("seed", None)
     return model.reconstruct(x, y, **arguments)
 

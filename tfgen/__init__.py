@@ -19,12 +19,17 @@ from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
 from tfgen.models import AFVAE
+from tfgen.models import CQ
+from tfgen.models import CQF
+from tfgen.models import GAN
 from tfgen.models import IAF
 from tfgen.models import IAFVAE
 from tfgen.models import MAF
 from tfgen.models import NSF
 from tfgen.models import VAE
+from tfgen.models import VAEF
 from tfgen.models import VLAE
+from tfgen.models import WGAN
 from tfgen.models import Autoencoder
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
@@ -37,12 +42,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AFVAE",
+    "CQ",
+    "CQF",
+    "GAN",
     "IAF",
     "IAFVAE",
     "MAF",
     "NSF",
     "VAE",
+    "VAEF",
     "VLAE",
+    "WGAN",
     "Autoencoder",
     "Flow",
     "GenerativeModel",

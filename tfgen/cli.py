@@ -62,7 +62,9 @@ def _setting(ctx, param, values):
 )
 @click.option("--epochs", type=click.IntRange(1), help="Default: the preset's, else 10.")
 @click.option("--batch-size", type=click.IntRange(1), help="Default: the preset's, else 32.")
-@click.option("--learning-rate", type=float, help="A constant one, in the preset's place.")
+@click.option(
+    "--learning-rate", type=float, help="A constant one, in the preset's place (not of a critic)."
+)
 @click.option(
     "--latents",
     type=click.Choice(["gaussian", "gmm", "flow"]),
@@ -152,7 +154,9 @@ def datasets():
 
 
 def _table(rows):
-    width = max(len(row["name"]) for row in rows)
+    if not rows:
+        click.echo("This model has no likelihood: give an --extractor, to score its samples.")
+    width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         click.echo(f"{row['name']:{width}}  {row['value']:8.4f} {row['unit']}")
 

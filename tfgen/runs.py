@@ -5,8 +5,9 @@ A run folder holds `run.json` (the settings), `history.csv` and `history.png`,
 `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`; for images also
 `resampled.png` (models with levels: the top level's latents kept, the others drawn anew; this and
 the samples of flows over images at temperature 0.8), `decompressed.png` (latent-variable models:
-held-out images, and what is drawn given their latents), `reconstructed.png` (autoencoders) and
-`inpainted.png` (PixelCNN: the lower half drawn anew). `stopped.json` says where a run became NaN.
+held-out images, and what is drawn given their latents), `reconstructed.png` (autoencoders),
+`inpainted.png` (PixelCNN: the lower half drawn anew) and `nearest.png` (samples, and the training
+examples nearest to them). `stopped.json` says where a run became NaN.
 """
 
 import csv
@@ -30,6 +31,8 @@ from tfgen.utils import checks
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
+# Arguments that only code can give.
+_NOT_SET = ("self", "args", "kwargs", "event_shape", "bijector", "parts", "networks")
 # Examples that reports on latents are about.
 _NUM_REPORTED = 500
 
@@ -86,7 +89,7 @@ def train(
         overrides: dict of constructor arguments.
         epochs: by default the preset's, else 10.
         batch_size: by default the preset's, else 32.
-        learning_rate: a constant one, in the place of the preset's.
+        learning_rate: a constant one, in the place of the preset's; not of a critic.
         latents: what is fitted to the latents of the training examples in the end, as for
             `fit_latents`; by default a mixture (`"gmm"`) for models without a density of the data.
         num_validation: how many held-out examples are scored after each epoch.
@@ -353,7 +356,7 @@ def _make_model(settings, examples):
         name
         for klass in cls.__mro__[: cls.__mro__.index(models.GenerativeModel) + 1]
         for name in inspect.signature(klass.__init__).parameters
-        if name not in ("self", "kwargs", "event_shape", "bijector", "parts")
+        if name not in _NOT_SET
     }
     unknown = sorted(set(overrides) - accepted)
     if unknown:
@@ -377,8 +380,9 @@ def _make_model(settings, examples):
         net.compile()
     if settings["learning_rate"] is not None:
         # Anew: a schedule cannot be replaced.
-        config = {**net.optimizer.get_config(), "learning_rate": settings["learning_rate"]}
-        net.compile(type(net.optimizer).from_config(config))
+        config = net.get_compile_config()
+        config["optimizer"]["config"]["learning_rate"] = settings["learning_rate"]
+        net.compile_from_config(config)
     return net, training
 
 
@@ -402,7 +406,8 @@ def _resume(out):
 def _check_latents(net, latents):
     """The kind of distribution to fit to the latents in the end, or None."""
     if latents is None:
-        return "gmm" if net.likelihood in ("manifold", "none") else None
+        density = net.likelihood not in ("manifold", "none")
+        return "gmm" if isinstance(net, models.EncoderDecoder) and not density else None
     if latents not in FITS or not isinstance(net, models.EncoderDecoder):
         raise ValueError(
             f"`latents` must be one of {list(FITS)}, for a model with an encoder and a decoder; "

@@ -91,7 +91,7 @@ class NaNGuard(keras.callbacks.Callback):
         if not self.restore_weights or not self.model.built:
             return
         # What an epoch's last update made of the weights shows in no logged value yet.
-        if all(_is_finite(variable) for variable in self.model.trainable_variables):
+        if all(_is_finite(variable) for variable in self.model.weights):
             self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
 
     def _restore(self):

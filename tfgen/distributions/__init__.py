@@ -3,6 +3,7 @@
 import tensorflow_probability as tfp
 
 from tfgen.bijectors import Bijector
+from tfgen.bijectors import Chain
 from tfgen.distributions.base import Base
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
@@ -19,6 +20,7 @@ from tfgen.distributions.normal import StandardNormal
 from tfgen.distributions.observation import Factorised
 from tfgen.distributions.observation import Observation
 from tfgen.distributions.pixel_flow import PixelFlow
+from tfgen.distributions.pixel_flow import real_nvp
 from tfgen.distributions.pixelcnn import AutoregressivePixels
 from tfgen.distributions.posterior import DeterministicPosterior
 from tfgen.distributions.posterior import IAFPosterior
@@ -56,6 +58,7 @@ __all__ = [
     "get_base",
     "get_observation",
     "get_posterior",
+    "real_nvp",
 ]
 
 NAMED = {
@@ -69,7 +72,7 @@ NAMED = {
 POSTERIORS = {"normal": NormalPosterior, "iaf": IAFPosterior}
 
 
-# The element that goes with a kind of data, and, of images with dependent pixels, the mixture.
+# The element that goes with a kind of data.
 _ELEMENTS = {"binary": Bernoulli, "real": Normal, "uint8": DiscretisedLogistic}
 
 
@@ -79,9 +82,15 @@ def _pixelcnn(dtype, data_kind):
     return AutoregressivePixels(element, dtype=dtype)
 
 
+def _normal(dtype, data_kind):
+    if data_kind == "uint8":
+        return PixelFlow(Chain([], dtype=dtype), dtype=dtype)
+    return Factorised(Normal(dtype=dtype), dtype=dtype)
+
+
 OBSERVATIONS = {
     "bernoulli": lambda dtype, data_kind: Factorised(Bernoulli(dtype=dtype), dtype=dtype),
-    "normal": lambda dtype, data_kind: Factorised(Normal(dtype=dtype), dtype=dtype),
+    "normal": _normal,
     "logistic": lambda dtype, data_kind: Factorised(DiscretisedLogistic(dtype=dtype), dtype=dtype),
     "pixelcnn": _pixelcnn,
     "flow": lambda dtype, data_kind: PixelFlow(data_kind=data_kind or "uint8", dtype=dtype),
@@ -140,10 +149,11 @@ def get_observation(observation, dtype=None, data_kind=None):
     """The observation model for a name, an `Element` (factorised) or one as it is.
 
     Args:
-        observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"` or an object.
+        observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"` or an object;
+            None for the factorised one that goes with the kind of data.
         dtype: dtype policy of one made here.
-        data_kind: the data's, for those made here that there are for several kinds (`"pixelcnn"`,
-            `"flow"`).
+        data_kind: the data's, for those made here that there are for several kinds (`"normal"`,
+            `"pixelcnn"`, `"flow"`).
 
     Raises:
         ValueError: anything else.
@@ -152,6 +162,8 @@ def get_observation(observation, dtype=None, data_kind=None):
     >>> tfgen.distributions.get_observation("logistic").data_kind
     'uint8'
     """
+    if observation is None:
+        observation = _ELEMENTS[data_kind or "binary"](dtype=dtype)
     if isinstance(observation, Element):
         return Factorised(observation, dtype=dtype)
     if isinstance(observation, str) and observation in OBSERVATIONS:

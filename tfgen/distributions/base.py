@@ -13,9 +13,11 @@ class Base(Part):
 
     Attributes:
         allows_temperature: whether `sample` can take a temperature other than 1.
+        reparametrised: whether draws have a gradient of the weights.
     """
 
     allows_temperature = True
+    reparametrised = True
 
     def build(self, input_shape):
         self.size = int(input_shape[-1])

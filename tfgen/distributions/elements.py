@@ -18,9 +18,13 @@ class Element(Part):
 
     Attributes:
         data_kind: `"real"`, `"binary"` or `"uint8"`.
+        num_bits: of a value of uint8 data.
+        reparametrised: whether draws are reals with a gradient of the parameters.
     """
 
     data_kind = "real"
+    num_bits = 8
+    reparametrised = False
 
     def num_params(self, channels):
         """How many parameters a position has."""
@@ -99,6 +103,7 @@ class Normal(Element):
     Args:
         scale: standard deviation: a number, `"shared"` (one learned for each channel) or
             `"per_value"` (from the network, as the locations).
+        bound: locations lie within `-bound` and `bound`, by a hyperbolic tangent; None: anywhere.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -111,8 +116,11 @@ class Normal(Element):
     [-1.8379]
     """
 
-    def __init__(self, scale="shared", **kwargs):
+    reparametrised = True
+
+    def __init__(self, scale="shared", bound=None, **kwargs):
         super().__init__(**kwargs)
+        self.bound = None if bound is None else checks.check_positive(bound, "bound")
         if not isinstance(scale, str):
             scale = checks.check_positive(scale, "scale")
         elif scale not in ("shared", "per_value"):
@@ -137,10 +145,11 @@ class Normal(Element):
         if self.scale == "per_value":
             loc, log_scale = tf.split(params, 2, -1)
             # Bounded below, or a constant pixel has no end of likelihood.
-            return loc, -5 + tf.nn.softplus(log_scale + 5)
+            return _within(loc, self.bound), -5 + tf.nn.softplus(log_scale + 5)
+        loc = _within(params, self.bound)
         if self.scale == "shared":
-            return params, tf.convert_to_tensor(self.log_scale)
-        return params, tf.constant(np.log(self.scale), params.dtype)
+            return loc, tf.convert_to_tensor(self.log_scale)
+        return loc, tf.constant(np.log(self.scale), params.dtype)
 
     def log_prob(self, x, params):
         loc, log_scale = self._loc_and_log_scale(params)
@@ -155,7 +164,7 @@ class Normal(Element):
         return self._loc_and_log_scale(params)[0]
 
     def get_config(self):
-        return {**super().get_config(), "scale": self.scale}
+        return {**super().get_config(), "scale": self.scale, "bound": self.bound}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -164,6 +173,7 @@ class Deterministic(Element):
 
     Args:
         data_kind: `"real"`, or `"uint8"`: the parameter is the value by 255, and data are rounded.
+        bound: as of `Normal`.
         **kwargs: `keras.layers.Layer` arguments.
 
     Attributes:
@@ -175,11 +185,13 @@ class Deterministic(Element):
     [[128], [255]]
     """
 
-    def __init__(self, data_kind="real", **kwargs):
+    def __init__(self, data_kind="real", bound=None, **kwargs):
         super().__init__(**kwargs)
+        self.bound = None if bound is None else checks.check_positive(bound, "bound")
         if data_kind not in ("real", "uint8"):
             raise ValueError(f'`data_kind` must be "real" or "uint8"; got {data_kind!r}')
         self.data_kind = data_kind
+        self.reparametrised = data_kind == "real"
         self.unit = 255.0 if data_kind == "uint8" else 1.0
 
     def num_params(self, channels):
@@ -195,7 +207,7 @@ class Deterministic(Element):
         return self.to_data(self.mean(params))
 
     def mean(self, params):
-        return self.unit * params
+        return self.unit * _within(params, self.bound)
 
     def to_data(self, mean):
         if self.data_kind == "real":
@@ -203,7 +215,11 @@ class Deterministic(Element):
         return tf.cast(tf.clip_by_value(tf.round(mean), 0, 255), tf.uint8)
 
     def get_config(self):
-        return {**super().get_config(), "data_kind": self.data_kind}
+        return {**super().get_config(), "data_kind": self.data_kind, "bound": self.bound}
+
+
+def _within(loc, bound):
+    return loc if bound is None else bound * tf.tanh(loc)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

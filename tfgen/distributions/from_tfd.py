@@ -42,6 +42,8 @@ class FromTFD(Base):
     def __init__(self, distribution, **kwargs):
         super().__init__(**kwargs)
         checks.check_instance(distribution, tfp.distributions.Distribution, "distribution")
+        reparametrised = tfp.distributions.FULLY_REPARAMETERIZED
+        self.reparametrised = distribution.reparameterization_type == reparametrised
         shapes = [distribution.batch_shape, distribution.event_shape]
         if [getattr(shape, "rank", None) for shape in shapes] != [0, 1]:
             raise ValueError(

@@ -31,6 +31,9 @@ class GaussianMixture(Base):
     TensorShape([4])
     """
 
+    # The choice of the component has none.
+    reparametrised = False
+
     def __init__(self, num_components=8, covariance="diagonal", **kwargs):
         super().__init__(**kwargs)
         self.num_components = checks.check_count(num_components, "num_components")

@@ -19,11 +19,15 @@ class Observation(Part):
 
     Attributes:
         data_kind: `"real"`, `"binary"` or `"uint8"`.
+        num_bits: of a value of uint8 data.
         bounds: whether `log_prob` is a lower bound that takes noise (dequantised data).
+        reparametrised: whether there is `draw`, which has a gradient.
     """
 
     data_kind = "real"
+    num_bits = 8
     bounds = False
+    reparametrised = False
 
     def build(self, features_shape, event_shape):
         self.event_shape = tuple(event_shape)
@@ -47,6 +51,15 @@ class Observation(Part):
     def sample(self, noise, features, temperature=1.0):
         """Draws `[batch, *event_shape]` in the data's type."""
         raise NotImplementedError
+
+    def reals(self, x, noise):
+        """Examples as a critic sees them: reals of order 1; integers dequantised with the noise
+        of `log_prob_noise`."""
+        return self.inputs(x)
+
+    def draw(self, noise, features, temperature=1.0):
+        """Draws as of `reals`, not rounded, with a gradient of the features."""
+        raise NotImplementedError(f"draws of a {type(self).__name__} have no gradient")
 
     def decode(self, noise, features):
         """What is shown of `p(x|z)`: its mean in the data's type, or near it; a draw where that is
@@ -81,6 +94,8 @@ class Factorised(Observation):
             element = Bernoulli(dtype=self.dtype_policy)
         self.element = checks.check_instance(element, Element, "element")
         self.data_kind = self.element.data_kind
+        self.num_bits = self.element.num_bits
+        self.reparametrised = self.element.reparametrised
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)
@@ -112,6 +127,11 @@ class Factorised(Observation):
 
     def sample(self, noise, features, temperature=1.0):
         return self._events(self.element.sample(noise, self._params(features), temperature))
+
+    def draw(self, noise, features, temperature=1.0):
+        if not self.reparametrised:
+            return super().draw(noise, features, temperature)
+        return self.sample(noise, features, temperature)
 
     def mean(self, features):
         """`[batch, *event_shape]`, in the data's units: as of the element."""

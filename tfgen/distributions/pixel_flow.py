@@ -11,6 +11,7 @@ from tfgen.bijectors import Coupling
 from tfgen.bijectors import Dequantise
 from tfgen.bijectors import Invert
 from tfgen.bijectors import Squeeze
+from tfgen.distributions.elements import Element
 from tfgen.distributions.elements import Normal
 from tfgen.distributions.observation import Factorised
 from tfgen.distributions.observation import Observation
@@ -24,11 +25,14 @@ class PixelFlow(Observation):
     """`y = f(x)`, `p(y|z) = N(y; mu(z), diag(sigma(z)))`: a decoder that is not factorised over the
     pixels (Lucas et al., "Adaptive density estimation for generative models", eq. 6 to 8).
 
+    With `Chain([])` as the bijector it is a factorised distribution of dequantised pixels.
+
     Args:
-        bijector: tfgen bijector of images that keeps their shape, `x` to `y`; by default couplings
-            at two scales, `real_nvp`.
+        bijector: tfgen bijector that keeps the shape of examples, `x` (of uint8 data in
+            [-0.5, 0.5)) to `y`; by default couplings over images at two scales, `real_nvp`.
         data_kind: `"uint8"`, dequantised with uniform noise, or `"real"`.
         num_bits: bits of a value that the model sees of uint8 data.
+        element: `Element` of reals, the distribution of `y`; by default `Normal("per_value")`.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -39,7 +43,7 @@ class PixelFlow(Observation):
     TensorShape([2, 8, 8, 1])
     """
 
-    def __init__(self, bijector=None, data_kind="uint8", num_bits=8, **kwargs):
+    def __init__(self, bijector=None, data_kind="uint8", num_bits=8, element=None, **kwargs):
         super().__init__(**kwargs)
         if data_kind not in ("uint8", "real"):
             raise ValueError(f'`data_kind` must be "uint8" or "real"; got {data_kind!r}')
@@ -56,7 +60,13 @@ class PixelFlow(Observation):
             self._dequantise = Dequantise(num_bits, dtype=self.variable_dtype)
             parts = [Centre(num_bits, **kind), self.bijector]
         self._chain = Chain(parts, **kind)
-        self.features = Factorised(Normal("per_value", **kind), **kind)
+        if element is None:
+            element = Normal("per_value", **kind)
+        self.element = checks.check_instance(element, Element, "element")
+        if element.data_kind != "real":
+            raise ValueError(f"`element` must be of reals; got one of {element.data_kind} values")
+        self.features = Factorised(element, **kind)
+        self.reparametrised = element.reparametrised
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)
@@ -66,16 +76,21 @@ class PixelFlow(Observation):
                 "`event_shape` must be [height, width, channels] with even sides for the "
                 f'observation "flow" without a `bijector`; got {list(self.event_shape)}'
             )
-        self._chain.build((None, *self.event_shape))
+        shape = (None, *self.event_shape)
+        self._chain.build(shape)
+        if self.bounds:
+            self._dequantise.build(shape)
         if tuple(self._chain.inverse_event_shape(self.event_shape)) != self.event_shape:
             raise ValueError("`bijector` must keep the shape of its input")
         self.features.build(features_shape, self.event_shape)
 
     def inputs(self, x):
+        return self.reals(x, tf.constant(0.5, self.variable_dtype))
+
+    def reals(self, x, noise):
         if self.data_kind == "real":
             return tf.cast(x, self.variable_dtype)
-        middle = self._dequantise(x, tf.constant(0.5, self.variable_dtype))
-        return middle / 2 ** (self.num_bits - 1) - 1
+        return self._dequantise(x, noise) / 2 ** (self.num_bits - 1) - 1
 
     def log_prob_noise(self, seed, start, num_rows):
         if not self.bounds:
@@ -98,6 +113,11 @@ class PixelFlow(Observation):
     def sample(self, noise, features, temperature=1.0):
         return self._data(self.features.sample(noise, features, temperature))
 
+    def draw(self, noise, features, temperature=1.0):
+        y = self.features.draw(noise, features, temperature)
+        x = self.bijector.forward_and_log_det(y)[0]
+        return 2 * x if self.bounds else x
+
     def decode(self, noise, features):
         # What the flow makes of the mean of its features: that of `x` is not known.
         return self._data(self.features.decode(noise, features))
@@ -113,21 +133,29 @@ class PixelFlow(Observation):
             "bijector": None if own else keras.saving.serialize_keras_object(self.bijector),
             "data_kind": self.data_kind,
             "num_bits": self.num_bits,
+            "element": keras.saving.serialize_keras_object(self.element),
         }
 
 
-def real_nvp(filters=32, num_blocks=2, dtype=None):
-    """Couplings over images at two scales that keep the shape: checkerboards at the first,
-    channels of squeezed images at the second (Dinh et al. 2017, section 3.6).
+def real_nvp(filters=32, num_blocks=2, num_scales=2, dtype=None):
+    """Couplings over images that keep the shape: checkerboards at the first scale, channels of
+    squeezed images at the second (Dinh et al. 2017, section 3.6).
 
     Args:
         filters: channels of the networks at the first scale, half of those at the second.
         num_blocks: residual blocks of a network.
+        num_scales: 1 or 2.
         dtype: dtype policy.
 
     Returns:
-        A bijector of images with even sides.
+        A bijector of images, at two scales of such with even sides.
+
+    >>> import numpy as np, tfgen
+    >>> bijector = tfgen.distributions.real_nvp(filters=4, num_blocks=1, num_scales=1)
+    >>> bijector.inverse_and_log_det(np.zeros((2, 3, 5, 1), "float32"))[0].shape
+    TensorShape([2, 3, 5, 1])
     """
+    num_scales = checks.check_int(num_scales, "num_scales", 1, 2)
     kind = {"dtype": dtype}
 
     def couplings(mask, filters):
@@ -136,6 +164,8 @@ def real_nvp(filters=32, num_blocks=2, dtype=None):
             yield ActNorm(**kind)
             yield Coupling("affine", mask, flip=bool(i % 2), network=network, **kind)
 
-    squeeze = Squeeze(**kind)
-    parts = [*couplings("checkerboard", filters), squeeze, *couplings("channel", 2 * filters)]
-    return Chain([*parts, Invert(Squeeze(**kind), **kind)], **kind)
+    parts = [*couplings("checkerboard", filters)]
+    if num_scales == 2:
+        squeeze, back = Squeeze(**kind), Invert(Squeeze(**kind), **kind)
+        parts += [squeeze, *couplings("channel", 2 * filters), back]
+    return Chain(parts, **kind)

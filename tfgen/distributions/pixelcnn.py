@@ -56,7 +56,7 @@ class AutoregressivePixels(Observation):
                 f"{type(network).__name__}"
             )
         self.context_channels = checks.check_count(context_channels, "context_channels")
-        self.data_kind = self.element.data_kind
+        self.data_kind, self.num_bits = self.element.data_kind, self.element.num_bits
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)

@@ -39,6 +39,7 @@ class Transformed(Base):
             base = StandardNormal(dtype=self.dtype_policy)
         self.base = checks.check_instance(base, Base, "base")
         self.allows_temperature = base.allows_temperature
+        self.reparametrised = base.reparametrised
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -1,9 +1,16 @@
 """The zoo: the contract, and one file per family."""
 
+from tfgen.models.adversarial import Adversarial
 from tfgen.models.autoencoder import Autoencoder
 from tfgen.models.base import GenerativeModel
+from tfgen.models.cqf import CQ
+from tfgen.models.cqf import CQF
+from tfgen.models.cqf import VAEF
 from tfgen.models.encoder_decoder import EncoderDecoder
 from tfgen.models.flow import Flow
+from tfgen.models.gan import GAN
+from tfgen.models.gan import WGAN
+from tfgen.models.generator import Generator
 from tfgen.models.glow import Glow
 from tfgen.models.glow import GlowStep
 from tfgen.models.injective_flow import InjectiveFlow
@@ -19,15 +26,22 @@ from tfgen.models.vlae import VLAE
 
 __all__ = [
     "AFVAE",
+    "Adversarial",
+    "CQ",
+    "CQF",
+    "GAN",
     "IAF",
     "IAFVAE",
     "MAF",
     "NSF",
     "VAE",
+    "VAEF",
     "VLAE",
+    "WGAN",
     "Autoencoder",
     "EncoderDecoder",
     "Flow",
+    "Generator",
     "GenerativeModel",
     "Glow",
     "GlowStep",

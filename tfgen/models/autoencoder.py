@@ -66,9 +66,6 @@ class PointAutoencoder(EncoderDecoder):
     def _initialise(self, x, condition, noise):
         self._decoded_values(self._encode(x, condition), condition)
 
-    def _decode(self, z, condition):
-        return self.observation.decode(None, self._decoded(z, condition))
-
     def _penalised(self, terms):
         """Terms, with that of the decoder's weights where it has a weight."""
         if self.decoder_l2:
@@ -121,7 +118,7 @@ class Autoencoder(PointAutoencoder):
         self.build()
 
     def _outputs(self, x, condition, seed, start):
-        return self._decode(self._encode(x, condition), condition)
+        return self._decode(self._encode(x, condition), condition, seed, start)
 
     def _terms(self, x, condition, noise, training):
         z = self.posterior.mean(self._encoded(x, condition, training))

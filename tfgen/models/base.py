@@ -65,10 +65,7 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     ):
         # Data are cast where they are used: half precision is for networks only.
         super().__init__(dtype=checks.as_policy(dtype), name=name, autocast=False)
-        if data_kind not in checks.DATA_KINDS:
-            raise ValueError(
-                f"`data_kind` must be one of {list(checks.DATA_KINDS)}; got {data_kind!r}"
-            )
+        checks.check_data_kind(data_kind)
         self.event_shape = checks.as_shape(event_shape, "event_shape")
         self.data_kind = data_kind
         if num_classes is not None:
@@ -386,6 +383,8 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     # --- hooks of a family ----------------------------------------------------
 
     latent_shape = None
+    # Whether examples have latents, where there are any.
+    _has_encoder = True
     # Name of the `Base` that `sample` draws latents from.
     _latents_from = None
     # Whether there is anything to draw samples from.
@@ -397,6 +396,10 @@ class GenerativeModel(Presets, Chunked, Conditional, Trainable):
     def _terms(self, x, condition, noise, training):
         """Dict of the objective's terms, `"loss"` among them: `[batch]` or scalars."""
         raise NotImplementedError
+
+    def _terms_noise(self, seed, start, num_rows):
+        """The noise of `_terms` for these rows."""
+        return self._log_prob_noise(seed, start, num_rows)
 
     def _log_prob_noise(self, seed, start, num_rows):
         """The noise of `_log_weight` for these rows, or None."""

@@ -65,7 +65,9 @@ class Chunked:
         names = []
         if self.has_latents:
             names = ["sample"] if self.likelihood == "none" else ["log_prob", "sample"]
-        return names + (["encode", "decode"] if self.latent_shape else [])
+        if self.latent_shape and self._has_encoder:
+            names.append("encode")
+        return names + (["decode"] if self.latent_shape else [])
 
     def _map_rows(self, name, batch_size, num_rows, seed, **arguments):
         """Runs a core over chunks of rows. Arrays are cut, tensors go to every chunk."""

@@ -27,7 +27,7 @@ class WeightNormInit:
         start = tf.cast(batches[0]["row"][0], tf.int64) + (1 << 32)
         seed = tf.convert_to_tensor(self.noise_seed)
         x = self._drawn(batch["x"], seed, start)
-        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        noise = self._terms_noise(seed, start, tf.shape(x)[0])
         with data_dependent_init(self):
             self._initialise(x, batch.get("condition"), noise)
         self.adapted.assign(1)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen.distributions import IsotropicNormal
 from tfgen.models.autoencoder import PointAutoencoder
 from tfgen.models.encoder_decoder import EncoderDecoder
-from tfgen.models.encoder_decoder import serialized
+from tfgen.models.generator import serialized
 from tfgen.objectives import injective_flow_terms
 from tfgen.objectives.injective import OBJECTIVES
 from tfgen.optimizers import PenaltyGrowth
@@ -211,8 +211,8 @@ class InjectiveFlow(PointAutoencoder):
 
     # --- hooks ----------------------------------------------------------------
 
-    def _log_prob_noise(self, seed, start, num_rows):
-        """The probes, `[num_probes, batch, latent_dim]`; only training takes them."""
+    def _terms_noise(self, seed, start, num_rows):
+        """The probes, `[num_probes, batch, latent_dim]`."""
         shape = (self.num_probes, self.latent_dim)
         probes = row_normal(fold_in(seed, 1), start, num_rows, shape, self.variable_dtype)
         return tf.transpose(probes, [1, 0, 2])

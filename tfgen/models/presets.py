@@ -67,8 +67,9 @@ class Presets:
         if weights.is_file():
             # Before there is an optimizer, which a model that was not compiled has saved none of.
             model.load_weights(weights)
-        optimizer = content.get("training", {}).get("optimizer")
-        model.compile(optimizer=optimizer and keras.optimizers.deserialize(optimizer))
+        training = content.get("training", {})
+        names = ("optimizer", *model._compile_arguments)
+        model.compile_from_config({name: training[name] for name in names if name in training})
         return model
 
     def save_to_preset(self, folder, description=""):
@@ -84,7 +85,9 @@ class Presets:
             "training": {},
         }
         if self.compiled:
-            content["training"]["optimizer"] = keras.optimizers.serialize(self.optimizer)
+            config = self.get_compile_config()
+            for name in ("optimizer", *self._compile_arguments):
+                content["training"][name] = config[name]
         (folder / "config.json").write_text(json.dumps(content, indent=2))
         self.save_weights(folder / "model.weights.h5")
 

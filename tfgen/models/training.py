@@ -34,6 +34,8 @@ class Trainable(Batches, keras.Model):
 
     # Minibatches that `fit` initialises data-dependent weights from.
     num_init_batches = 1
+    # What a family's `compile` takes beside the arguments here.
+    _compile_arguments = ()
 
     def compile(
         self,
@@ -73,7 +75,8 @@ class Trainable(Batches, keras.Model):
 
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)
-        self.compile(**{k: v for k, v in config.items() if k in _COMPILE_ARGUMENTS})
+        names = (*_COMPILE_ARGUMENTS, *self._compile_arguments)
+        self.compile(**{k: v for k, v in config.items() if k in names})
 
     def default_optimizer(self):
         """The optimizer of `compile()` without arguments."""
@@ -247,7 +250,7 @@ class Trainable(Batches, keras.Model):
 
     def _loss(self, batch, seed, training):
         x = self._drawn(batch["x"], seed, _first(batch))
-        noise = self._log_prob_noise(seed, _first(batch), tf.shape(x)[0])
+        noise = self._terms_noise(seed, _first(batch), tf.shape(x)[0])
         terms = self._terms(x, batch.get("condition"), noise, training)
         return self.compute_loss(
             x=x,
@@ -272,16 +275,26 @@ class Trainable(Batches, keras.Model):
             The scalar loss, divided among the replicas.
         """
         num_rows = tf.shape(x)[0]
-        for name, value in y_pred.items():
-            if name != "loss":
-                weight = sample_weight if value.shape.rank else num_rows
-                self._trackers[name].update_state(value, sample_weight=weight)
-        loss = y_pred["loss"]
+        terms = {name: value for name, value in y_pred.items() if name != "loss"}
+        self._track(terms, sample_weight, num_rows)
+        loss = self._weighted(y_pred["loss"], sample_weight, self.losses)
+        self._loss_tracker.update_state(loss)
+        return self._mean(loss, num_rows)
+
+    def _track(self, terms, sample_weight, num_rows):
+        for name, value in terms.items():
+            weight = sample_weight if value.shape.rank else num_rows
+            self._trackers[name].update_state(value, sample_weight=weight)
+
+    def _weighted(self, loss, sample_weight, extras):
+        """The rows' losses by their weights, and losses of layers."""
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)
-        if self.losses:
-            loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in self.losses])
-        self._loss_tracker.update_state(loss)
+        if extras:
+            loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in extras])
+        return loss
+
+    def _mean(self, loss, num_rows):
         # Keras's own reduction: the sum over the batch by its size, not by its weights. The size
         # is the whole batch's: replicas may have unequal shares of it, or none.
         num_rows = sum_over_replicas(num_rows)

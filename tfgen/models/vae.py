@@ -5,19 +5,21 @@ import math
 import keras
 import tensorflow as tf
 
+from tfgen.bijectors import Chain
+from tfgen.distributions import Deterministic
+from tfgen.distributions import Normal
+from tfgen.distributions import PixelFlow
 from tfgen.distributions import get_base
 from tfgen.distributions import get_observation
 from tfgen.distributions import get_posterior
 from tfgen.metrics import active_units
 from tfgen.metrics import bits_per_dim
 from tfgen.models.encoder_decoder import EncoderDecoder
-from tfgen.models.encoder_decoder import serialized
+from tfgen.models.generator import Generator
+from tfgen.models.generator import serialized
 from tfgen.objectives import elbo_terms
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
-
-# The observation that goes with a kind of data, and the other way round.
-BY_KIND = {"binary": "bernoulli", "real": "normal", "uint8": "logistic"}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -80,10 +82,8 @@ class VAE(EncoderDecoder):
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
-        if data_kind is not None and data_kind not in BY_KIND:
-            raise ValueError(f"`data_kind` must be one of {list(BY_KIND)}; got {data_kind!r}")
-        if observation is None:
-            observation = BY_KIND[data_kind or "binary"]
+        if data_kind is not None:
+            checks.check_data_kind(data_kind)
         observation = get_observation(observation, dtype, data_kind)
         if data_kind not in (None, observation.data_kind):
             raise ValueError(
@@ -105,6 +105,75 @@ class VAE(EncoderDecoder):
             self.term_names += ("beta",)
         self.build()
 
+    @classmethod
+    def from_generator(cls, generator, encoder=None, posterior="normal", **kwargs):
+        """A model whose decoder is a trained generator: what is left to train is the encoder, and
+        the scale of a normal distribution around what is generated.
+
+        Its bits per dimension are those of Lucas et al. for a GAN ("obtained using VAE with frozen
+        GAN decoder").
+
+        Args:
+            generator: a `GAN`, of which the model takes copies that stay as they are.
+            encoder: as of the constructor.
+            posterior: as of the constructor.
+            **kwargs: more arguments of the constructor: `beta`, `free_bits`, `name`.
+
+        >>> import numpy as np, tfgen
+        >>> gan = tfgen.GAN((8, 8, 1), latent_dim=2, decoder="mlp", critic="mlp")
+        >>> model = tfgen.VAE.from_generator(gan, encoder="mlp")
+        >>> x = np.random.default_rng(0).integers(256, size=(32, 8, 8, 1))
+        >>> bool(np.all(model.decode(np.zeros((1, 2))) == gan.decode(np.zeros((1, 2)))))
+        True
+        """
+        checks.check_instance(generator, Generator, "generator")
+        made = generator.observation
+        plain = isinstance(made, PixelFlow) and isinstance(made.bijector, Chain)
+        if not plain or made.bijector.bijectors or not isinstance(made.element, Deterministic):
+            raise ValueError(
+                "`generator` must make one example of each of its latents, as a GAN does; got a "
+                f"{type(generator).__name__}"
+            )
+        dtype = generator.dtype_policy
+        observation = PixelFlow(
+            Chain([], dtype=dtype),
+            generator.data_kind,
+            generator.num_bits,
+            Normal("shared", made.element.bound, dtype=dtype),
+            dtype=dtype,
+        )
+        decoder, prior = (
+            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
+            for part in (generator.decoder, generator.prior)
+        )
+        model = cls(
+            generator.event_shape,
+            generator.latent_dim,
+            encoder=encoder,
+            decoder=decoder,
+            posterior=posterior,
+            prior=prior,
+            observation=observation,
+            data_kind=generator.data_kind,
+            condition_shape=None if generator.num_classes else generator.condition_shape,
+            num_classes=generator.num_classes,
+            dtype=dtype,
+            **kwargs,
+        )
+        model.set_latents(generator.fitted_latents)
+        if observation.bounds:
+            # Pixels span 1: from there it would take thousands of steps.
+            observation.element.log_scale.assign(tf.fill([generator.event_shape[-1]], -2.3))
+        for copy, part in (
+            (model.decoder, generator.decoder),
+            (model.prior, generator.prior),
+            (model.observation.features.head, generator.observation.features.head),
+            *([(model.embedding, generator.embedding)] if model.num_classes else []),
+        ):
+            copy.set_weights(part.get_weights())
+            copy.trainable = False
+        return model
+
     def encode(self, x, condition=None, sample=False, seed=None, batch_size=256):
         """Latents of `x`, `[n, latent_dim]`.
 
@@ -118,25 +187,6 @@ class VAE(EncoderDecoder):
         if not checks.check_bool(sample, "sample"):
             return super().encode(x, condition, batch_size)
         return self._map_examples("draw_latents", x, condition, batch_size, seed)
-
-    def decode(self, z, condition=None, batch_size=256, seed=0):
-        """The mean of `p(x|z)` or near it, in the data's type; a draw, where it is not known.
-
-        A mean of 0 and 1 is the likelier value. Near it: of discretised logistics the locations, of
-        a `PixelFlow` what the flow makes of its features' mean. A PixelCNN draws.
-
-        Args:
-            z: `[n, latent_dim]`.
-            condition: as in `log_prob`.
-            batch_size: rows computed at a time.
-            seed: of draws: integer or two integers; None draws afresh.
-
-        Returns:
-            `[n, *event_shape]` tensor.
-        """
-        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
-        condition = self._check_condition(condition, len(z))
-        return self._map_rows("decode", batch_size, len(z), seed, z=z, condition=condition)
 
     def log_likelihood(self, x, z, condition=None, seed=0, batch_size=256):
         """`log p(x|z)` of examples and latents, `[n]`, nats.
@@ -193,7 +243,6 @@ class VAE(EncoderDecoder):
 
     _core_arguments = {
         **EncoderDecoder._core_arguments,
-        "decode": ("z", "seed", "start"),
         "log_likelihood": ("x", "z", "seed", "start"),
         "decompress": ("x", "seed", "start", "temperature"),
         "code_length": ("x", "seed", "start"),
@@ -251,10 +300,6 @@ class VAE(EncoderDecoder):
         z = self._draw_latents(x, condition, seed, start)
         noise = self.observation.noise(fold_in(seed, 4), start, tf.shape(x)[0])
         return self.observation.sample(noise, self._decoded(z, condition), temperature)
-
-    def _decode(self, z, condition, seed, start):
-        noise = self.observation.noise(fold_in(seed, 4), start, tf.shape(z)[0])
-        return self.observation.decode(noise, self._decoded(z, condition))
 
     def _log_likelihood(self, x, z, condition, seed, start):
         noise = self.observation.log_prob_noise(fold_in(seed, 2), start, tf.shape(x)[0])

@@ -8,6 +8,9 @@ from tfgen.networks.conditioners import Head
 from tfgen.networks.conditioners import ResNet
 from tfgen.networks.convolutional import ConvDecoder
 from tfgen.networks.convolutional import ConvEncoder
+from tfgen.networks.critic import Critic
+from tfgen.networks.critic import MinibatchFeatures
+from tfgen.networks.critic import WeightClip
 from tfgen.networks.gated import CausalConv2D
 from tfgen.networks.gated import GatedPixelCNNStack
 from tfgen.networks.made import MADE
@@ -23,13 +26,16 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "ConvNet",
+    "Critic",
     "GatedPixelCNNStack",
     "Head",
     "MaskedConv2D",
+    "MinibatchFeatures",
     "PixelCNNStack",
     "ResNet",
     "ResNetDecoder",
     "ResNetEncoder",
+    "WeightClip",
     "WeightNorm",
     "data_dependent_init",
 ]

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tfgen.networks.spectral_norm import spectrally_normalised
 from tfgen.networks.weight_norm import WeightNormed
 from tfgen.utils import checks
 
@@ -12,11 +13,20 @@ from tfgen.utils import checks
 class _ResidualNetwork(WeightNormed):
     """What the encoder and the decoder share: stages of residual blocks, a dense layer."""
 
-    def __init__(self, filters=(16, 32, 32), num_blocks=1, units=450, **kwargs):
+    def __init__(
+        self, filters=(16, 32, 32), num_blocks=1, units=450, spectral_norm=False, **kwargs
+    ):
         super().__init__(**kwargs)
+        self.spectral_norm = checks.check_bool(spectral_norm, "spectral_norm")
+        if self.spectral_norm and self.weight_norm:
+            raise ValueError("`weight_norm` must be False where `spectral_norm` is True")
         self.filters = checks.as_shape(filters, "filters")
         self.num_blocks = checks.check_count(num_blocks, "num_blocks")
         self.units = checks.check_count(units, "units")
+
+    def _new(self, layer, *args, **kwargs):
+        made = super()._new(layer, *args, **kwargs)
+        return spectrally_normalised(made) if self.spectral_norm else made
 
     def _conv(self, filters, strides=1, init_scale=1.0):
         settings = {"padding": "same", "init_scale": init_scale}
@@ -30,13 +40,14 @@ class _ResidualNetwork(WeightNormed):
         ]
 
     @staticmethod
-    def _residual(x, blocks):
+    def _residual(x, blocks, training):
         for first, second in blocks:
-            x += second(tf.nn.elu(first(tf.nn.elu(x))))
+            y = first(tf.nn.elu(x), training=training)
+            x += second(tf.nn.elu(y), training=training)
         return x
 
     def get_config(self):
-        names = ("filters", "num_blocks", "units")
+        names = ("filters", "num_blocks", "units", "spectral_norm")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -51,6 +62,7 @@ class ResNetEncoder(_ResidualNetwork):
         filters: channels of each stage.
         num_blocks: residual blocks of a stage.
         units: size of the dense layer.
+        spectral_norm: whether the layers have `keras.layers.SpectralNormalization`.
         **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
             `keras.layers.Layer` arguments.
 
@@ -73,12 +85,12 @@ class ResNetEncoder(_ResidualNetwork):
         self.dense = self._dense(self.units)
         self.dense.build((None, height * width * channels))
 
-    def call(self, inputs):
+    def call(self, inputs, training=False):
         x = inputs
         for down, blocks in zip(self.down, self.blocks, strict=True):
-            x = self._residual(down(x), blocks)
-        x = tf.nn.elu(x)
-        return tf.nn.elu(self.dense(tf.reshape(x, [-1, math.prod(x.shape[1:])])))
+            x = self._residual(down(x, training=training), blocks, training)
+        x = tf.reshape(tf.nn.elu(x), [-1, math.prod(x.shape[1:])])
+        return tf.nn.elu(self.dense(x, training=training))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)
@@ -98,6 +110,7 @@ class ResNetDecoder(_ResidualNetwork):
         filters: channels of each stage.
         num_blocks: residual blocks of a stage.
         units: size of the dense layer.
+        spectral_norm: whether the layers have `keras.layers.SpectralNormalization`.
         **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
             `keras.layers.Layer` arguments.
 
@@ -132,11 +145,14 @@ class ResNetDecoder(_ResidualNetwork):
             self.up[-1].build((None, *before, channels))
             channels = filters
 
-    def call(self, inputs):
-        x = tf.nn.elu(self.dense[1](tf.nn.elu(self.dense[0](inputs))))
+    def call(self, inputs, training=False):
+        x = inputs
+        for dense in self.dense:
+            x = tf.nn.elu(dense(x, training=training))
         x = tf.reshape(x, [-1, *self._sizes[0], self.filters[0]])
         for blocks, up, (height, width) in zip(self.blocks, self.up, self._sizes[1:], strict=True):
-            x = up(tf.nn.elu(self._residual(x, blocks)))
+            x = tf.nn.elu(self._residual(x, blocks, training))
+            x = up(x, training=training)
             x = tf.nn.depth_to_space(x, 2)[:, :height, :width]
         return tf.nn.elu(x)
 

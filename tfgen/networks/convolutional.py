@@ -5,13 +5,23 @@ import math
 import keras
 import tensorflow as tf
 
+from tfgen.networks.spectral_norm import spectrally_normalised
 from tfgen.utils import checks
 
 
 class _Convolutional(keras.layers.Layer):
-    """Convolutions, each with batch normalisation and an exponential linear unit."""
+    """Convolutions, each with batch normalisation and an activation."""
 
-    def __init__(self, filters, strides, kernel_size=4, batch_norm=True, **kwargs):
+    def __init__(
+        self,
+        filters,
+        strides,
+        kernel_size=4,
+        batch_norm=True,
+        spectral_norm=False,
+        activation="elu",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters = checks.as_shape(filters, "filters")
         self.strides = checks.as_shape(strides, "strides")
@@ -22,9 +32,13 @@ class _Convolutional(keras.layers.Layer):
             )
         self.kernel_size = checks.check_count(kernel_size, "kernel_size")
         self.batch_norm = checks.check_bool(batch_norm, "batch_norm")
+        self.spectral_norm = checks.check_bool(spectral_norm, "spectral_norm")
+        self.activation = keras.activations.get(activation)
 
     def _normalised(self, layer, shape):
         """A built layer and the normalisation of what it gives, if there is one."""
+        if self.spectral_norm:
+            layer = spectrally_normalised(layer)
         layer.build(shape)
         if not self.batch_norm:
             return layer, None
@@ -35,15 +49,16 @@ class _Convolutional(keras.layers.Layer):
         norm.build(layer.compute_output_shape(shape))
         return layer, norm
 
-    @staticmethod
-    def _apply(pair, x, training):
+    def _apply(self, pair, x, training):
         layer, norm = pair
-        x = layer(x)
-        return tf.nn.elu(x if norm is None else norm(x, training=training))
+        x = layer(x, training=training)
+        return self.activation(x if norm is None else norm(x, training=training))
 
     def get_config(self):
-        names = ("filters", "strides", "kernel_size", "batch_norm")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        names = ("filters", "strides", "kernel_size", "batch_norm", "spectral_norm")
+        config = {name: getattr(self, name) for name in names}
+        config["activation"] = keras.activations.serialize(self.activation)
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -57,6 +72,8 @@ class ConvEncoder(_Convolutional):
         strides: stride of each.
         kernel_size: side of the kernels.
         batch_norm: whether there is batch normalisation, of all replicas.
+        spectral_norm: whether the kernels have `keras.layers.SpectralNormalization`.
+        activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -104,6 +121,8 @@ class ConvDecoder(_Convolutional):
         strides: stride of each.
         kernel_size: side of the kernels.
         batch_norm: whether there is batch normalisation, of all replicas.
+        spectral_norm: whether the kernels have `keras.layers.SpectralNormalization`.
+        activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen

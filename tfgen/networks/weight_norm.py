@@ -103,7 +103,8 @@ class WeightNorm(keras.layers.Wrapper):
 def data_dependent_init(*layers):
     """A scope in which the first call of every `WeightNorm` inside `layers` initialises it."""
     found = [part for layer in layers for part in layer._flatten_layers()]
-    found = [part for part in found if isinstance(part, WeightNorm)]
+    # What is frozen has its weights from elsewhere.
+    found = [part for part in found if isinstance(part, WeightNorm) and part.trainable]
     for part in found:
         part.initialising = True
     try:

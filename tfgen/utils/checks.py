@@ -8,6 +8,13 @@ import tensorflow as tf
 DATA_KINDS = ("real", "binary", "uint8")
 
 
+def check_data_kind(data_kind):
+    """One of `DATA_KINDS`."""
+    if data_kind not in DATA_KINDS:
+        raise ValueError(f"`data_kind` must be one of {list(DATA_KINDS)}; got {data_kind!r}")
+    return data_kind
+
+
 def as_shape(shape, name):
     """An int or a sequence of positive ints as a tuple."""
     sides = list(shape) if np.ndim(shape) else [shape]

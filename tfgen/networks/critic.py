@@ -1,0 +1,155 @@
+"""What scores examples in adversarial training."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.networks.spectral_norm import spectrally_normalised
+from tfgen.utils import checks
+from tfgen.utils.layers import build_once
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class MinibatchFeatures(keras.layers.Layer):
+    """How near the other examples of the batch are, beside each one's features, so that a critic
+    sees that samples are all alike (Salimans et al. 2016, section 3.2).
+
+    On several replicas each sees its share of the batch.
+
+    Shapes: `[batch, size]` -> `[batch, size + num_features]`.
+
+    Args:
+        num_features: features added.
+        num_values: values that each compares.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> alike = tfgen.networks.MinibatchFeatures(2)(np.zeros((3, 4), "float32"))
+    >>> alike[0].numpy().tolist()
+    [0.0, 0.0, 0.0, 0.0, 3.0, 3.0]
+    """
+
+    def __init__(self, num_features, num_values=16, **kwargs):
+        super().__init__(**kwargs)
+        self.num_features = checks.check_count(num_features, "num_features")
+        self.num_values = checks.check_count(num_values, "num_values")
+
+    def build(self, input_shape):
+        self.compared = keras.layers.Dense(
+            self.num_features * self.num_values, use_bias=False, dtype=self.dtype_policy
+        )
+        self.compared.build(input_shape)
+
+    def call(self, inputs):
+        values = tf.reshape(self.compared(inputs), [-1, self.num_features, self.num_values])
+        distances = tf.reduce_sum(tf.abs(values[:, None] - values[None]), -1)
+        return tf.concat([inputs, tf.reduce_sum(tf.exp(-distances), 1)], -1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1] + self.num_features)
+
+    def get_config(self):
+        config = {"num_features": self.num_features, "num_values": self.num_values}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Critic(keras.layers.Layer):
+    """A score of each example: a network's features, and a linear layer over them.
+
+    A condition's score is a product with the features (Miyato and Koyama 2018, eq. 3).
+
+    Shapes: `[batch, *event_shape]` -> `[batch]`.
+
+    Args:
+        network: layer from examples to features `[batch, size]`.
+        minibatch_features: how many `MinibatchFeatures` there are beside them.
+        spectral_norm: whether the linear layer has `keras.layers.SpectralNormalization`.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    >>> import numpy as np, tfgen
+    >>> critic = tfgen.networks.Critic(tfgen.networks.MLP((8,)))
+    >>> critic(np.zeros((3, 4), "float32")).shape
+    TensorShape([3])
+    """
+
+    def __init__(self, network, minibatch_features=0, spectral_norm=False, **kwargs):
+        super().__init__(**kwargs)
+        self.network = checks.check_instance(network, keras.layers.Layer, "network")
+        self.num_minibatch_features = checks.check_int(
+            minibatch_features, "minibatch_features", 0, 10_000
+        )
+        self.spectral_norm = checks.check_bool(spectral_norm, "spectral_norm")
+
+    def build(self, inputs_shape, condition_shape=None):
+        build_once(self.network, inputs_shape)
+        shape = tuple(self.network.compute_output_shape(inputs_shape))
+        if len(shape) != 2:
+            raise ValueError(f"`critic` must give features [batch, size]; got {list(shape)}")
+        self.of_condition = None
+        if condition_shape is not None:
+            self.of_condition = self._linear(shape[-1], condition_shape, use_bias=False)
+        self.minibatch = None
+        if self.num_minibatch_features:
+            self.minibatch = MinibatchFeatures(self.num_minibatch_features, dtype=self.dtype_policy)
+            self.minibatch.build(shape)
+            shape = self.minibatch.compute_output_shape(shape)
+        self.head = self._linear(1, shape)
+
+    def _linear(self, units, input_shape, **arguments):
+        layer = keras.layers.Dense(units, dtype=self.dtype_policy, **arguments)
+        if self.spectral_norm:
+            layer = spectrally_normalised(layer)
+        layer.build(input_shape)
+        return layer
+
+    def call(self, inputs, condition=None, training=False):
+        features = self.network(inputs, training=training)
+        seen = features if self.minibatch is None else self.minibatch(features)
+        scores = self.head(seen, training=training)[:, 0]
+        if condition is not None:
+            weights = self.of_condition(condition, training=training)
+            scores += tf.reduce_sum(weights * tf.cast(features, weights.dtype), -1)
+        # In the precision of weights, as all that enters an objective.
+        return tf.cast(scores, self.variable_dtype)
+
+    def compute_output_shape(self, inputs_shape, condition_shape=None):
+        return (inputs_shape[0],)
+
+    def get_build_config(self):
+        # The model builds it.
+        return None
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "minibatch_features": self.num_minibatch_features,
+            "spectral_norm": self.spectral_norm,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the network, then the layer."""
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class WeightClip(keras.constraints.Constraint):
+    """Weights within a distance of 0 (Arjovsky et al. 2017, Algorithm 1).
+
+    Args:
+        limit: the distance.
+
+    >>> import numpy as np, tfgen
+    >>> tfgen.networks.WeightClip(0.5)(np.array([-3.0, 0.1])).numpy().tolist()
+    [-0.5, 0.1]
+    """
+
+    def __init__(self, limit):
+        self.limit = checks.check_positive(limit, "limit")
+
+    def __call__(self, value):
+        return tf.clip_by_value(tf.convert_to_tensor(value), -self.limit, self.limit)
+
+    def get_config(self):
+        return {"limit": self.limit}

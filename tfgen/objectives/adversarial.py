@@ -1,0 +1,88 @@
+"""What the two players of adversarial training minimise."""
+
+import tensorflow as tf
+
+LOSSES = ("log_ratio", "non_saturating", "wasserstein")
+
+
+def check_loss(loss):
+    """One of `LOSSES`."""
+    if loss not in LOSSES:
+        raise ValueError(f"`loss` must be one of {list(LOSSES)}; got {loss!r}")
+    return loss
+
+
+def critic_loss(real_scores, fake_scores, loss="log_ratio"):
+    """What the critic minimises, of as many real examples as fakes.
+
+    - `"log_ratio"` and `"non_saturating"`: binary cross-entropy (Goodfellow et al. 2014, eq. 1;
+      Lucas et al., eq. 1), with `D = sigmoid(score)`: `-ln D(real) - ln(1 - D(fake))`.
+    - `"wasserstein"`: `fake - real` (Arjovsky et al. 2017, eq. 2).
+
+    Args:
+        real_scores: the critic's scores of examples, `[batch]`.
+        fake_scores: of samples, `[batch]`.
+        loss: one of these names.
+
+    Returns:
+        `[batch]`.
+
+    >>> import tensorflow as tf, tfgen
+    >>> round(float(tfgen.objectives.critic_loss(tf.zeros([1]), tf.zeros([1]))[0]), 4)
+    1.3863
+    """
+    if check_loss(loss) == "wasserstein":
+        return fake_scores - real_scores
+    return tf.nn.softplus(-real_scores) + tf.nn.softplus(fake_scores)
+
+
+def generator_loss(fake_scores, loss="log_ratio"):
+    """What the generator minimises.
+
+    - `"log_ratio"`: `-ln(D / (1 - D))`, at the best critic the divergence `KL(p_model | p_data)`
+      (Lucas et al., eq. 2).
+    - `"non_saturating"`: `-ln D` (Goodfellow et al. 2014, section 3).
+    - `"wasserstein"`: `-score` (Arjovsky et al. 2017, theorem 3), the same as the first.
+
+    Args:
+        fake_scores: the critic's scores of samples, `[batch]`.
+        loss: one of these names.
+
+    Returns:
+        `[batch]`.
+
+    >>> import tensorflow as tf, tfgen
+    >>> float(tfgen.objectives.generator_loss(tf.constant([2.0]))[0])
+    -2.0
+    """
+    non_saturating = check_loss(loss) == "non_saturating"
+    return tf.nn.softplus(-fake_scores) if non_saturating else -fake_scores
+
+
+def gradient_penalty(score, real, fake, weights):
+    """`(|grad score| - 1)^2` between examples and samples (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        score: function from `[batch, *event_shape]` to `[batch]`.
+        real: examples, `[batch, *event_shape]`.
+        fake: samples, `[batch, *event_shape]`.
+        weights: of the examples, in [0, 1], `[batch]`: each point lies between a pair.
+
+    Returns:
+        `[batch]`.
+
+    >>> import tensorflow as tf, tfgen
+    >>> x = tf.zeros([1, 2])
+    >>> slope = lambda x: 3.0 * x[:, 0]
+    >>> float(tfgen.objectives.gradient_penalty(slope, x, x + 1.0, tf.constant([0.5]))[0])
+    4.0
+    """
+    weights = tf.reshape(weights, [-1] + [1] * (real.shape.rank - 1))
+    between = weights * real + (1 - weights) * fake
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        total = tf.reduce_sum(score(between))
+    gradient = tape.gradient(total, between)
+    squared = tf.reduce_sum(gradient**2, list(range(1, gradient.shape.rank)))
+    # The root's gradient at 0 is not finite.
+    return (tf.sqrt(tf.maximum(squared, 1e-12)) - 1) ** 2
