@@ -1,0 +1,101 @@
+"""Likelihood spreads over what lies between the modes, a critic drops modes, both together do less
+of either (the figures on mode dropping and over-generalisation in the slides of Lucas et al.).
+
+python examples/mode_dropping.py --out runs/mode_dropping
+
+One dimension: a single normal distribution for data of two modes. Two dimensions: a small network
+for eight modes. Each is trained by the likelihood alone, by the critic alone, and by both.
+"""
+
+import argparse
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tfgen
+from tfgen.data import toy
+from tfgen.networks import MLP
+
+WEIGHTS = {
+    "likelihood": {"adversarial_weight": 0.0},
+    "critic": {"likelihood_weight": 0.0},
+    "both": {},
+}
+
+
+def two_modes(num_samples, seed=0):
+    """Normal distributions at 0, where the models start, and at 4."""
+    rng = np.random.default_rng(seed)
+    centre = 4.0 * rng.integers(2, size=num_samples)
+    return (centre + 0.5 * rng.normal(size=num_samples))[:, None].astype("float32")
+
+
+_ANGLES = np.arange(8) * np.pi / 4
+CIRCLE = np.sqrt(8) * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
+# The data, their modes and the standard deviation of each.
+DATA = {
+    1: (two_modes, np.array([[0.0], [4.0]]), 0.5),
+    2: (toy.eight_gaussians, CIRCLE, 0.5 / np.sqrt(2)),
+}
+
+
+def build(num_dims, **weights):
+    """The model: in one dimension a normal distribution, `x = a z + b + noise`."""
+    decoder = keras.layers.Identity() if num_dims == 1 else MLP((64, 64), "elu")
+    model = tfgen.CQ(
+        num_dims,
+        latent_dim=num_dims,
+        encoder=MLP((64, 64), "elu"),
+        decoder=decoder,
+        critic=MLP((128, 128), "leaky_relu"),
+        data_kind="real",
+        **weights,
+    )
+    model.compile(
+        keras.optimizers.Adam(1e-3, beta_1=0.5),
+        critic_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
+        steps_per_execution=50,
+    )
+    return model
+
+
+def fit(num_dims, kind, steps):
+    """Samples of the model trained one way, and their coverage of the modes."""
+    keras.utils.set_random_seed(0)
+    data, centres, scale = DATA[num_dims]
+    model = build(num_dims, **WEIGHTS[kind])
+    model.fit(data(20_000), batch_size=128, steps_per_epoch=steps, verbose=0)
+    samples = model.sample(5000, seed=0).numpy()
+    modes = tfgen.metrics.nearest_mode(samples, centres, 3 * scale)
+    return samples, tfgen.metrics.mode_coverage(modes, len(centres))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--out", type=Path, default=Path("runs/mode_dropping"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplots(2, 3, figsize=(9, 6))
+    for num_dims, row in zip(DATA, axes, strict=True):
+        data = DATA[num_dims][0](5000, seed=1)
+        for kind, axis in zip(WEIGHTS, row, strict=True):
+            samples, found = fit(num_dims, kind, args.steps)
+            title = f"{kind}: {found.num_modes} modes, {100 * (1 - found.on_modes):.0f} % off them"
+            print(f"{num_dims}-D, {title}", flush=True)
+            axis.set_title(title, fontsize=9)
+            if num_dims == 1:
+                for x in (data, samples):
+                    axis.hist(x[:, 0], np.linspace(-6, 10, 81), density=True, alpha=0.6)
+            else:
+                for x in (data, samples):
+                    axis.plot(*x[:2000].T, ".", markersize=2, alpha=0.5)
+    figure.tight_layout()
+    figure.savefig(args.out / "modes.png", dpi=100)
+    print(f"The picture is {args.out / 'modes.png'}")
+
+
+if __name__ == "__main__":
+    main()
