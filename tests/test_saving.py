@@ -255,7 +255,9 @@ def test_no_argument_is_forgotten(name):
     """What a constructor takes, of its own or of its bases, is in the configuration."""
     model = zoo.MODELS[name].build()
     # A recipe makes its bijector itself and takes none.
-    own = {"trainable", "parts", "networks"} | ({"bijector"} if type(model) is not Flow else set())
+    own = {"trainable", "parts", "networks", "args"} | (
+        {"bijector"} if type(model) is not Flow else set()
+    )
     assert arguments(type(model)) - own == set(model.get_config()) - {"frozen"}
 
 
