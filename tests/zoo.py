@@ -347,6 +347,12 @@ ONLY_GAME = {
     "falls": "critic_loss",
 }
 
+BOTH = {
+    **PIXEL_ELBO,
+    "terms": (*PIXEL_ELBO["terms"], *GAME),
+    "summed": (*ELBO["summed"], "adversarial"),
+}
+
 ADVERSARIAL = {
     "gan": model(adversarial, tfgen.GAN, data_kind="real", costly=True, **ONLY_GAME),
     "gan_images": model(
@@ -377,11 +383,7 @@ ADVERSARIAL = {
         adversarial_weight=1 / 6,
         num_classes=2,
         costly=True,
-        **{
-            **PIXEL_ELBO,
-            "terms": (*PIXEL_ELBO["terms"], *GAME),
-            "summed": (*ELBO["summed"], "adversarial"),
-        },
+        **BOTH,
     ),
     "cqf": model(
         adversarial,
@@ -390,11 +392,7 @@ ADVERSARIAL = {
         observation=pixel_flow,
         posterior=iaf_posterior,
         adversarial_weight=1 / 16,
-        **{
-            **PIXEL_ELBO,
-            "terms": (*PIXEL_ELBO["terms"], *GAME),
-            "summed": (*ELBO["summed"], "adversarial"),
-        },
+        **BOTH,
     ),
 }
 

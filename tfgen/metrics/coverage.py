@@ -152,7 +152,8 @@ def _nearest(x, points, name):
         block = points[start : start + _BLOCK]
         block = as_features(block.reshape(len(block), -1).astype("float64"), name, least=1)
         for rows, distances in squared_distances(x, block):
-            closer = distances.min(1) < squares[rows]
+            least = distances.min(1)
+            closer = least < squares[rows]
             nearest[rows] = np.where(closer, start + distances.argmin(1), nearest[rows])
-            squares[rows] = np.minimum(squares[rows], distances.min(1))
+            squares[rows] = np.where(closer, least, squares[rows])
     return nearest, squares

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.generator import serialized
+from tfgen.models.training import first_row
 from tfgen.networks import ConvEncoder
 from tfgen.networks import Critic
 from tfgen.networks import ResNetEncoder
@@ -159,7 +160,7 @@ class Adversarial:
 
     def _critic_loss(self, batch, seed, training):
         """The critic's loss of a batch; its terms are tracked."""
-        start, num_rows = tf.reduce_min(batch["row"]), tf.shape(batch["x"])[0]
+        start, num_rows = first_row(batch), tf.shape(batch["x"])[0]
         condition = batch.get("condition")
         x = self._reals(batch["x"], seed, start)
         fakes = self._fakes(self._fake_noise(seed, start, num_rows), condition, training)
@@ -199,14 +200,16 @@ class Adversarial:
 
     def _build_parts(self):
         super()._build_parts()
-        for name in ("prior", "observation"):
-            part = getattr(self, name)
-            # Of what is not trained no gradient is needed.
-            passed = part is None or part.reparametrised or not part.trainable_variables
-            if not passed or (name == "observation" and not part.reparametrised):
+        # A prior that is not trained needs none.
+        passes = {
+            "prior": self.prior.reparametrised or not self.prior.trainable_variables,
+            "observation": self.observation.reparametrised,
+        }
+        for name, passed in passes.items():
+            if not passed:
                 raise ValueError(
                     f"`{name}` must be one whose samples have a gradient, for the critic's to pass "
-                    f"through; got a {type(part).__name__}"
+                    f"through; got a {type(getattr(self, name)).__name__}"
                 )
         # Last: without the critic, the same seed makes the same model.
         critic = self._given_critic
@@ -254,9 +257,7 @@ class Adversarial:
         self._score(self._fakes(fakes, condition, training=False), condition, training=False)
 
     def _fake_noise(self, seed, start, num_rows):
-        seed = fold_in(seed, _FAKES)
-        latents = self.prior.noise(fold_in(seed, 1), start, num_rows)
-        return latents, self.observation.noise(fold_in(seed, 2), start, num_rows)
+        return self._noise_through(self.prior, fold_in(seed, _FAKES), start, num_rows)
 
     def _terms_noise(self, seed, start, num_rows):
         own = super()._terms_noise(seed, start, num_rows)

@@ -202,8 +202,12 @@ class Generator(WeightNormInit, GenerativeModel):
         """Nothing here is of the examples alone."""
 
     def _sample_noise(self, seed, start, num_rows):
-        latents = self.latents.noise(fold_in(seed, 1), start, num_rows)
-        return latents, self.observation.noise(fold_in(seed, 2), start, num_rows)
+        return self._noise_through(self.latents, seed, start, num_rows)
+
+    def _noise_through(self, latents, seed, start, num_rows):
+        """The noise of draws of these latents, and of the observation given them."""
+        for_latents = latents.noise(fold_in(seed, 1), start, num_rows)
+        return for_latents, self.observation.noise(fold_in(seed, 2), start, num_rows)
 
     def _generate(self, noise, condition, temperature):
         for_latents, for_data = noise

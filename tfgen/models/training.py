@@ -245,12 +245,12 @@ class Trainable(Batches, keras.Model):
 
     def predict_step(self, data):
         batch, seed = self._batch(data), tf.zeros([2], tf.int32)
-        x = self._drawn(batch["x"], seed, _first(batch))
-        return self._outputs(x, batch.get("condition"), seed, _first(batch))
+        x = self._drawn(batch["x"], seed, first_row(batch))
+        return self._outputs(x, batch.get("condition"), seed, first_row(batch))
 
     def _loss(self, batch, seed, training):
-        x = self._drawn(batch["x"], seed, _first(batch))
-        noise = self._terms_noise(seed, _first(batch), tf.shape(x)[0])
+        x = self._drawn(batch["x"], seed, first_row(batch))
+        noise = self._terms_noise(seed, first_row(batch), tf.shape(x)[0])
         terms = self._terms(x, batch.get("condition"), noise, training)
         return self.compute_loss(
             x=x,
@@ -304,6 +304,6 @@ class Trainable(Batches, keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-def _first(batch):
+def first_row(batch):
     """The number of a batch's first row; of an empty batch, which a replica may get, any."""
     return tf.reduce_min(batch["row"])
