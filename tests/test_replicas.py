@@ -36,7 +36,14 @@ def assert_equal(one, two, history, other_history):
     for a, b in zip(one.weights, two.weights, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5, err_msg=a.path)
     for term in history:
-        np.testing.assert_allclose(history[term], other_history[term], rtol=1e-5, err_msg=term)
+        np.testing.assert_allclose(
+            # Scores may be near 0, where they are differences.
+            history[term],
+            other_history[term],
+            rtol=1e-5,
+            atol=1e-7,
+            err_msg=term,
+        )
 
 
 def test_two_replicas_train_as_one(strategy):
@@ -52,8 +59,10 @@ def test_two_replicas_train_as_one(strategy):
         assert_equal(*models, *histories)
 
 
-@pytest.mark.parametrize("name", ["autoencoder_images", "injective_flow_images", "gan_images"])
-def test_batch_normalisation_is_of_all_replicas(strategy, name):
+@pytest.mark.parametrize(
+    "name", ["autoencoder_images", "injective_flow_images", "gan_images", "cqf"]
+)
+def test_two_replicas_train_images_as_one(strategy, name):
     entry = zoo.MODELS[name]
     if name == "injective_flow_images":
         # Rounding is divided by the steps.

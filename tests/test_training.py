@@ -144,7 +144,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["glow_classes", "realnvp_2", "cq"])
+@pytest.mark.parametrize("name", ["glow_classes", "realnvp_2", "cq", "gan_images"])
 def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
     case = zoo.case(name)
 
