@@ -1,5 +1,5 @@
-"""Likelihood spreads over what lies between the modes, a critic drops modes, both together do less
-of either (the figures on mode dropping and over-generalisation in the slides of Lucas et al.).
+"""Mode dropping and over-generalisation, the figures in the slides of Lucas et al.: likelihood
+spreads over what lies between the modes, a critic drops modes. What do both together?
 
 python examples/mode_dropping.py --out runs/mode_dropping
 
@@ -83,7 +83,9 @@ def main():
         data = DATA[num_dims][0](5000, seed=1)
         for kind, axis in zip(WEIGHTS, row, strict=True):
             samples, found = fit(num_dims, kind, args.steps)
-            title = f"{kind}: {found.num_modes} modes, {100 * (1 - found.on_modes):.0f} % off them"
+            title = (
+                f"{kind}: {found.num_covered} modes, {100 * (1 - found.on_modes):.0f} % off them"
+            )
             print(f"{num_dims}-D, {title}", flush=True)
             axis.set_title(title, fontsize=9)
             if num_dims == 1:

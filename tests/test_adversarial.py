@@ -155,6 +155,72 @@ def test_without_the_adversarial_weight_it_is_the_vae_step_for_step(recipes):
         np.testing.assert_array_equal(histories[0][term], values)
 
 
+def test_without_the_adversarial_weight_samples_leave_no_trace():
+    """In what layers of the decoder keep: averages, seeds, losses."""
+    models, critic = [], regularised_critic()
+    for recipe in (tfgen.CQ, tfgen.VAE):
+        keras.utils.set_random_seed(0)
+        decoder = [
+            keras.layers.Dense(8, activity_regularizer=keras.regularizers.L2(0.1)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3, seed=0),
+        ]
+        arguments = {"decoder": keras.Sequential(decoder), "encoder": MLP((8,))}
+        if recipe is tfgen.CQ:
+            arguments |= {"adversarial_weight": 0.0, "critic": critic}
+        models.append(recipe(2, 2, observation="normal", data_kind="real", **arguments))
+        models[-1].compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        x, _ = zoo.make_data(models[-1])
+        history = models[-1].fit(x, batch_size=8, epochs=2, verbose=0).history
+    ours, theirs = models
+    for name in ("encoder", "decoder", "observation"):
+        weights = zip(getattr(ours, name).weights, getattr(theirs, name).weights, strict=True)
+        for a, b in weights:
+            np.testing.assert_array_equal(a, b, err_msg=a.path)
+    np.testing.assert_array_equal(ours.history.history["loss"], history["loss"])
+
+
+def regularised_critic():
+    return keras.Sequential(
+        [keras.layers.Dense(8, "elu", activity_regularizer=keras.regularizers.L2(100.0))]
+    )
+
+
+def test_losses_of_the_critics_layers_are_the_critics():
+    model = small(tfgen.GAN, 2, critic=regularised_critic(), data_kind="real")
+    model.compile(critic_optimizer=keras.optimizers.SGD(0.0))
+    history = model.fit(zoo.make_data(model)[0], verbose=0).history
+    np.testing.assert_allclose(history["loss"], history["adversarial"], rtol=1e-6)
+    x = tf.constant(zoo.make_data(model)[0], tf.float32)
+    batch = {"x": x, "row": tf.range(len(x), dtype=tf.int64)}
+    total = model._critic_loss(batch, tf.constant([1, 2]), training=True)
+    logged = critic_loss(model.critic(x), tf.constant(0.0))
+    assert total > 2 * np.mean(logged)
+
+
+@pytest.mark.parametrize("critic", ["conv", "resnet"])
+def test_a_frozen_critic_stays(critic):
+    model = small(tfgen.GAN, (8, 8, 1), critic=critic)
+    model.critic.trainable = False
+    model.compile()
+    before = [w.numpy() for w in model.critic.weights]
+    model.fit(zoo.make_data(model)[0], verbose=0)
+    for weight, value in zip(model.critic.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value, err_msg=weight.path)
+
+
+def test_every_weight_is_counted():
+    model = small(tfgen.CQ, (8, 8, 1), critic="conv")
+    for kind in ("weights", "variables"):
+        own = getattr(model, f"trainable_{kind}"), getattr(model, f"non_trainable_{kind}")
+        found = [id(weight) for weights in own for weight in weights]
+        assert len(found) == len(set(found))
+        assert set(found) >= {id(weight) for weight in model.weights}
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert f"{model.count_params():,}" in next(s for s in lines if "Total" in s or "params" in s)
+
+
 def test_what_each_players_gradients_reach():
     case = zoo.case("cqf")
     model = case.model
@@ -320,6 +386,17 @@ def test_every_combination(posterior, prior, observation, tmp_path):
 # --------------------------------------------------------------------------------- from_generator
 
 
+def test_a_generator_of_vectors_of_bytes_and_the_recipes_posterior():
+    gan = small(tfgen.GAN, 5)
+    model = tfgen.IAFVAE.from_generator(gan, encoder="mlp")
+    assert isinstance(model.posterior, tfgen.distributions.IAFPosterior)
+    assert np.isfinite(model.log_prob(zoo.make_data(model)[0])).all()
+    z = np.random.default_rng(0).normal(size=(4, 2))
+    np.testing.assert_array_equal(model.decode(z), gan.decode(z))
+    with pytest.raises(ValueError, match="`prior` is the generator's; got 'af'"):
+        tfgen.VAE.from_generator(gan, prior="af")
+
+
 @pytest.mark.parametrize("name", ["gan", "gan_images"])
 def test_an_encoder_is_trained_to_a_generator_that_stays(name, tmp_path):
     case = zoo.case(name)
@@ -384,6 +461,15 @@ def test_a_generator_must_generate_one_example():
         (
             {"critic": Critic(MLP((4,))), "minibatch_features": 2},
             "`minibatch_features` is the critic's own",
+        ),
+        (
+            {
+                "critic": keras.Sequential(
+                    [keras.layers.Flatten(), keras.layers.Dense(4, kernel_constraint="non_neg")]
+                ),
+                "weight_clip": 0.1,
+            },
+            "`critic` must have no constraints where `weight_clip` is given",
         ),
         ({"prior": "mixture"}, "`prior` must be one whose samples have a gradient.*GaussianMix"),
         ({"data_kind": "binary"}, '`data_kind` must be "uint8" or "real"; got \'binary\''),

@@ -52,6 +52,23 @@ def test_stops_at_the_first_bad_batch_and_says_where(capsys):
     assert np.isnan(model.get_weights()[0]).any()  # nothing is restored unless asked for
 
 
+@pytest.mark.parametrize("restore", [False, True])
+def test_weights_that_no_term_shows_stop_it_at_the_end_of_the_epoch(restore, capsys):
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                self.model.trainable_variables[0].assign(np.full((3, 1), np.nan))
+
+    guard, model = NaNGuard(restore_weights=restore), build_model()
+    history = model.fit(
+        *clean_data(), batch_size=8, epochs=3, verbose=0, callbacks=[Spoil(), guard]
+    )
+    assert guard.stopped_at == (1, 4, "weights")
+    assert history.epoch == [0]
+    assert "stopped in epoch 1, step 4: weights is nan." in capsys.readouterr().out
+    assert np.isnan(model.get_weights()[0]).any() != restore
+
+
 def test_a_good_run_is_left_alone(capsys):
     guard = NaNGuard(restore_weights=True)
     history = build_model().fit(*clean_data(), epochs=3, verbose=0, callbacks=[guard])
@@ -158,7 +175,7 @@ def test_an_update_spoiled_in_the_last_batch_is_not_kept():
     model, recorder, guard = build_model(), Recorder(), NaNGuard(restore_weights=True)
     callbacks = [recorder, SpoilAtEpochEnd(), guard]
     model.fit(*clean_data(), batch_size=8, epochs=5, verbose=0, callbacks=callbacks)
-    assert guard.stopped_at == (3, 1, "loss")
+    assert guard.stopped_at == (2, 4, "weights")
     assert_same_state(state_of(model), recorder.states[0])
 
 

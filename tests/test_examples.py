@@ -40,11 +40,11 @@ def test_likelihood_covers_and_a_critic_drops():
     """The direction of the figures in the slides of Lucas et al.: coverage, and what is off."""
     script = runpy.run_path(str(FOLDER / "mode_dropping.py"))
     found = {kind: script["fit"](1, kind, 1500)[1] for kind in script["WEIGHTS"]}
-    modes = {kind: each.num_modes for kind, each in found.items()}
+    modes = {kind: each.num_covered for kind, each in found.items()}
     assert modes == {"likelihood": 2, "critic": 1, "both": 2}
     assert found["likelihood"].on_modes < found["both"].on_modes < found["critic"].on_modes
     found = {kind: script["fit"](2, kind, 1000)[1] for kind in script["WEIGHTS"]}
-    assert found["likelihood"].num_modes == found["both"].num_modes == 8
+    assert found["likelihood"].num_covered == found["both"].num_covered == 8
     off = {kind: 1 - each.on_modes for kind, each in found.items()}
     assert off["both"] < 0.7 * off["likelihood"]
     assert off["critic"] < 0.7 * off["likelihood"]

@@ -132,7 +132,8 @@ def models():
     from tfgen import runs
 
     for name, cls in runs.recipes().items():
-        click.echo(f"{name}: {cls.__doc__.strip().splitlines()[0]}")
+        first_paragraph = " ".join(cls.__doc__.split("\n\n")[0].split())
+        click.echo(f"{name}: {first_paragraph}")
         for preset, description in cls.presets().items():
             # Those of subclasses are theirs.
             if cls.read_preset(preset)["model"]["class_name"].split(">")[-1] == name:

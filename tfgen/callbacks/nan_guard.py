@@ -15,7 +15,9 @@ class StoppedAt(NamedTuple):
 
 
 class NaNGuard(keras.callbacks.Callback):
-    """Stops training when any logged value is NaN or infinite at the end of a batch.
+    """Stops training when any logged value is NaN or infinite at the end of a batch, or any weight
+    at the end of an epoch (TensorFlow's kernel of a dense layer with a ReLU makes 0 of NaN, so that
+    a model may be lost and log nothing of it).
 
     `keras.callbacks.TerminateOnNaN` looks at `loss` only and says neither which term went wrong
     nor where, and it leaves the weights at NaN.
@@ -23,8 +25,8 @@ class NaNGuard(keras.callbacks.Callback):
     Attributes:
         stopped_at: None, or (epoch, step, term). Epoch and step count from 1. The term is the
             first that is not finite; `loss`, which is made of the others, is named only if
-            nothing else is. With `steps_per_execution` > 1 Keras calls back only after so many
-            steps, and the step is the last of them.
+            nothing else is, and `weights` if no term is wrong. With `steps_per_execution` > 1
+            Keras calls back only after so many steps, and the step is the last of them.
 
     Args:
         restore_weights: put back the weights as they were at the end of the last epoch in which
@@ -52,7 +54,7 @@ class NaNGuard(keras.callbacks.Callback):
         super().__init__()
         self.restore_weights = restore_weights
         self.stopped_at = None
-        self._epoch = None
+        self._epoch = self._step = None
         self._kept = None
 
     def on_train_begin(self, logs=None):
@@ -66,21 +68,27 @@ class NaNGuard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.stopped_at is not None:
             return
+        self._step = int(batch) + 1
         wrong = {name: value for name, value in (logs or {}).items() if not _is_finite(value)}
-        if not wrong:
-            return
+        if wrong:
+            self._stop(wrong)
+
+    def _stop(self, wrong):
         term = next((name for name in wrong if name != "loss"), "loss")
-        self.stopped_at = StoppedAt(self._epoch, int(batch) + 1, term)
+        self.stopped_at = StoppedAt(self._epoch, self._step, term)
         self.model.stop_training = True
 
         values = ", ".join(f"{name} is {np.asarray(value)}" for name, value in wrong.items())
-        message = f"NaNGuard: stopped in epoch {self._epoch}, step {batch + 1}: {values}."
+        message = f"NaNGuard: stopped in epoch {self._epoch}, step {self._step}: {values}."
         if self.restore_weights:
             message += f" {self._restore()}"
         # The progress bar leaves its line open.
         print(f"\n{message}" if (self.params or {}).get("verbose") == 1 else message)
 
     def on_epoch_end(self, epoch, logs=None):
+        # What an epoch's last update made of the weights shows in no logged value yet.
+        if self.stopped_at is None and not self._weights_are_finite():
+            self._stop({"weights": np.nan})
         self._keep(f"the end of epoch {epoch + 1}")
 
     def on_train_end(self, logs=None):
@@ -88,11 +96,11 @@ class NaNGuard(keras.callbacks.Callback):
 
     def _keep(self, when):
         """Copies weights and optimizer state, unless a weight is not finite."""
-        if not self.restore_weights or not self.model.built:
-            return
-        # What an epoch's last update made of the weights shows in no logged value yet.
-        if all(_is_finite(variable) for variable in self.model.weights):
+        if self.restore_weights and self.model.built and self._weights_are_finite():
             self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
+
+    def _weights_are_finite(self):
+        return all(_is_finite(weight) for weight in self.model.weights)
 
     def _restore(self):
         """Puts the copy back and says so."""

@@ -85,6 +85,7 @@ def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
     >>> stack_channels(load("digits"), num_train=100, num_test=10)
     Data('digits_stacked', uint8 [8, 8, 3], 100 train, 10 test, 1000 classes)
     """
+    checks.check_instance(data, Data, "data")
     k = data.num_classes
     if len(data.event_shape) != 3 or data.event_shape[-1] != 1 or not k:
         raise ValueError(f"`data` must be images with one channel and labels; got {data!r}")
@@ -96,7 +97,12 @@ def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
         stacked = np.moveaxis(x[chosen][..., 0], 1, -1)
         splits[split] = stacked, y[chosen].astype("int64") @ np.array([k * k, k, 1])
     return dataclasses.replace(
-        data, name=f"{data.name}_stacked", num_classes=k**3, class_names=None, **splits
+        data,
+        name=f"{data.name}_stacked",
+        num_classes=k**3,
+        class_names=None,
+        description=f"Three examples of {data.name} as the channels of an image.",
+        **splits,
     )
 
 

@@ -3,7 +3,7 @@
 import tensorflow_probability as tfp
 
 from tfgen.bijectors import Bijector
-from tfgen.bijectors import Chain
+from tfgen.bijectors import Standardise
 from tfgen.distributions.base import Base
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
@@ -84,7 +84,7 @@ def _pixelcnn(dtype, data_kind):
 
 def _normal(dtype, data_kind):
     if data_kind == "uint8":
-        return PixelFlow(Chain([], dtype=dtype), dtype=dtype)
+        return PixelFlow(Standardise(dtype=dtype), dtype=dtype)
     return Factorised(Normal(dtype=dtype), dtype=dtype)
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfgen.metrics.extractors import FeatureExtractor
 from tfgen.metrics.inputs import as_features
 from tfgen.metrics.neighbours import squared_distances
 from tfgen.utils import checks
@@ -15,12 +16,12 @@ class ModeCoverage(NamedTuple):
     """What `mode_coverage` found.
 
     Attributes:
-        num_modes: how many modes have a sample.
+        num_covered: how many modes have a sample.
         kl: `KL(samples | data)` over the modes, nats.
         on_modes: the fraction of samples that belong to a mode.
     """
 
-    num_modes: int
+    num_covered: int
     kl: float
     on_modes: float
 
@@ -35,18 +36,18 @@ def mode_coverage(modes, num_modes, probabilities=None):
         probabilities: those of the data's modes, `[num_modes]`; by default they are equal.
 
     Returns:
-        `ModeCoverage(num_modes, kl, on_modes)`; `kl` is not a number where no sample is of a mode,
-        and infinite where samples are of a mode that the data have not.
+        `ModeCoverage(num_covered, kl, on_modes)`; `kl` is not a number where no sample is of a
+        mode, and infinite where samples are of a mode that the data have not.
 
     >>> import tfgen
     >>> tfgen.metrics.mode_coverage([0, 0, 1, 1, -1], num_modes=4)
-    ModeCoverage(num_modes=2, kl=0.6931471805599453, on_modes=0.8)
+    ModeCoverage(num_covered=2, kl=0.6931471805599453, on_modes=0.8)
     """
     num_modes = checks.check_count(num_modes, "num_modes")
     modes = checks.as_numeric(modes, "modes")
     if modes.ndim != 1 or not len(modes) or modes.dtype.kind not in "iu":
         raise ValueError(
-            f"`modes` must be integers [n]; got {modes.dtype} of shape {list(modes.shape)}"
+            f"`modes` must be integers [n], n > 0; got {modes.dtype} of shape {list(modes.shape)}"
         )
     if modes.min() < -1 or modes.max() >= num_modes:
         raise ValueError(
@@ -54,7 +55,9 @@ def mode_coverage(modes, num_modes, probabilities=None):
         )
     if probabilities is None:
         probabilities = np.full(num_modes, 1 / num_modes)
-    probabilities = checks.as_weights(probabilities, "probabilities", num_modes)
+    probabilities = checks.as_weights(probabilities, "probabilities", num_modes, "modes")
+    if not probabilities.any():
+        raise ValueError("`probabilities` must not all be 0")
     probabilities = np.asarray(probabilities, "float64") / np.sum(probabilities, dtype="float64")
     counts = np.bincount(modes[modes >= 0], minlength=num_modes)
     if not counts.sum():
@@ -81,8 +84,11 @@ def nearest_mode(x, centres, radius):
     >>> tfgen.metrics.nearest_mode([[0.1], [2.4]], [[0.0], [2.0]], radius=0.3).tolist()
     [0, -1]
     """
-    nearest, squares = _nearest(x, centres, "centres")
-    return np.where(squares <= checks.check_positive(radius, "radius") ** 2, nearest, -1)
+    radius = checks.check_positive(radius, "radius")
+    nearest = _nearest(x, centres, "centres")
+    differences = np.asarray(x, "float64") - np.asarray(centres, "float64")[nearest]
+    distances = np.linalg.norm(differences.reshape(len(nearest), -1), axis=1)
+    return np.where(distances <= radius, nearest, -1)
 
 
 def stacked_modes(extractor, images, data_kind=None, batch_size=256):
@@ -107,16 +113,15 @@ def stacked_modes(extractor, images, data_kind=None, batch_size=256):
         raise ValueError(
             f"`images` must have shape [n, height, width, 3]; got {list(images.shape)}"
         )
-    modes = 0
-    for channel in range(3):
-        only = images[..., channel : channel + 1]
-        _, probabilities = extractor.extract(only, data_kind, batch_size)
-        if probabilities is None:
-            raise ValueError(
-                f"`extractor` must give probabilities of classes; {extractor} does not"
-            )
-        modes = modes * probabilities.shape[1] + probabilities.argmax(1)
-    return modes
+    checks.check_instance(extractor, FeatureExtractor, "extractor")
+    # All at once: which kind of data they are may show in one channel only.
+    channels = np.concatenate(np.split(images, 3, axis=-1))
+    _, probabilities = extractor.extract(channels, data_kind, batch_size)
+    if probabilities is None:
+        raise ValueError(f"`extractor` must give probabilities of classes; {extractor} does not")
+    first, second, third = np.split(probabilities.argmax(1), 3)
+    k = probabilities.shape[1]
+    return (first * k + second) * k + third
 
 
 def nearest_examples(x, examples):
@@ -135,25 +140,30 @@ def nearest_examples(x, examples):
     >>> tfgen.metrics.nearest_examples([[4.0]], [[0.0], [5.0]]).tolist()
     [1]
     """
-    return _nearest(x, examples, "examples")[0]
+    return _nearest(x, examples, "examples")
 
 
 def _nearest(x, points, name):
     x, points = checks.as_numeric(x, "x"), checks.as_numeric(points, name)
-    if x.ndim < 2 or x.shape[1:] != points.shape[1:]:
+    if x.ndim < 2 or x.shape[1:] != points.shape[1:] or not (len(x) and len(points)):
         raise ValueError(
-            f"`{name}` must have the shape of `x` but for their number, {list(x.shape[1:])} with "
-            f"at least one axis; got {list(points.shape[1:])}"
+            f"`{name}` must have shape [m, ...] for an `x` of shape [n, ...], n and m above 0; "
+            f"got {list(points.shape)} for {list(x.shape)}"
         )
     x = as_features(x.reshape(len(x), -1).astype("float64"), "x", least=1)
     nearest, squares = np.zeros(len(x), int), np.full(len(x), np.inf)
+    centre = None
     # Some points at a time, as reals: there may be many.
     for start in range(0, len(points), _BLOCK):
         block = points[start : start + _BLOCK]
         block = as_features(block.reshape(len(block), -1).astype("float64"), name, least=1)
-        for rows, distances in squared_distances(x, block):
+        if centre is None:
+            # Of points far from 0 the distances would lose digits.
+            centre = block.mean(0)
+            x = x - centre
+        for rows, distances in squared_distances(x, block - centre):
             least = distances.min(1)
             closer = least < squares[rows]
             nearest[rows] = np.where(closer, start + distances.argmin(1), nearest[rows])
             squares[rows] = np.where(closer, least, squares[rows])
-    return nearest, squares
+    return nearest

@@ -16,6 +16,7 @@ from tfgen.objectives.adversarial import check_loss
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.layers import freeze_parts
+from tfgen.utils.layers import is_frozen
 from tfgen.utils.random import fold_in
 from tfgen.utils.random import row_uniform
 
@@ -37,17 +38,21 @@ class Adversarial:
     Args:
         *args: of the model that comes after.
         critic: layer from reals to features `[batch, size]`, or `"mlp"`, or of images `"conv"`
-            (the default) or `"resnet"`, or a `networks.Critic`. The latter two, made from their
-            name, have spectral normalisation (Miyato et al. 2018), but for a gradient penalty or
-            clipped weights. Batch normalisation in a critic would be another function for each
-            player: it is of the batch in the critic's steps, of the averages in the generator's.
+            (the default) or `"resnet"`, or a `networks.Critic`. Networks made from the names
+            `"conv"` and `"resnet"` have spectral normalisation (Miyato et al. 2018), but for a
+            gradient penalty or clipped weights. Batch normalisation or dropout in a critic would
+            make another function of it for each player: they are as in training in the critic's
+            steps only.
         loss: `"log_ratio"`, `"non_saturating"` or `"wasserstein"`: see `objectives.critic_loss`
             and `objectives.generator_loss`.
         gradient_penalty: weight of `objectives.gradient_penalty` in the critic's loss.
-        weight_clip: the critic's weights stay within this distance of 0 (Arjovsky et al. 2017,
-            Algorithm 1); None: anywhere.
-        minibatch_features: as for `networks.Critic`.
+        weight_clip: each step of the critic ends with its weights within this distance of 0
+            (Arjovsky et al. 2017, Algorithm 1); None: anywhere.
+        minibatch_features: as for `networks.Critic`; scores are then of batches of one size.
         **kwargs: of the model that comes after.
+
+    Activity regularisers act in the step whose losses they are: the critic's on its samples, the
+    decoder's on the latents of the likelihood, where there is one.
 
     The logs hold `adversarial`, the generator's part of the game, `critic_loss`, both mean scores,
     `real_score` and `fake_score`, and `gradient_penalty`.
@@ -94,8 +99,9 @@ class Adversarial:
 
         Args:
             optimizer: the generator's (and encoder's), or None for the model's own choice.
-            critic_optimizer: the critic's, or None for the model's own choice. Averages that it
-                keeps (`use_ema`) are never put in the critic.
+            critic_optimizer: the critic's, or None for the model's own choice. Keras's callbacks of
+                learning rates move only `optimizer`'s, and averages that it keeps (`use_ema`) are
+                put in the critic only by its own `ema_overwrite_frequency`.
             critic_steps: steps of the critic before each one of the generator, or None for the
                 model's own choice: 5 of a `WGAN`, else 1.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`.
@@ -139,6 +145,20 @@ class Adversarial:
     def trainable_weights(self):
         return self.trainable_variables
 
+    # Those of Keras's `optimizer` and the others are all that there are.
+    @property
+    def non_trainable_variables(self):
+        return super().non_trainable_variables + self.critic.trainable_variables
+
+    @property
+    def non_trainable_weights(self):
+        return super().non_trainable_weights + self.critic.trainable_weights
+
+    @property
+    def losses(self):
+        critics = {id(loss) for loss in self.critic.losses}
+        return [loss for loss in super().losses if id(loss) not in critics]
+
     def train_step(self, data):
         batch = self._batch(data)
         seed = fold_in(self.noise_seed, self.steps_taken)
@@ -164,6 +184,8 @@ class Adversarial:
         condition = batch.get("condition")
         x = self._reals(batch["x"], seed, start)
         fakes = self._fakes(self._fake_noise(seed, start, num_rows), condition, training)
+        # Frozen, it keeps its normalisations, too.
+        training = training and not is_frozen(self.critic)
         fakes = tf.stop_gradient(fakes)
         terms = {
             "real_score": self._score(x, condition, training),
@@ -234,6 +256,11 @@ class Adversarial:
         freeze_parts(self)
         if self._game["weight_clip"]:
             for weight in critic.trainable_variables:
+                if weight.constraint is not None:
+                    raise ValueError(
+                        f"`critic` must have no constraints where `weight_clip` is given; "
+                        f"{weight.path} has {weight.constraint!r}"
+                    )
                 weight.constraint = WeightClip(self._game["weight_clip"])
 
     @property
@@ -267,8 +294,12 @@ class Adversarial:
         noise = self.observation.log_prob_noise(fold_in(seed, _REALS), start, tf.shape(x)[0])
         return self.observation.reals(x, noise)
 
+    # How much the critic's part counts: without it, samples leave no trace in the generator.
+    adversarial_weight = 1.0
+
     def _fakes(self, noise, condition, training):
         for_latents, for_data = noise
+        training = training and self.adversarial_weight > 0
         decoded = self._decoded(self.prior.sample(for_latents), condition, training)
         return self.observation.draw(for_data, decoded)
 
@@ -283,10 +314,11 @@ class Adversarial:
 
     def _terms(self, x, condition, noise, training):
         own, for_fakes = noise
-        terms = self._likelihood_terms(x, condition, own, training)
         fakes = self._fakes(for_fakes, condition, training)
         # Its normalisations are of its own steps.
         score = self._score(fakes, condition, training=False)
+        # Last: Keras keeps the layers' losses of the last call.
+        terms = self._likelihood_terms(x, condition, own, training)
         terms["adversarial"] = generator_loss(score, self._game["loss"])
         return {**terms, "loss": self._total(terms)}
 

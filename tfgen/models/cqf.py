@@ -12,7 +12,8 @@ class VAEF(VAE):
     """`VAE` whose decoder speaks of features of the image (Lucas et al., eq. 6 to 8): a flow from
     these to the pixels makes them dependent given the latents.
 
-    Arguments as for `VAE`; `data_kind` is `"uint8"` or `"real"`.
+    Arguments as for `VAE`; `data_kind` is `"uint8"` or `"real"`. The flow by default is for images
+    with even sides; for others give one, `observation=distributions.PixelFlow(bijector)`.
 
     >>> import tfgen
     >>> model = tfgen.VAEF((4, 4, 1), latent_dim=2, encoder="mlp", decoder="mlp")
@@ -39,8 +40,7 @@ class CQ(Adversarial, VAE):
         event_shape: `[size]` or `[height, width, channels]`.
         latent_dim: number of latents.
         likelihood_weight: of the bound.
-        adversarial_weight: of the generator's loss; at 0 the training is `VAE`'s, step for step
-            (but for batch normalisation in the decoder, whose averages are of samples, too).
+        adversarial_weight: of the generator's loss; at 0 the training is `VAE`'s, step for step.
         observation: as for `VAE`, one whose samples have a gradient: `"normal"` (of uint8 data,
             dequantised) or `"flow"`.
         data_kind: `"uint8"` or `"real"`.
@@ -75,6 +75,10 @@ class CQ(Adversarial, VAE):
             event_shape, latent_dim, observation=observation, data_kind=data_kind, **kwargs
         )
 
+    def default_optimizer(self):
+        """Between a `VAE`'s and a `GAN`'s: at the `VAE`'s rate the game was worse for both terms."""
+        return keras.optimizers.Adam(5e-4, beta_1=0.5)
+
     # --- hooks ----------------------------------------------------------------
 
     def _total(self, terms):
@@ -92,7 +96,7 @@ class CQ(Adversarial, VAE):
 class CQF(CQ):
     """`CQ` with the observation of `VAEF` (Lucas et al., "CQ-F").
 
-    Arguments as for `CQ`.
+    Arguments as for `CQ`, and images as for `VAEF`.
 
     >>> import tfgen
     >>> networks = {"encoder": "mlp", "decoder": "mlp", "critic": "mlp"}

@@ -87,8 +87,8 @@ class VAE(EncoderDecoder):
         observation = get_observation(observation, dtype, data_kind)
         if data_kind not in (None, observation.data_kind):
             raise ValueError(
-                f"`data_kind` must be the observation's, {observation.data_kind!r}; got "
-                f"{data_kind!r}"
+                f"`observation` must be of {data_kind!r} data, which `data_kind` says; got a "
+                f"{type(observation).__name__} of {observation.data_kind!r} data"
             )
         parts = {
             "posterior": get_posterior(posterior, dtype),
@@ -106,7 +106,7 @@ class VAE(EncoderDecoder):
         self.build()
 
     @classmethod
-    def from_generator(cls, generator, encoder=None, posterior="normal", **kwargs):
+    def from_generator(cls, generator, encoder=None, **kwargs):
         """A model whose decoder is a trained generator: what is left to train is the encoder, and
         the scale of a normal distribution around what is generated.
 
@@ -116,8 +116,10 @@ class VAE(EncoderDecoder):
         Args:
             generator: a `GAN`, of which the model takes copies that stay as they are.
             encoder: as of the constructor.
-            posterior: as of the constructor.
-            **kwargs: more arguments of the constructor: `beta`, `free_bits`, `name`.
+            **kwargs: more arguments of the constructor: `posterior`, `beta`, `free_bits`, `name`.
+
+        Raises:
+            ValueError: the generator is no `GAN`, or an argument is one that it decides.
 
         >>> import numpy as np, tfgen
         >>> gan = tfgen.GAN((8, 8, 1), latent_dim=2, decoder="mlp", critic="mlp")
@@ -146,24 +148,25 @@ class VAE(EncoderDecoder):
             keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
             for part in (generator.decoder, generator.prior)
         )
-        model = cls(
-            generator.event_shape,
-            generator.latent_dim,
-            encoder=encoder,
-            decoder=decoder,
-            posterior=posterior,
-            prior=prior,
-            observation=observation,
-            data_kind=generator.data_kind,
-            condition_shape=None if generator.num_classes else generator.condition_shape,
-            num_classes=generator.num_classes,
-            dtype=dtype,
-            **kwargs,
-        )
+        decided = {
+            "event_shape": generator.event_shape,
+            "latent_dim": generator.latent_dim,
+            "decoder": decoder,
+            "prior": prior,
+            "observation": observation,
+            "data_kind": generator.data_kind,
+            "condition_shape": None if generator.num_classes else generator.condition_shape,
+            "num_classes": generator.num_classes,
+            "dtype": dtype,
+        }
+        for name in set(decided) & set(kwargs):
+            raise ValueError(f"`{name}` is the generator's; got {kwargs[name]!r}")
+        model = cls(encoder=encoder, **decided, **kwargs)
         model.set_latents(generator.fitted_latents)
         if observation.bounds:
             # Pixels span 1: from there it would take thousands of steps.
-            observation.element.log_scale.assign(tf.fill([generator.event_shape[-1]], -2.3))
+            log_scale = observation.element.log_scale
+            log_scale.assign(tf.fill(log_scale.shape, -2.3))
         for copy, part in (
             (model.decoder, generator.decoder),
             (model.prior, generator.prior),

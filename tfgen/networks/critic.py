@@ -62,8 +62,9 @@ class Critic(keras.layers.Layer):
 
     Args:
         network: layer from examples to features `[batch, size]`.
-        minibatch_features: how many `MinibatchFeatures` there are beside them.
-        spectral_norm: whether the linear layer has `keras.layers.SpectralNormalization`.
+        minibatch_features: the `num_features` of a `MinibatchFeatures` beside them; 0: none.
+        spectral_norm: whether the linear layer (not the minibatch features) has
+            `keras.layers.SpectralNormalization`.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen

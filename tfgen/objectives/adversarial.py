@@ -31,6 +31,7 @@ def critic_loss(real_scores, fake_scores, loss="log_ratio"):
     >>> round(float(tfgen.objectives.critic_loss(tf.zeros([1]), tf.zeros([1]))[0]), 4)
     1.3863
     """
+    real_scores, fake_scores = map(tf.convert_to_tensor, (real_scores, fake_scores))
     if check_loss(loss) == "wasserstein":
         return fake_scores - real_scores
     return tf.nn.softplus(-real_scores) + tf.nn.softplus(fake_scores)
@@ -55,6 +56,7 @@ def generator_loss(fake_scores, loss="log_ratio"):
     >>> float(tfgen.objectives.generator_loss(tf.constant([2.0]))[0])
     -2.0
     """
+    fake_scores = tf.convert_to_tensor(fake_scores)
     non_saturating = check_loss(loss) == "non_saturating"
     return tf.nn.softplus(-fake_scores) if non_saturating else -fake_scores
 
@@ -77,12 +79,13 @@ def gradient_penalty(score, real, fake, weights):
     >>> float(tfgen.objectives.gradient_penalty(slope, x, x + 1.0, tf.constant([0.5]))[0])
     4.0
     """
+    real, fake = tf.convert_to_tensor(real), tf.convert_to_tensor(fake)
     weights = tf.reshape(weights, [-1] + [1] * (real.shape.rank - 1))
     between = weights * real + (1 - weights) * fake
     with tf.GradientTape() as tape:
         tape.watch(between)
         total = tf.reduce_sum(score(between))
-    gradient = tape.gradient(total, between)
+    gradient = tape.gradient(total, between, unconnected_gradients="zero")
     squared = tf.reduce_sum(gradient**2, list(range(1, gradient.shape.rank)))
     # The root's gradient at 0 is not finite.
     return (tf.sqrt(tf.maximum(squared, 1e-12)) - 1) ** 2

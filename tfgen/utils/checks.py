@@ -112,12 +112,12 @@ def as_policy(dtype):
     return policy
 
 
-def as_weights(weights, name, num_rows):
-    """Weights of examples as float32 `[n]`: finite and at least 0."""
+def as_weights(weights, name, num_rows, things="examples"):
+    """Weights of examples, or of other things, as float32 `[n]`: finite and at least 0."""
     weights = as_numeric(weights, name).astype("float32")
     if weights.shape not in ((num_rows,), (num_rows, 1)):
         raise ValueError(
-            f"`{name}` must have shape [n], one weight for each of the {num_rows} examples; "
+            f"`{name}` must have shape [n], one for each of the {num_rows} {things}; "
             f"got {_shape(weights.shape)}"
         )
     _check_finite(weights, name)
@@ -310,6 +310,8 @@ def _check_range(x, name, low, high, expected):
     hint = ""
     if high == 255 and not integral and least >= 0 and most <= 1:
         hint = ': multiply data in [0, 1] by 255 and round, or use `data_kind="real"`'
+    elif high == 255 and not integral:
+        hint = '; of reals give `data_kind="real"`'
     if high == 1 and least >= 0 and most <= 255:
         hint = ": draw grey levels (`tfgen.data.load` has `binarise`), or use another `data_kind`"
     raise ValueError(f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}")
