@@ -6,7 +6,7 @@ Trains the models with the same networks and as many steps, and prints bits per 
 training and test images, and inception score and Frechet distance of samples, in features of a
 classifier of the data set's own. Of the GAN the bits per dimension are those of an encoder trained
 to its frozen generator. `--table architectures` takes the steps from CQ-F to larger models. Given
-again, the command goes on with the models that are missing.
+again, the command goes on where it was interrupted.
 """
 
 import argparse
@@ -95,7 +95,19 @@ TABLES = {
 }
 
 
-def measure(net, train, test, extractor, real, steps):
+def fit(net, train, steps, backup):
+    """Trains in ten parts, of which those that were done before are not done again."""
+    net.fit(
+        train,
+        batch_size=BATCH_SIZE,
+        epochs=10,
+        steps_per_epoch=max(1, steps // 10),
+        verbose=2,
+        callbacks=[keras.callbacks.BackupAndRestore(backup, delete_checkpoint=False)],
+    )
+
+
+def measure(net, train, test, extractor, real, steps, folder):
     """The table's columns, and some samples."""
     samples = net.sample(len(test), seed=0).numpy()
     quality = tfgen.metrics.sample_quality(
@@ -104,7 +116,7 @@ def measure(net, train, test, extractor, real, steps):
     if net.likelihood == "none":
         net = tfgen.VAE.from_generator(net, ConvEncoder((32, 64, 64), (2, 2, 2), batch_norm=False))
         net.compile()
-        net.fit(train, batch_size=BATCH_SIZE, steps_per_epoch=steps, verbose=2)
+        fit(net, train, steps, folder / "encoder")
     bits = [float(np.mean(net.bits_per_dim(x[:2000]))) for x in (train, test)]
     scores = quality.scores
     return {
@@ -139,9 +151,8 @@ def main():
         if not (folder / "figures.json").is_file():
             keras.utils.set_random_seed(args.seed)
             net = makes[name](data.event_shape)
-            net.fit(train, batch_size=BATCH_SIZE, steps_per_epoch=args.steps, verbose=2)
-            figures, samples = measure(net, train, test, extractor, real, args.steps)
-            folder.mkdir(parents=True, exist_ok=True)
+            fit(net, train, args.steps, folder / "backup")
+            figures, samples = measure(net, train, test, extractor, real, args.steps, folder)
             plots.save_image(folder / "samples.png", plots.image_grid(samples, columns=10), 2)
             with replacing(folder / "figures.json") as path:
                 path.write_text(json.dumps(figures))
