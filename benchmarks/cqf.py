@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 
 import tfgen
@@ -127,6 +128,23 @@ def measure(net, train, test, extractor, real, steps, folder):
     }, samples[:60]
 
 
+def draw(folder, names):
+    """The models' samples side by side."""
+    rows = -(-len(names) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(12, 2.8 * rows), layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for name, axis in zip(names, axes.flat, strict=False):
+        axis.imshow(plt.imread(folder / as_folder(name) / "samples.png"), cmap="gray")
+        axis.set_title(name)
+    figure.savefig(folder / "samples.png", dpi=80)
+    plt.close(figure)
+
+
+def as_folder(name):
+    return name.replace(", ", "_")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="fashion_mnist")
@@ -146,8 +164,9 @@ def main():
     real = tfgen.metrics.reference(
         extractor, test, args.out / f"{args.data}_reference.npz", data.kind
     )
+    runs = args.out / f"{args.data}_{args.steps}_{args.seed}"
     for name in args.models or makes:
-        folder = args.out / f"{args.data}_{args.steps}_{args.seed}" / name.replace(", ", "_")
+        folder = runs / as_folder(name)
         if not (folder / "figures.json").is_file():
             keras.utils.set_random_seed(args.seed)
             net = makes[name](data.event_shape)
@@ -158,6 +177,7 @@ def main():
                 path.write_text(json.dumps(figures))
         figures = json.loads((folder / "figures.json").read_text())
         print(name, *(f"{k} {v:.2f}" for k, v in figures.items()), sep=", ", flush=True)
+    draw(runs, args.models or list(makes))
 
 
 if __name__ == "__main__":

@@ -295,6 +295,7 @@ def test_shipped_presets():
         if "latent_dim" not in config:
             small["filters"] = 2
         model = tfgen.GenerativeModel.from_preset(name, **small)
+        assert type(model).__name__ == content["model"]["class_name"]
         assert config.keys() <= model.get_config().keys()
         assert model.compiled
 

@@ -25,8 +25,8 @@ class PixelFlow(Observation):
     """`y = f(x)`, `p(y|z) = N(y; mu(z), diag(sigma(z)))`: a decoder that is not factorised over the
     pixels (Lucas et al., "Adaptive density estimation for generative models", eq. 6 to 8).
 
-    With a bijector that mixes no values, such as `Standardise()`, which the observation `"normal"` of
-    uint8 data has, it is a factorised distribution of dequantised pixels.
+    With a bijector that mixes no values, such as the `Standardise()` of the observation `"normal"`
+    of uint8 data, it is a factorised distribution of dequantised pixels.
 
     Args:
         bijector: tfgen bijector that keeps the shape of examples, `x` (of uint8 data in

@@ -76,7 +76,7 @@ class CQ(Adversarial, VAE):
         )
 
     def default_optimizer(self):
-        """Between a `VAE`'s and a `GAN`'s: at the `VAE`'s rate the game was worse for both terms."""
+        """Between a `VAE`'s and a `GAN`'s: at a `VAE`'s rate both terms came out worse."""
         return keras.optimizers.Adam(5e-4, beta_1=0.5)
 
     # --- hooks ----------------------------------------------------------------
