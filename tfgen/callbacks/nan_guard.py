@@ -60,7 +60,8 @@ class NaNGuard(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.stopped_at = None
         self._kept = None
-        self._keep("the start of training")
+        if self.restore_weights:
+            self._keep("the start of training")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -87,20 +88,20 @@ class NaNGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         # What an epoch's last update made of the weights shows in no logged value yet.
-        if self.stopped_at is None and not self._weights_are_finite():
+        finite = self._keep(f"the end of epoch {epoch + 1}")
+        if not finite and self.stopped_at is None:
             self._stop({"weights": np.nan})
-        self._keep(f"the end of epoch {epoch + 1}")
 
     def on_train_end(self, logs=None):
         self._kept = None
 
     def _keep(self, when):
-        """Copies weights and optimizer state, unless a weight is not finite."""
-        if self.restore_weights and self.model.built and self._weights_are_finite():
+        """Copies weights and optimizer state, if that is asked for, unless a weight is not finite;
+        returns whether all are."""
+        finite = all(_is_finite(weight) for weight in self.model.weights)
+        if finite and self.restore_weights and self.model.built:
             self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
-
-    def _weights_are_finite(self):
-        return all(_is_finite(weight) for weight in self.model.weights)
+        return finite
 
     def _restore(self):
         """Puts the copy back and says so."""

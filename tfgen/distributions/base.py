@@ -1,6 +1,6 @@
 """What a flow's base distribution is."""
 
-from tfgen.distributions.part import Part
+from tfgen.utils.part import Part
 
 
 class Base(Part):

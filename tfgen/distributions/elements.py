@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.distributions.part import Part
 from tfgen.utils import checks
+from tfgen.utils.part import Part
 from tfgen.utils.random import row_normal
 from tfgen.utils.random import row_uniform
 

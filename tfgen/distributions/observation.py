@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Element
-from tfgen.distributions.part import Part
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Part
 
 
 class Observation(Part):

@@ -10,10 +10,10 @@ from tfgen.bijectors import Chain
 from tfgen.bijectors import Invert
 from tfgen.bijectors import Permutation
 from tfgen.bijectors import Repeat
-from tfgen.distributions.part import Part
 from tfgen.networks import MADE
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Part
 from tfgen.utils.random import row_normal
 
 

@@ -14,6 +14,7 @@ from tfgen.networks import ResNetEncoder
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.layers import freeze_parts
+from tfgen.utils.layers import unbuilt_copy
 from tfgen.utils.random import fold_in
 
 FOR_VECTORS = ("mlp",)
@@ -162,8 +163,7 @@ class Generator(WeightNormInit, GenerativeModel):
                 f"`latents` must be over vectors of {self.latent_dim} values; got one over "
                 f"{given.size}"
             )
-        config = keras.saving.serialize_keras_object(given)
-        copy = keras.saving.deserialize_keras_object(config)
+        copy = unbuilt_copy(given)
         build_once(copy, shape)
         copy.set_weights(given.get_weights())
         copy.trainable = False

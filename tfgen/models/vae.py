@@ -19,6 +19,7 @@ from tfgen.models.generator import Generator
 from tfgen.models.generator import serialized
 from tfgen.objectives import elbo_terms
 from tfgen.utils import checks
+from tfgen.utils.layers import unbuilt_copy
 from tfgen.utils.random import fold_in
 
 
@@ -144,15 +145,11 @@ class VAE(EncoderDecoder):
             Normal("shared", made.element.bound, dtype=dtype),
             dtype=dtype,
         )
-        decoder, prior = (
-            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
-            for part in (generator.decoder, generator.prior)
-        )
         decided = {
             "event_shape": generator.event_shape,
             "latent_dim": generator.latent_dim,
-            "decoder": decoder,
-            "prior": prior,
+            "decoder": unbuilt_copy(generator.decoder),
+            "prior": unbuilt_copy(generator.prior),
             "observation": observation,
             "data_kind": generator.data_kind,
             "condition_shape": None if generator.num_classes else generator.condition_shape,

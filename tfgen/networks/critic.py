@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.networks.spectral_norm import spectrally_normalised
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Part
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -53,7 +54,7 @@ class MinibatchFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Critic(keras.layers.Layer):
+class Critic(Part):
     """A score of each example: a network's features, and a linear layer over them.
 
     A condition's score is a product with the features (Miyato and Koyama 2018, eq. 3).
@@ -116,10 +117,6 @@ class Critic(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (inputs_shape[0],)
 
-    def get_build_config(self):
-        # The model builds it.
-        return None
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -127,11 +124,6 @@ class Critic(keras.layers.Layer):
             "minibatch_features": self.num_minibatch_features,
             "spectral_norm": self.spectral_norm,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Makes the network, then the layer."""
-        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 
 @keras.saving.register_keras_serializable(package="tfgen")

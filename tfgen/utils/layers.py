@@ -1,5 +1,6 @@
 """Orders as state of layers; what Keras's flag `trainable` means for layers inside layers."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -42,6 +43,11 @@ def add_order(layer, order, name, size):
     if len(order) != size:
         raise ValueError(f"`{name}` has {len(order)} indices, the last axis has {size}")
     return np.array(order)
+
+
+def unbuilt_copy(layer):
+    """Another layer of the same configuration."""
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
 
 
 def build_once(layer, *shapes, **arguments):

@@ -1,4 +1,4 @@
-"""What all parts of a model that are distributions share."""
+"""What parts of a model share that the model builds: distributions and critics."""
 
 import keras
 
