@@ -223,7 +223,7 @@ def test_every_combination(posterior, prior, observation, tmp_path):
         ({"data_kind": "text"}, "`data_kind` must be one of .* got 'text'"),
         (
             {"data_kind": "real", "observation": "bernoulli"},
-            "`data_kind` must be the observation's",
+            "`observation` must be of 'real' data, .* got a Factorised of 'binary' data",
         ),
         ({"condition_shape": (2, 2, 1)}, r"`condition_shape` must be \[features\]"),
     ],
