@@ -38,11 +38,17 @@ class Grid:
     def __init__(self, folder):
         self.train, self.test = toy.gaussian_grid(20_000, 0), toy.gaussian_grid(2500, 1)
 
+    def compile(self, model):
+        # At the rates for images the networks are far from done after as many steps.
+        players = [keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2)]
+        model.compile(players[0], critic_optimizer=players[1], steps_per_execution=50)
+
     def model(self, recipe, settings):
-        arguments = {"latent_dim": 2, "data_kind": "real", "decoder": MLP((128, 128), "relu")}
+        units = (128, 128, 128)
+        arguments = {"latent_dim": 2, "data_kind": "real", "decoder": MLP(units, "relu")}
         if issubclass(recipe, tfgen.VAE):
-            arguments["encoder"] = MLP((128, 128), "relu")
-        return recipe(2, critic=MLP((128, 128), "leaky_relu"), **arguments, **settings)
+            arguments["encoder"] = MLP(units, "relu")
+        return recipe(2, critic=MLP(units, "leaky_relu"), **arguments, **settings)
 
     def modes(self, x):
         return tfgen.metrics.nearest_mode(x, toy.GRID_CENTRES, 3 * toy.GRID_SCALE)
@@ -61,6 +67,9 @@ class StackedDigits:
         data = tfgen.data.stack_channels(digits, 10_000, 10_000)
         self.train, self.test = data.train[0], data.test[0]
         self.classifier = tfgen.metrics.classifier(digits, folder, verbose=True)
+
+    def compile(self, model):
+        model.compile(steps_per_execution=50)
 
     def model(self, recipe, settings):
         shape = self.train.shape[1:]
@@ -88,7 +97,7 @@ SETS = {"grid": Grid, "digits": StackedDigits}
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--steps", type=int, default=5000, help="of the generator")
+    parser.add_argument("--steps", type=int, default=10_000, help="of the generator")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/mode_coverage"))
     args = parser.parse_args()
@@ -103,7 +112,7 @@ def main():
                 if not samples_path.is_file():
                     keras.utils.set_random_seed(seed)
                     model = chosen.model(recipe, settings)
-                    model.compile(steps_per_execution=50)
+                    chosen.compile(model)
                     model.fit(
                         chosen.train,
                         batch_size=chosen.batch_size,
