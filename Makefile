@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export KERAS_BACKEND := tensorflow
 
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo clean
+.PHONY: help setup test test-all lint format demo clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,8 +33,13 @@ lint: setup  ## check the code's style
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
 test: lint  ## style, tests and docstring examples
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(PYTEST) -m 'not slow'
+
+test-all: lint  ## the same with the slow tests
+	$(PYTEST)
 
 format: setup  ## put the code in style
 	$(BIN)/ruff check --fix

@@ -1,4 +1,8 @@
-"""Two CPU devices for the replica tests, one seed for each test, the registries as fixtures."""
+"""Two CPU devices for the replica tests, one seed for each test, the registries as fixtures.
+
+`make test` leaves the tests marked `slow` out: they look at more cases of what quicker tests
+check, or at the same for longer. `make test-all` runs all, and so does plain `pytest`.
+"""
 
 import keras
 import pytest
@@ -18,6 +22,8 @@ def pytest_collection_modifyitems(items):
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [v for v in given if isinstance(v, str) and v in entries]
         item.add_marker(pytest.mark.xdist_group(named[0] if named else item.path.stem))
+        if zoo.VARIANTS & set(named):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -170,7 +170,7 @@ def test_only_data_dependent_maps_say_so():
     assert not tfg.Repeat(tfg.Coupling(), 2).adaptive
 
 
-@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF, tfgen.IAF, tfgen.NSF])
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, *zoo.slow(tfgen.MAF, tfgen.IAF, tfgen.NSF)])
 def test_units_of_vectors_do_not_matter(recipe):
     """Trained on data in other units, a flow has the same density but for the units."""
     rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import zoo
 
 FOLDER = Path(__file__).parents[1] / "examples"
 # Arguments that make a script quick, and what it leaves.
@@ -18,13 +19,14 @@ SCRIPTS = {
         {"classes.png", "morphs.png"},
     ),
 }
+SLOW = ["class_conditional_glow", "lossy_codes"]
 
 
 def test_every_script_is_run():
     assert {path.stem for path in FOLDER.glob("*.py")} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in SLOW] + zoo.slow(*SLOW))
 def test_runs(name, tmp_path, monkeypatch, capsys):
     arguments, files = SCRIPTS[name]
     monkeypatch.setattr(sys, "argv", [name, *arguments, "--out", str(tmp_path / "out")])

@@ -292,6 +292,7 @@ def test_a_gaussian_has_the_moments_of_the_codes():
     np.testing.assert_allclose(np.cov(samples), np.cov(z.T), rtol=0.05)
 
 
+@pytest.mark.slow
 def test_fits_order_by_what_they_can_say():
     """Of two clusters: a normal distribution, a mixture of two, a flow; and the density of the
     model is that of the fit."""

@@ -33,6 +33,8 @@ def built():
 def test_every_model_is_registered(built):
     registered = {type(model) for model in built.values()}
     assert public(models, tfgen.GenerativeModel) <= registered
+    assert registered == {type(built[name]) for name in built.keys() - zoo.VARIANTS}
+    assert not zoo.VARIANTS - built.keys()
 
 
 def test_recipes_leave_the_contract_to_its_parts():

@@ -39,7 +39,7 @@ def assert_same_moments(got, expected, atol):
     np.testing.assert_allclose(np.cov(got.T), np.cov(expected.T), atol=2 * atol)
 
 
-@pytest.mark.parametrize("name", ["realnvp_2", "nsf"])
+@pytest.mark.parametrize("name", ["nsf", *zoo.slow("realnvp_2")])
 def test_a_model_is_the_target_of_hmc(name):
     model = zoo.case(name).model
     samples = model.sample(50_000, seed=0, batch_size=10_000).numpy()
@@ -50,7 +50,7 @@ def test_a_model_is_the_target_of_hmc(name):
     assert_same_moments(states / size, samples / size, 0.15)
 
 
-@pytest.mark.parametrize("name", ["realnvp_2", "maf", "iaf"])
+@pytest.mark.parametrize("name", ["iaf", *zoo.slow("realnvp_2", "maf")])
 def test_a_flow_preconditions_hmc(name):
     """Neal's chain in the flow's latents has the target that was asked for, whatever the flow."""
     bijector = zoo.case(name).model.bijector

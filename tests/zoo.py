@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -412,10 +413,25 @@ OTHERS = {
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
 
+# Those whose recipe and kind of data another entry has, too: their checks are among the slow ones.
+VARIANTS = {
+    *("glow_additive", "glow_colour", "glow_penalty"),
+    *("realnvp_1", "realnvp_3", "realnvp_64", "realnvp_labels", "realnvp_odd_images"),
+    *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
+    *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
+    *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
+    *("wgan_clipped", "pixelcnn_gated"),
+}
+
 # What is not a location and a scale: the tests of bases and of densities run on them.
 OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
 
 NUM_ROWS, BATCH_SIZE, EPOCHS = 20, 8, 6
+
+
+def slow(*values):
+    """Values of a parameter whose tests are slow ones."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def make_data(model, num_rows=NUM_ROWS, seed=0):

@@ -37,7 +37,8 @@ class PixelFlow(Observation):
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
-    >>> observation = tfgen.distributions.PixelFlow()
+    >>> flow = tfgen.distributions.real_nvp(filters=4, num_blocks=1, num_scales=1)
+    >>> observation = tfgen.distributions.PixelFlow(flow)
     >>> observation.build((None, 16), (8, 8, 1))
     >>> noise = observation.noise([0, 0], 0, 2)
     >>> observation.sample(noise, np.zeros((2, 16), "float32")).shape
