@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import zoo
 from click.testing import CliRunner
 from PIL import Image
 
@@ -86,8 +87,15 @@ def binary_preset(folder):
     return folder
 
 
-@pytest.mark.parametrize("step", [1, 4])
-@pytest.mark.parametrize("kind", ["real", "binary"])
+@pytest.mark.parametrize(
+    "step, kind",
+    [
+        (1, "real"),
+        (4, "binary"),
+        pytest.param(4, "real", marks=pytest.mark.slow),
+        pytest.param(1, "binary", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step, kind):
     """Also one that was interrupted before its first epoch was over; one with pixels drawn in each
     step, and averaged weights."""
@@ -257,7 +265,7 @@ def test_scores_of_images_that_are_none(tmp_path):
         runs.evaluate(tmp_path, extractor="classifier")
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "flow"])
+@pytest.mark.parametrize("kind", ["gaussian", *zoo.slow("flow")])
 def test_latents_are_fitted_as_asked(tmp_path, kind):
     settings = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
     result = invoke(
