@@ -128,7 +128,7 @@ def measure(net, train, test, extractor, real, steps, folder):
     }, samples[:60]
 
 
-def draw(folder, names):
+def draw(folder, names, path):
     """The models' samples side by side."""
     rows = -(-len(names) // 3)
     figure, axes = plt.subplots(rows, 3, figsize=(12, 2.8 * rows), layout="constrained")
@@ -137,7 +137,7 @@ def draw(folder, names):
     for name, axis in zip(names, axes.flat, strict=False):
         axis.imshow(plt.imread(folder / as_folder(name) / "samples.png"), cmap="gray")
         axis.set_title(name)
-    figure.savefig(folder / "samples.png", dpi=80)
+    figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
@@ -177,7 +177,8 @@ def main():
                 path.write_text(json.dumps(figures))
         figures = json.loads((folder / "figures.json").read_text())
         print(name, *(f"{k} {v:.2f}" for k, v in figures.items()), sep=", ", flush=True)
-    draw(runs, args.models or list(makes))
+    if not args.models:
+        draw(runs, list(makes), runs / f"{args.table}.png")
 
 
 if __name__ == "__main__":

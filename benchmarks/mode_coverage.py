@@ -24,7 +24,7 @@ from tfgen.utils.files import replacing
 
 MODELS = {
     "GAN": (tfgen.GAN, {}),
-    "GAN, minibatch features": (tfgen.GAN, {"minibatch_features": 32}),
+    "GAN, minibatch features": (tfgen.GAN, {"minibatch_features": 8}),
     "WGAN": (tfgen.WGAN, {}),
     "CQ": (tfgen.CQ, {}),
 }

@@ -187,15 +187,22 @@ def regularised_critic():
     )
 
 
-def test_losses_of_the_critics_layers_are_the_critics():
-    model = small(tfgen.GAN, 2, critic=regularised_critic(), data_kind="real")
+@pytest.mark.parametrize("gradient_penalty", [0.0, 1e-6])
+def test_losses_of_the_critics_layers_are_the_critics(gradient_penalty):
+    arguments = {"critic": regularised_critic(), "gradient_penalty": gradient_penalty}
+    model = small(tfgen.GAN, 2, data_kind="real", **arguments)
     model.compile(critic_optimizer=keras.optimizers.SGD(0.0))
     history = model.fit(zoo.make_data(model)[0], verbose=0).history
     np.testing.assert_allclose(history["loss"], history["adversarial"], rtol=1e-6)
-    x = tf.constant(zoo.make_data(model)[0], tf.float32)
+    x, seed = tf.constant(zoo.make_data(model)[0], tf.float32), tf.constant([1, 2])
     batch = {"x": x, "row": tf.range(len(x), dtype=tf.int64)}
-    total = model._critic_loss(batch, tf.constant([1, 2]), training=True)
-    logged = critic_loss(model.critic(x), tf.constant(0.0))
+    total = model._critic_loss(batch, seed, training=True)
+    found = sum(model.critic.losses)
+    noise = model._fake_noise(seed, tf.constant(0, tf.int64), len(x))
+    fakes = model._fakes(noise, None, training=True)
+    logged = critic_loss(model.critic(x), model.critic(fakes))
+    np.testing.assert_allclose(found, sum(model.critic.losses), rtol=1e-5)
+    np.testing.assert_allclose(total, np.mean(logged) + found, rtol=1e-4)
     assert total > 2 * np.mean(logged)
 
 
@@ -396,8 +403,9 @@ def test_a_generator_of_vectors_of_bytes_and_the_recipes_posterior():
     assert np.isfinite(model.log_prob(zoo.make_data(model)[0])).all()
     z = np.random.default_rng(0).normal(size=(4, 2))
     np.testing.assert_array_equal(model.decode(z), gan.decode(z))
-    with pytest.raises(ValueError, match="`prior` is the generator's; got 'af'"):
-        tfgen.VAE.from_generator(gan, prior="af")
+    for name, value in (("prior", "af"), ("fitted_latents", "student_t")):
+        with pytest.raises(ValueError, match=f"`{name}` is the generator's; got '{value}'"):
+            tfgen.VAE.from_generator(gan, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["gan", "gan_images"])
@@ -501,13 +509,19 @@ def test_a_prior_that_is_not_trained_needs_no_gradient():
 def test_bad_observations():
     with pytest.raises(ValueError, match="`observation` must be one whose samples have a gradient"):
         small(tfgen.CQ, observation="logistic")
+    pixels = tfgen.distributions.PixelFlow(
+        tfgen.bijectors.Chain([]), element=tfgen.distributions.Deterministic()
+    )
+    with pytest.raises(ValueError, match="`observation` must have a density; got a PixelFlow of"):
+        small(tfgen.CQ, observation=pixels)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ({"critic_steps": 0}, "`critic_steps` must be .*; got 0"),
-        ({"critic_optimizer": "descent"}, "descent"),
+        ({"critic_optimizer": "descent"}, "`critic_optimizer` .*descent"),
+        ({"critic_optimizer": 3}, "`critic_optimizer`"),
     ],
 )
 def test_bad_settings(arguments, message):

@@ -69,6 +69,19 @@ def test_weights_that_no_term_shows_stop_it_at_the_end_of_the_epoch(restore, cap
     assert np.isnan(model.get_weights()[0]).any() != restore
 
 
+def test_an_optimizer_that_is_not_finite_is_not_kept():
+    """The square of a gradient may be infinite where no weight is yet."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.Adam(1e-3), loss="mae")
+    guard = NaNGuard(restore_weights=True)
+    far, y = np.full((4, 1), 1e25, "float32"), np.ones((4, 1), "float32")
+    model.fit(far, y, epochs=2, verbose=0, callbacks=[guard])
+    assert guard.stopped_at is not None
+    model.fit(y, y, verbose=0)
+    assert np.isfinite(model.get_weights()[0]).all()
+
+
 def test_a_good_run_is_left_alone(capsys):
     guard = NaNGuard(restore_weights=True)
     history = build_model().fit(*clean_data(), epochs=3, verbose=0, callbacks=[guard])

@@ -108,3 +108,7 @@ def test_stacked_images_are_classified_by_channel():
         tfgen.metrics.stacked_modes("classifier", images)
     with pytest.raises(ValueError, match="`images` must have shape"):
         tfgen.metrics.stacked_modes(extractor, images[..., :1])
+    images = images.copy()
+    images[5, 0, 0, 2] = np.nan
+    with pytest.raises(ValueError, match="`images` must be finite; row 5"):
+        tfgen.metrics.stacked_modes(extractor, images)

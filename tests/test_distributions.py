@@ -161,12 +161,20 @@ def test_names(name):
     assert type(model.base) is distributions.NAMED[name]
 
 
-def test_nested_tfp_distributions_are_saved():
-    nested = tfd.TransformedDistribution(
-        tfd.Independent(tfd.Uniform(np.zeros(2, "float32"), [1.0, 2.0]), 1),
-        tfp.bijectors.Shift([3.0, 4.0]),
-    )
-    base = distributions.FromTFD(nested)
+def shifted():
+    uniform = tfd.Independent(tfd.Uniform(np.zeros(2, "float32"), [1.0, 2.0]), 1)
+    return tfd.TransformedDistribution(uniform, tfp.bijectors.Shift([3.0, 4.0]))
+
+
+def mixed():
+    locs = np.array([[0.0, 1.0], [3.0, 5.0]], "float32")
+    weights = tfd.Categorical(probs=np.array([0.3, 0.7], "float32"))
+    return tfd.MixtureSameFamily(weights, tfd.MultivariateNormalDiag(locs, np.ones_like(locs)))
+
+
+@pytest.mark.parametrize("nested", [shifted, mixed])
+def test_nested_tfp_distributions_are_saved(nested):
+    base = distributions.FromTFD(nested())
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(base))
     z = np.array([[3.5, 5.0]], "float32")
     np.testing.assert_array_equal(copy.log_prob(z), base.log_prob(z))

@@ -240,6 +240,23 @@ def extractor():
     return KerasExtractor(keras.Sequential([keras.Input([4, 4, 1]), *layers]), name="random")
 
 
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"extractor": "net"}, "`extractor` must be a FeatureExtractor"),
+        ({"reference": None}, "`reference` must be a Reference; got None"),
+        ({"images": None}, "`images` is missing"),
+        ({"scores": 3}, "`scores` must be some of .*; got 3"),
+        ({"scores": [["frechet"]]}, "`scores` must be some of"),
+        ({"seed": -1}, "`seed` must be .*; got -1"),
+    ],
+)
+def test_sample_quality_names_the_argument(extractor, changed, words):
+    given = {"extractor": extractor, "reference": reference(extractor, images(20))}
+    with pytest.raises(ValueError, match=words):
+        sample_quality(**{**given, "images": images(20), **changed})
+
+
 def images(n, seed=0):
     return np.random.default_rng(seed).integers(0, 256, [n, 4, 4, 1], dtype=np.uint8)
 

@@ -30,9 +30,9 @@ class NaNGuard(keras.callbacks.Callback):
 
     Args:
         restore_weights: put back the weights as they were at the end of the last epoch in which
-            everything was finite, or at the start of training where there was none. The
-            optimizers' state goes back with them, for it is usually NaN too. This keeps a copy
-            of both in main memory.
+            everything was finite (the optimizers' state, too), or at the start of training
+            where there was none. The optimizers' state goes back with them, for it is usually
+            NaN too. This keeps a copy of both in main memory.
 
     Example:
 
@@ -61,6 +61,11 @@ class NaNGuard(keras.callbacks.Callback):
         self.stopped_at = None
         self._kept = None
         if self.restore_weights:
+            optimizer = self.model.optimizer
+            if self.model.built and not optimizer.built:
+                # Keras does it in the first step, too late for a copy of the state.
+                with self.model.distribute_strategy.scope():
+                    optimizer.build(self.model.trainable_variables)
             self._keep("the start of training")
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -96,11 +101,14 @@ class NaNGuard(keras.callbacks.Callback):
         self._kept = None
 
     def _keep(self, when):
-        """Copies weights and optimizer state, if that is asked for, unless a weight is not finite;
-        returns whether all are."""
+        """Copies weights and optimizer state, if that is asked for and all are finite; returns
+        whether the weights are."""
         finite = all(_is_finite(weight) for weight in self.model.weights)
         if finite and self.restore_weights and self.model.built:
-            self._kept = when, [(variable, variable.numpy()) for variable in self._variables()]
+            copies = [(variable, variable.numpy()) for variable in self._variables()]
+            # An optimizer that holds an infinite value spoils the weights at its next step.
+            if all(_is_finite(value) for _, value in copies):
+                self._kept = when, copies
         return finite
 
     def _restore(self):

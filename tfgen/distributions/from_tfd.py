@@ -103,6 +103,11 @@ class FromTFD(Base):
 
 def _is_continuous(distribution):
     """Discrete distributions have no bijector onto their support."""
+    if isinstance(distribution, tfp.distributions.MixtureSameFamily):
+        # It has none, either.
+        return _is_continuous(distribution.components_distribution)
+    if isinstance(distribution, tfp.distributions.Mixture):
+        return all(map(_is_continuous, distribution.components))
     try:
         return distribution.experimental_default_event_space_bijector() is not None
     except NotImplementedError:

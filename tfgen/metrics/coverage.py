@@ -6,6 +6,7 @@ import numpy as np
 
 from tfgen.metrics.extractors import FeatureExtractor
 from tfgen.metrics.inputs import as_features
+from tfgen.metrics.inputs import as_images
 from tfgen.metrics.neighbours import squared_distances
 from tfgen.utils import checks
 
@@ -114,6 +115,7 @@ def stacked_modes(extractor, images, data_kind=None, batch_size=256):
             f"`images` must have shape [n, height, width, 3]; got {list(images.shape)}"
         )
     checks.check_instance(extractor, FeatureExtractor, "extractor")
+    as_images(images, data_kind)  # its errors count in these rows
     # All at once: which kind of data they are may show in one channel only.
     channels = np.concatenate(np.split(images, 3, axis=-1))
     _, probabilities = extractor.extract(channels, data_kind, batch_size)

@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from tfgen.metrics.extractors import FeatureExtractor
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.frechet import moments
 from tfgen.metrics.inception import inception_score
 from tfgen.metrics.kernel import kernel_distance
 from tfgen.metrics.neighbours import precision_recall
+from tfgen.metrics.references import Reference
+from tfgen.utils import checks
 
 # Each with the fewest examples that it is of.
 _LEAST = {"frechet": 2, "kernel": 2, "precision_recall": 4, "inception_score": 10}
@@ -70,6 +73,8 @@ def sample_quality(
     >>> print(sample_quality(extractor, reference(extractor, x), x, ["precision_recall"]))
     50 samples against 50 real images by pixels (...): precision 1, recall 1
     """
+    images = checks.as_numeric(images, "images")
+    seed = checks.check_int(seed, "seed", 0, 2**31)
     scores = check_scores(extractor, reference, len(images), scores)
     if data_kind == "real":
         images = np.clip(np.nan_to_num(images, posinf=0, neginf=0), 0, 1)
@@ -95,6 +100,8 @@ def sample_quality(
 
 def check_scores(extractor, reference, num_samples, scores):
     """The scores that are to be computed, once it is sure that they can be."""
+    checks.check_instance(extractor, FeatureExtractor, "extractor")
+    checks.check_instance(reference, Reference, "reference")
     if reference.hash != extractor.hash:
         raise ValueError(
             f"`reference` must be of the extractor {extractor}; got one of {reference.extractor} "
@@ -102,7 +109,8 @@ def check_scores(extractor, reference, num_samples, scores):
         )
     if scores is None:
         scores = [name for name in _LEAST if name != "inception_score" or extractor.is_classifier]
-    if isinstance(scores, str) or not scores or not set(scores) <= set(_LEAST):
+    listed = isinstance(scores, list | tuple) and scores
+    if not listed or any(name not in list(_LEAST) for name in scores):
         raise ValueError(f"`scores` must be some of {list(_LEAST)}; got {scores!r}")
     if "inception_score" in scores and not extractor.is_classifier:
         raise ValueError(f"`scores` may hold inception_score of classifiers only; got {extractor}")

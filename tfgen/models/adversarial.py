@@ -112,7 +112,10 @@ class Adversarial:
         super().compile(optimizer, **kwargs)
         if critic_optimizer is None:
             critic_optimizer = self.default_critic_optimizer()
-        critic_optimizer = keras.optimizers.get(critic_optimizer)
+        try:
+            critic_optimizer = keras.optimizers.get(critic_optimizer)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"`critic_optimizer` is none of Keras's: {error}") from error
         if critic_optimizer in (self.optimizer, getattr(self.optimizer, "inner_optimizer", None)):
             raise ValueError("`critic_optimizer` must be another one than `optimizer`")
         scaled = keras.optimizers.LossScaleOptimizer
@@ -186,20 +189,19 @@ class Adversarial:
         fakes = self._fakes(self._fake_noise(seed, start, num_rows), condition, training)
         # Frozen, it keeps its normalisations, too.
         training = training and not is_frozen(self.critic)
-        fakes = tf.stop_gradient(fakes)
-        terms = {
-            "real_score": self._score(x, condition, training),
-            "fake_score": self._score(fakes, condition, training),
-        }
-        loss = critic_loss(*terms.values(), self._game["loss"])
-        terms["critic_loss"] = loss
+        fakes, terms = tf.stop_gradient(fakes), {}
         if self._game["gradient_penalty"]:
             weights = row_uniform(fold_in(seed, _BETWEEN), start, num_rows, (), x.dtype)
-            penalty = gradient_penalty(
+            terms["gradient_penalty"] = gradient_penalty(
                 lambda between: self._score(between, condition, training), x, fakes, weights
             )
-            terms["gradient_penalty"] = penalty
-            loss += self._game["gradient_penalty"] * penalty
+        terms["real_score"] = self._score(x, condition, training)
+        # Last: Keras keeps the layers' losses of the last call.
+        terms["fake_score"] = self._score(fakes, condition, training)
+        loss = critic_loss(terms["real_score"], terms["fake_score"], self._game["loss"])
+        terms["critic_loss"] = loss
+        if self._game["gradient_penalty"]:
+            loss += self._game["gradient_penalty"] * terms["gradient_penalty"]
         sample_weight = batch.get("sample_weight")
         self._track(terms, sample_weight, num_rows)
         return self._mean(self._weighted(loss, sample_weight, self.critic.losses), num_rows)

@@ -40,7 +40,8 @@ class CQ(Adversarial, VAE):
         event_shape: `[size]` or `[height, width, channels]`.
         latent_dim: number of latents.
         likelihood_weight: of the bound.
-        adversarial_weight: of the generator's loss; at 0 the training is `VAE`'s, step for step.
+        adversarial_weight: of the generator's loss; at 0 the training is `VAE`'s with the same
+            optimizer, step for step.
         observation: as for `VAE`, one whose samples have a gradient: `"normal"` (of uint8 data,
             dequantised) or `"flow"`.
         data_kind: `"uint8"` or `"real"`.
@@ -80,7 +81,8 @@ class CQ(Adversarial, VAE):
 
         Gradients are clipped where their norm, of the loss per dimension, is above 100: the critic
         makes scales small, and an example that is far off may then have a gradient of hundreds of
-        others', after which Adam stands still for a thousand steps.
+        others', after which Adam stands still for a thousand steps. (Keras clips the share of each
+        replica: where it does, several replicas do not train quite as one.)
         """
         clip = 100.0 * self.num_dims
         return keras.optimizers.Adam(5e-4, beta_1=0.5, global_clipnorm=clip)

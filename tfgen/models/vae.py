@@ -91,6 +91,11 @@ class VAE(EncoderDecoder):
                 f"`observation` must be of {data_kind!r} data, which `data_kind` says; got a "
                 f"{type(observation).__name__} of {observation.data_kind!r} data"
             )
+        if isinstance(getattr(observation, "element", None), Deterministic):
+            raise ValueError(
+                f"`observation` must have a density; got a {type(observation).__name__} of "
+                "Deterministic values"
+            )
         parts = {
             "posterior": get_posterior(posterior, dtype),
             "prior": get_base(prior, dtype, name="prior"),
@@ -146,6 +151,7 @@ class VAE(EncoderDecoder):
             dtype=dtype,
         )
         decided = {
+            "fitted_latents": generator.fitted_latents,
             "event_shape": generator.event_shape,
             "latent_dim": generator.latent_dim,
             "decoder": unbuilt_copy(generator.decoder),
@@ -159,7 +165,6 @@ class VAE(EncoderDecoder):
         for name in set(decided) & set(kwargs):
             raise ValueError(f"`{name}` is the generator's; got {kwargs[name]!r}")
         model = cls(encoder=encoder, **decided, **kwargs)
-        model.set_latents(generator.fitted_latents)
         if observation.bounds:
             # Pixels span 1: from there it would take thousands of steps.
             log_scale = observation.element.log_scale
