@@ -1,6 +1,7 @@
 """All scores of generated images at once, with the extractor that they are of."""
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
 
@@ -109,8 +110,8 @@ def check_scores(extractor, reference, num_samples, scores):
         )
     if scores is None:
         scores = [name for name in _LEAST if name != "inception_score" or extractor.is_classifier]
-    listed = isinstance(scores, list | tuple) and scores
-    if not listed or any(name not in list(_LEAST) for name in scores):
+    several = isinstance(scores, Collection) and not isinstance(scores, str) and scores
+    if not several or any(name not in list(_LEAST) for name in scores):
         raise ValueError(f"`scores` must be some of {list(_LEAST)}; got {scores!r}")
     if "inception_score" in scores and not extractor.is_classifier:
         raise ValueError(f"`scores` may hold inception_score of classifiers only; got {extractor}")
