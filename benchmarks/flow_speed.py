@@ -104,7 +104,7 @@ def sequential_copy(model, dtype="float32"):
     """The same flow with the sequential inverse."""
     bijectors, kind = tfgen.bijectors, {"dtype": dtype}
     network = tfgen.networks.MADE(2, HIDDEN, **kind)
-    map_ = Sequential(bijectors.LogScale(), network, **kind)
+    map_ = Sequential(bijectors.ExpAffine(), network, **kind)
     step = bijectors.Chain([map_, bijectors.Permutation("reverse", **kind)], **kind)
     parts = [bijectors.Standardise(**kind), bijectors.Repeat(step, LAYERS, **kind)]
     copy = tfgen.Flow(SIZE, bijectors.Chain(parts, **kind), **kind)

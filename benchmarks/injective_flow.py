@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 import tfgen
-from tfgen import evaluation
+from tfgen.app import evaluation
 from tfgen import plots
 from tfgen.distributions import Normal
 from tfgen.networks import ConvDecoder

@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 import tfgen
-from tfgen import runs
+from tfgen.app import runs
 
 # Recipe, preset, arguments in the preset's place.
 MODELS = {

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from tfgen import runs
+from tfgen.app import runs
 
 
 class Watch(keras.callbacks.Callback):

@@ -196,7 +196,7 @@ def test_losses_of_the_critics_layers_are_the_critics(gradient_penalty):
     np.testing.assert_allclose(history["loss"], history["adversarial"], rtol=1e-6)
     x, seed = tf.constant(zoo.make_data(model)[0], tf.float32), tf.constant([1, 2])
     batch = {"x": x, "row": tf.range(len(x), dtype=tf.int64)}
-    total = model._critic_loss(batch, seed, training=True)
+    total = model._loss(model.players[1], batch, seed, training=True)
     found = sum(model.critic.losses)
     noise = model._fake_noise(seed, tf.constant(0, tf.int64), len(x))
     fakes = model._fakes(noise, None, training=True)
@@ -236,7 +236,7 @@ def test_what_each_players_gradients_reach():
     with tf.GradientTape(persistent=True) as tape:
         adversarial = model._terms(x, y, noise, training=True)["adversarial"]
         batch = {"x": x, "row": tf.range(len(x), dtype=tf.int64)}
-        of_critic = model._critic_loss(batch, tf.constant([1, 2]), training=True)
+        of_critic = model._loss(model.players[1], batch, tf.constant([1, 2]), training=True)
     inference = model.encoder.trainable_variables + model.posterior.trainable_variables
     generation = model.decoder.trainable_variables + model.observation.trainable_variables
     assert inference and all(g is None for g in tape.gradient(adversarial, inference))

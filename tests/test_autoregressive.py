@@ -196,7 +196,7 @@ class Counted(tfgen.bijectors.Transform):
 
     def __call__(self, params):
         self.count.assign_add(1)
-        return tfgen.bijectors.Affine()(params)
+        return tfgen.bijectors.SigmoidAffine()(params)
 
 
 def count_of_sweeps(size, scale):

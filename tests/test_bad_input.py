@@ -374,8 +374,8 @@ def test_arguments_of_compile_have_names(vectors):
         (lambda: tfgen.RealNVP(2, hidden_units=()), "`hidden_units` must hold positive .* got"),
         (lambda: tfgen.RealNVP(2, condition_shape=()), "`condition_shape=.*` needs `num_classes`"),
         (
-            lambda: tfgen.RealNVP(2, condition_shape=(3,), num_classes=2),
-            r"`num_classes` goes with `condition_shape=\(\)`; got \(3,\)",
+            lambda: tfgen.RealNVP(2, condition_shape=(3, 3, 1), num_classes=2),
+            r"`condition_shape` must be \[features\], .* `num_classes`; got \[3, 3, 1\]",
         ),
         (lambda: tfgen.RealNVP(2, condition_shape=(2, 2)), r"`condition_shape` .*got \[2, 2\]"),
         (lambda: tfgen.Flow((2,), "affine"), "`bijector` must be .* got 'affine'"),

@@ -308,7 +308,7 @@ def test_dequantise():
         (lambda: tfg.Coupling(mask="rows"), "`mask` must be one of .* got 'rows'"),
         (lambda: tfg.Coupling("cubic"), "`transform` must be one of .* got 'cubic'"),
         (lambda: tfg.Coupling().build((None, 2, 2)), r"Coupling takes events .* got \[2, 2\]"),
-        (lambda: tfg.Affine(floor=0), r"`floor` must lie in \(0, 1\); got 0"),
+        (lambda: tfg.SigmoidAffine(floor=0), r"`floor` must lie in \(0, 1\); got 0"),
         (lambda: tfg.Permutation([0, 2]), "`order` must be .* hold each index"),
         (lambda: tfg.Permutation("up"), "`order` must be .* got 'up'"),
         (lambda: tfg.Permutation([1, 0]).build((None, 3)), "`order` has 2 indices"),

@@ -1,3 +1,5 @@
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -199,31 +201,41 @@ def test_no_finite_weights_at_all(capsys):
     assert "There were no finite weights to go back to." in capsys.readouterr().out
 
 
-def test_restores_every_optimizer_of_the_model():
-    class TwoOptimizers(keras.Model):
+def test_restores_every_players_optimizer():
+    """Also those that were not built before."""
+    Player = collections.namedtuple("Player", ["name", "variables", "optimizer"])
+
+    class TwoPlayers(keras.Model):
         def __init__(self):
             super().__init__()
             self.dense = keras.layers.Dense(1)
+            self.critic = keras.layers.Dense(2)
             self.critic_optimizer = keras.optimizers.Adam(0.1)
 
-        def call(self, x):
-            return self.dense(x)
+        @property
+        def players(self):
+            return [
+                Player("model", self.dense.trainable_variables, self.optimizer),
+                Player("critic", self.critic.trainable_variables, self.critic_optimizer),
+            ]
 
-    model = TwoOptimizers()
+        def call(self, x):
+            return self.critic(self.dense(x))
+
+    model = TwoPlayers()
     model(np.zeros([1, 3], "float32"))
     model.compile("adam", loss="mse")
-    for optimizer in (model.optimizer, model.critic_optimizer):
-        optimizer.build(model.trainable_variables)
     guard = NaNGuard(restore_weights=True)
     guard.set_model(model)
     guard.on_train_begin()
     guard.on_epoch_begin(0)
-    for optimizer in (model.optimizer, model.critic_optimizer):
-        optimizer.apply([tf.fill(v.shape, np.nan) for v in model.trainable_variables])
+    for player in model.players:
+        player.optimizer.apply([tf.fill(v.shape, np.nan) for v in player.variables])
     guard.on_train_batch_end(0, {"loss": np.nan})
     for optimizer in (model.optimizer, model.critic_optimizer):
         assert int(optimizer.iterations) == 0
         assert all(np.isfinite(v.numpy()).all() for v in optimizer.variables)
+    assert all(np.isfinite(v.numpy()).all() for v in model.weights)
 
 
 # -------------------------------------------------------------------------------- SampleGrid

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import tfgen
-from tfgen import runs
-from tfgen.cli import main
+from tfgen.app import runs
+from tfgen.app.cli import main
+from tfgen.app.settings import make_model
 
 SMALL = {"num_levels": 1, "num_steps": 1, "filters": 4, "num_classes": 10}
 
@@ -340,7 +341,7 @@ def test_a_learning_rate_takes_the_place_of_a_presets_schedule():
         "model": "Glow", "preset": "glow_fashion_mnist_small", "learning_rate": 5e-4,
         "overrides": {"num_levels": 1, "num_steps": 1, "filters": 2},
     }  # fmt: skip
-    net, training = runs._make_model(settings, examples)
+    net, training = make_model(settings, examples)
     assert float(net.optimizer.learning_rate) == pytest.approx(5e-4)
     assert net.optimizer.global_clipnorm == 50.0
     assert training["epochs"] == 24

@@ -1,4 +1,4 @@
-"""Feature extractors: what they do to images, their hashes; the classifier and its file."""
+"""Feature extractors: their treatment of images, their hashes; the classifier and its file."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""What `fit` takes, which rows it trains on, and in which order."""
+"""Forms of data that `fit` takes, the rows it trains on, and their order."""
 
 import keras
 import numpy as np
@@ -164,7 +164,7 @@ KINDS = {
 
 
 def steps(kind, name="steps_per_epoch"):
-    """Of what can be read only once, Keras wants to know how much to read."""
+    """Returns the number of steps, which Keras must know of data that can be read only once."""
     return {name: 3} if kind.startswith(("generator", "iterator")) else {}
 
 

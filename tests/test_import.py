@@ -13,20 +13,20 @@ import tfgen
 ROOT = pathlib.Path(tfgen.__file__).parent
 # Each may import those on lines above it, and within itself.
 LAYERS = [
-    {"utils"},
-    {"networks", "data", "metrics", "optimizers", "plots"},
-    {"bijectors", "callbacks"},
+    {"utils", "plots"},
+    {"networks", "objectives", "data", "metrics", "optimizers"},
+    {"bijectors"},
     {"distributions"},
-    {"objectives"},
+    {"core", "callbacks"},
     {"models"},
-    {"zoo"},
-    {"pictures"},
-    {"evaluation"},
-    {"runs", "cli"},
+    {"testing", "zoo"},
+    {"app"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-# Parts beside each other that may see each other.
-BESIDE = {("callbacks", "plots"), ("models", "zoo"), ("cli", "runs")}
+# Parts beside each other that may see each other; core reads the presets' files.
+BESIDE = {("core", "zoo"), ("plots", "utils")}
+# Families that build on another one; the others know none.
+FAMILIES = {"adversarial": {"latent"}}
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in ROOT.rglob("*.py")
@@ -55,6 +55,16 @@ def test_imports_point_one_way(path):
         other = module.split(".")[1]
         allowed = other == part or LEVEL[other] < LEVEL[part] or (part, other) in BESIDE
         assert allowed, f"{part} imports {module}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("models/*/*.py")), ids=lambda path: path.stem)
+def test_families_do_not_know_each_other(path):
+    family = path.parent.name
+    for module in imports(path, inside_functions=True):
+        if module.startswith("tfgen.models"):
+            other = (module.split(".") + [""])[2]
+            known = {family} | FAMILIES.get(family, set())
+            assert other in known, f"{path.name} of {family} imports {module}"
 
 
 def test_no_cycles():

@@ -465,7 +465,7 @@ def test_a_vaes_bound_is_of_what_was_fitted():
     x, y = zoo.make_data(model, 500)
     before = np.mean(model.log_prob(x, y))
     evaluated = model.evaluate(x, y, verbose=0, return_dict=True)
-    np.testing.assert_allclose(evaluated["nll"], -before, rtol=1e-5)
+    np.testing.assert_allclose(evaluated["negative_elbo"], -before, rtol=1e-5)
     model.fit_latents(x, "gaussian", y)
     after = np.mean(model.log_prob(x, y))
     assert after > before

@@ -105,7 +105,7 @@ def test_free_bits_by_hand():
     ):
         terms = objectives.elbo_terms(log_likelihood, zeros, tf.constant(kl), 0.5, free_bits)
         np.testing.assert_allclose(terms["loss"], 0.5 * np.array(paid) + [3, 5])
-        np.testing.assert_allclose(terms["nll"], np.array(kl) + [3, 5])
+        np.testing.assert_allclose(terms["negative_elbo"], np.array(kl) + [3, 5])
         np.testing.assert_allclose(terms["kl_bits"], np.array(kl) / np.log(2))
 
 
@@ -164,8 +164,10 @@ def test_validation_of_averaged_weights():
     swap = keras.callbacks.SwapEMAWeights()
     history = model.fit(case.x, epochs=3, verbose=0, validation_data=case.x, callbacks=[swap])
     got = model.evaluate(case.x, verbose=0, return_dict=True)
-    np.testing.assert_allclose(history.history["val_nll"][-1], got["nll"], rtol=1e-4)
-    assert abs(history.history["val_nll"][0] - got["nll"]) > 1e-3
+    np.testing.assert_allclose(
+        history.history["val_negative_elbo"][-1], got["negative_elbo"], rtol=1e-4
+    )
+    assert abs(history.history["val_negative_elbo"][0] - got["negative_elbo"]) > 1e-3
 
 
 # -------------------------------------------------------------------------------- every combination

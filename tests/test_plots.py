@@ -1,3 +1,4 @@
+import pathlib
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfgen
 from tfgen import plots
 
 GREY = 128
@@ -136,8 +138,13 @@ def test_save_image_refuses(tmp_path):
 def figures(monkeypatch):
     """The figures that are drawn, to look at what is in them."""
     drawn = []
-    make = plots._figure
-    monkeypatch.setattr(plots, "_figure", lambda *size: drawn.append(make(*size)) or drawn[-1])
+    make = plots.figures.new_figure
+
+    def new_figure(*size):
+        drawn.append(make(*size))
+        return drawn[-1]
+
+    monkeypatch.setattr(plots.figures, "new_figure", new_figure)
     return drawn
 
 
@@ -195,15 +202,18 @@ def test_scatter_draws_the_finite_points(tmp_path, figures):
 
 
 def test_matplotlib_is_lazy_and_pyplot_is_never_imported(tmp_path):
-    # The file is run alone, in a fresh interpreter: other imports prove nothing about it.
+    # The package is imported alone, in a fresh interpreter: other imports prove nothing about it.
     program = """
-import runpy, sys
-plots = runpy.run_path(sys.argv[1])
+import sys, types
+sys.modules["tfgen"] = types.ModuleType("tfgen")
+sys.modules["tfgen"].__path__ = [sys.argv[1]]
+from tfgen import plots
 assert "matplotlib" not in sys.modules and "PIL" not in sys.modules
-plots["plot_history"]({"loss": [1, 2]}, sys.argv[2])
-assert "matplotlib.pyplot" not in sys.modules
+plots.plot_history({"loss": [1, 2]}, sys.argv[2])
+assert "matplotlib.figure" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
-    command = [sys.executable, "-c", program, plots.__file__, str(tmp_path / "history.png")]
+    package = str(pathlib.Path(plots.__file__).parents[1])
+    command = [sys.executable, "-c", program, package, str(tmp_path / "history.png")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
@@ -243,3 +253,19 @@ def test_save_density_refuses(tmp_path):
     model.event_shape = (3,)
     with pytest.raises(ValueError, match=r"`model` must have events of shape \[2\].*\[3\]"):
         plots.save_density(tmp_path / "a.png", model)
+
+
+def test_plots_has_its_public_names():
+    assert dir(plots) == [
+        "as_drawn", "can_draw", "comfortable_scale", "image_grid", "paired_grid", "plot_history",
+        "save_density", "save_image", "save_samples", "save_scatter",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["callbacks", "data", "metrics", "objectives", "optimizers", "plots"]
+)
+def test_namespaces_hold_public_names_only(name):
+    package = getattr(tfgen, name)
+    assert dir(package) == sorted(package.__all__)
+    assert all(callable(getattr(package, each)) for each in dir(package))

@@ -1,6 +1,7 @@
 """No public model or map without its checks."""
 
 import inspect
+import itertools
 
 import keras
 import pytest
@@ -10,14 +11,8 @@ import tfgen
 from tfgen import bijectors
 from tfgen import distributions
 from tfgen import models
-from tfgen.models.adversarial import Adversarial
-from tfgen.models.batches import Batches
-from tfgen.models.chunks import Chunked
-from tfgen.models.conditions import Conditional
-from tfgen.models.initialise import WeightNormInit
-from tfgen.models.presets import Presets
-from tfgen.models.training import Trainable
-from tfgen.networks import WeightNorm
+from tfgen.core.model import GenerativeModel
+from tfgen.core.training import Trainable
 
 
 def public(module, base):
@@ -37,30 +32,32 @@ def test_every_model_is_registered(built):
     assert not zoo.VARIANTS - built.keys()
 
 
-def test_recipes_leave_the_contract_to_its_parts():
+def test_recipes_leave_the_contract_to_the_core():
     """One training step, one data path, one way to run a core, one kind of preset."""
-    for part in (Trainable, Batches, Chunked, Conditional, Presets):
-        kept = {name for name, value in vars(part).items() if callable(value)}
-        kept -= {"__init__", "default_optimizer"}
-        assert kept
-        for model in public(models, tfgen.GenerativeModel):
-            for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:
-                if cls is Adversarial:
-                    # The second player's step is around the first's, which stays what it is.
-                    continue
-                assert not kept & set(vars(cls)), f"{cls.__name__} overrides {part.__name__}"
+    own = GenerativeModel.__mro__[: GenerativeModel.__mro__.index(keras.Model)]
+    # One line of classes, none of which knows those below it.
+    assert all(cls.__bases__ == (base,) for cls, base in itertools.pairwise(own))
+    training = own[own.index(Trainable) :]
+    hooks = {"__init__", "default_optimizer", "_batch_terms", "_other_players", "_outputs"}
+    kept = {name for cls in training for name, value in vars(cls).items() if callable(value)}
+    kept -= {*hooks, "_needs_adapt", "_adapt"}
+    assert kept >= {"fit", "train_step", "compile", "get_compile_config"}
+    for model in public(models, tfgen.GenerativeModel):
+        for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:
+            assert not kept & set(vars(cls)), f"{cls.__name__} overrides {kept & set(vars(cls))}"
+
+
+def test_players_have_every_variable_once(built):
+    for name, model in built.items():
+        owned = [id(v) for player in model.players for v in player.variables]
+        assert len(owned) == len(set(owned)), name
+        assert set(owned) == {id(v) for v in model.variables if v.trainable}, name
 
 
 def test_every_layer_is_built(built):
     """What is not, Keras would build by a call as of a plain model: under replicas it fails."""
     for name, model in built.items():
         assert all(layer.built for layer in model._flatten_layers()), name
-
-
-def test_models_with_weight_normalisation_initialise_it(built):
-    for name, model in built.items():
-        normed = any(isinstance(part, WeightNorm) for part in model._flatten_layers())
-        assert not normed or isinstance(model, WeightNormInit), name
 
 
 def test_every_bijector_is_registered():

@@ -42,7 +42,7 @@ def test_frechet_of_commuting_gaussians_is_the_closed_form():
 
 
 def test_frechet_of_two_dimensions_is_the_closed_form():
-    """Of 2 x 2 matrices, tr M^(1/2) = (tr M + 2 det(M)^(1/2))^(1/2)."""
+    """The trace of a root of 2 x 2 is tr M^(1/2) = (tr M + 2 det(M)^(1/2))^(1/2)."""
     a, b = covariance(2, 0), covariance(2, 1)
     overlap = np.sqrt(np.trace(a @ b) + 2 * np.sqrt(np.linalg.det(a @ b)))
     got = frechet_distance(Moments(9, np.zeros(2), a), Moments(9, np.zeros(2), b))

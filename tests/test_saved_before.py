@@ -32,7 +32,6 @@ def assert_close(got, expected):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
-
 def test_an_old_file_scores_and_samples_as_before(saved):
     model, figures = saved
     x, y = figures["x"], figures.get("y")

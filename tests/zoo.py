@@ -18,8 +18,7 @@ import tfgen
 from tfgen import bijectors as tfg
 from tfgen.models import Flow
 from tfgen.models import GlowStep
-from tfgen.models.flow import Recipe
-from tfgen.models.vectors import VectorFlow
+from tfgen.models.flows.vector_flow import VectorFlow
 from tfgen.networks import MADE
 from tfgen.networks import MLP
 from tfgen.networks import ConvNet
@@ -213,7 +212,7 @@ FLOWS = {
 
 ELBO = {
     "likelihood": "bound",
-    "terms": ("nll", "reconstruction", "kl", "kl_bits", "active_units"),
+    "terms": ("negative_elbo", "reconstruction", "kl", "kl_bits", "active_units"),
     "summed": ("reconstruction", "kl"),
 }
 PIXEL_ELBO = {**ELBO, "terms": ("bpd", *ELBO["terms"])}
@@ -583,8 +582,8 @@ BIJECTORS = {
     "actnorm_image": BijectorEntry(of(tfg.ActNorm, epsilon=1e-3), IMAGE),
     "additive_coupling": BijectorEntry(of(coupling, "additive"), (4,)),
     "own_transform_coupling": BijectorEntry(of(coupling, SinhArcsinh()), (4,)),
-    "log_scale_coupling": BijectorEntry(of(coupling, tfg.LogScale()), (4,)),
-    "bounded_coupling": BijectorEntry(of(coupling, tfg.Affine(floor=0.5)), (4,)),
+    "log_scale_coupling": BijectorEntry(of(coupling, tfg.ExpAffine()), (4,)),
+    "bounded_coupling": BijectorEntry(of(coupling, tfg.SigmoidAffine(floor=0.5)), (4,)),
     "default_network": BijectorEntry(of(tfg.Coupling), (3,)),
     "default_image_network": BijectorEntry(of(tfg.Coupling), IMAGE),
     "spline_coupling": BijectorEntry(of(coupling, "spline"), (4,)),
@@ -636,7 +635,7 @@ TRANSFORMS = {
     "additive": ("additive", 1),
     "affine": ("affine", 2),
     "gated": ("gated", 2),
-    "log_scale": (tfg.LogScale(), 2),
+    "log_scale": (tfg.ExpAffine(), 2),
     "spline": (tfg.Spline(num_bins=5, bound=3.0), 14),
     "own": (SinhArcsinh(), 2),
 }
@@ -674,12 +673,11 @@ ABSTRACT = {
     tfg.Transform,
     tfgen.GenerativeModel,
     tfgen.models.EncoderDecoder,
-    tfgen.models.Generator,
-    tfgen.models.autoencoder.PointAutoencoder,
-    Recipe,
+    tfgen.models.DecoderModel,
+    tfgen.models.latent.autoencoder.PointAutoencoder,
     VectorFlow,
     tfgen.distributions.Base,
-    tfgen.distributions.Element,
+    tfgen.distributions.OutputDistribution,
     tfgen.distributions.Observation,
     tfgen.distributions.Posterior,
 }

@@ -17,17 +17,21 @@ from tfgen.bijectors.pixels import Logit
 from tfgen.bijectors.repeat import Repeat
 from tfgen.bijectors.squeeze import Split
 from tfgen.bijectors.squeeze import Squeeze
+from tfgen.bijectors.stacks import image_couplings
+from tfgen.bijectors.stacks import vector_couplings
 from tfgen.bijectors.transforms import Additive
-from tfgen.bijectors.transforms import Affine
+from tfgen.bijectors.transforms import ExpAffine
 from tfgen.bijectors.transforms import Gated
-from tfgen.bijectors.transforms import LogScale
+from tfgen.bijectors.transforms import SigmoidAffine
 from tfgen.bijectors.transforms import Spline
 from tfgen.bijectors.transforms import Transform
+
+# Names of version 0.1.
+Affine, LogScale = SigmoidAffine, ExpAffine
 
 __all__ = [
     "ActNorm",
     "Additive",
-    "Affine",
     "Autoregressive",
     "Bijector",
     "Centre",
@@ -35,17 +39,24 @@ __all__ = [
     "Coupling",
     "Dequantise",
     "Elementwise",
+    "ExpAffine",
     "Flatten",
     "Gated",
     "Invert",
     "InvertibleConv",
-    "LogScale",
     "Logit",
     "Permutation",
     "Repeat",
+    "SigmoidAffine",
     "Spline",
     "Split",
     "Squeeze",
     "Standardise",
     "Transform",
+    "image_couplings",
+    "vector_couplings",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

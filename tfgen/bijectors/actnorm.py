@@ -12,18 +12,25 @@ from tfgen.utils import checks
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class ActNorm(Bijector):
-    """`z = x * exp(log_scale) + shift` per channel (Kingma and Dhariwal 2018, section 3.1).
+    """Activation normalisation, `z = x * exp(log_scale) + shift` per channel.
 
-    `adapt` sets scale and shift such that the given minibatches come out with
-    mean 0 and variance 1 (but for `epsilon`) per channel: with one minibatch it is Glow's own
-    initialisation, with M of them the cumulative one of Tatsunami and Taki
-    (Algorithm 1): the mean and the mean square of each minibatch, over batch
+    From Kingma and Dhariwal 2018, "Glow: Generative Flow with Invertible 1x1 Convolutions",
+    arXiv:1807.03039, section 3.1. `adapt` sets scale and shift such that the given minibatches
+    come out with mean 0 and variance 1 (but for `epsilon`) per channel: with one minibatch it is
+    Glow's own initialisation, with M of them the cumulative one of Tatsunami and Taki
+    (Algorithm 1), the mean and the mean square of each minibatch, over batch
     and positions, averaged over the minibatches. A channel that is constant but for rounding keeps
     its scale.
 
     Args:
-        epsilon: added to the variance, so that one of nearly no variance is not blown up.
+        epsilon: number at least 0 that is added to the variance, so that a channel of nearly no
+            variance is not blown up.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[..., channels]` on both sides.
+
+    Raises:
+        ValueError: `epsilon` is negative.
 
     >>> import numpy as np, tfgen
     >>> actnorm = tfgen.bijectors.ActNorm()
@@ -33,7 +40,7 @@ class ActNorm(Bijector):
     """
 
     adaptive = True
-    # Whether the weights are trained after `adapt`.
+    # True if the weights are trained after `adapt`.
     _trained = True
 
     def __init__(self, epsilon=1e-6, **kwargs):
@@ -80,9 +87,6 @@ class ActNorm(Bijector):
         # Three operations, not worth the compilation of `_carry`.
         return [self._inverse(x, None)[0] for x in batches]
 
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Standardise(ActNorm):
@@ -92,7 +96,7 @@ class Standardise(ActNorm):
     those that are constant keep their scale.
 
     Args:
-        epsilon: as of `ActNorm`.
+        epsilon: number at least 0 that is added to the variance.
         **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen

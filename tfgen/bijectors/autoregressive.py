@@ -4,38 +4,41 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
-from tfgen.bijectors.transforms import get_transform
-from tfgen.bijectors.transforms import serialize_transform
+from tfgen.bijectors.transforms import Transforming
 from tfgen.networks import MADE
 from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Autoregressive(Bijector):
-    """Transforms each dimension with parameters computed from those before it.
+class Autoregressive(Transforming):
+    """Elementwise map of each dimension, with parameters computed from the dimensions before it.
 
-    The masked autoregressive flow of Papamakarios et al. 2017 (eq. 3 and 4): data -> latent is
-    one pass of the network. `Invert(Autoregressive())` is the inverse autoregressive flow of
-    Kingma et al. 2016, which samples in one pass.
+    This is the masked autoregressive flow of Papamakarios et al. 2017, "Masked Autoregressive Flow
+    for Density Estimation", arXiv:1705.07057, eq. 3 and 4: data -> latent is one pass of the
+    network. `Invert(Autoregressive())` is the inverse autoregressive flow of Kingma et al. 2016,
+    "Improving Variational Inference with Inverse Autoregressive Flow", arXiv:1606.04934, which
+    samples in one pass.
 
     Latent -> data solves `x = transform(z, network(x))` by fixed-point sweeps over all
     dimensions at once, which stop when nothing moves by more than rounding does. After k sweeps the
     first k dimensions are exact, so there are never more sweeps than dimensions (Song et al. 2021,
-    "Accelerating feedforward computation via parallel nonlinear equation solving",
-    proposition 1). Its gradient is that of the solution, not of the sweeps: the memory does not
-    grow with their number. It cannot be differentiated once more.
+    "Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving",
+    arXiv:2002.03629, proposition 1). Its gradient is that of the solution, not of the sweeps: the
+    memory does not grow with their number. It cannot be differentiated once more.
 
     Args:
-        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`, as in
-            `Coupling`.
-        network: `MADE` with the transform's `num_params`; by default one of its own.
+        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
+            `"spline"` or a `Transform`.
+        network: `MADE` with the transform's `num_params`; by default a `MADE` of two layers of 256
+            units.
         **kwargs: `Bijector` arguments.
 
+    Shapes: events `[size]` on both sides, conditions `[batch, features]`.
+
     Raises:
-        ValueError: a network of another number of parameters.
+        ValueError: a network of another number of parameters, or events that are not vectors.
 
     >>> import numpy as np, tfgen
     >>> layer = tfgen.bijectors.Autoregressive()
@@ -47,10 +50,8 @@ class Autoregressive(Bijector):
     True
     """
 
-    def __init__(self, transform="affine", network=None, **kwargs):
-        super().__init__(**kwargs)
-        self.transform = get_transform(transform)
-        self._own_network = network is None
+    def __init__(self, transform="sigmoid_affine", network=None, **kwargs):
+        super().__init__(transform, **kwargs)
         if network is None:
             network = MADE(self.transform.num_params, dtype=self.network_dtype)
         self.network = checks.check_instance(network, MADE, "network")
@@ -75,7 +76,7 @@ class Autoregressive(Bijector):
             self.network.build((None, *self.event_shape), condition_shape)
 
     def _map(self, condition, in_blocks=False):
-        """The elementwise map of `given`, with the parameters that `x` gives."""
+        """Function `(given, x, inverse)`: the map of `given` with the parameters that `x` gives."""
         network = self.network.given(condition, in_blocks)
 
         def map_(given, x, inverse):
@@ -101,7 +102,7 @@ class Autoregressive(Bijector):
         return y, sum_event(log_det)
 
     def _solve(self, map_, z):
-        """All sweeps but the last."""
+        """Solution of `x = map_(z, x)` but for the last sweep."""
         largest = self.network.largest_input
 
         def sweep(x):
@@ -112,7 +113,7 @@ class Autoregressive(Bijector):
         return _sweeps(sweep, z, most, bound, units=32)
 
     def _at_solution(self, last, x, tape):
-        """The identity of `last`, `(f(z, x), l(z, x))`, differentiated as functions of `z` alone.
+        """Identity of `last`, `(f(z, x), l(z, x))`, differentiated as functions of `z` alone.
 
         With `x = f(z, x)`, the gradient `g` of what comes after with respect to `x` and `h` with
         respect to the log-determinants `l(z, x)` become `u = g + (df/dx)^T u + (dl/dx)^T h`, the
@@ -134,17 +135,9 @@ class Autoregressive(Bijector):
 
         return at_solution(*last)
 
-    def get_config(self):
-        network = None if self._own_network else keras.saving.serialize_keras_object(self.network)
-        return {
-            **super().get_config(),
-            "transform": serialize_transform(self.transform),
-            "network": network,
-        }
-
 
 def _sweeps(sweep, start, most, bound, typical=1.0, units=8):
-    """Sweeps until no value moves by more than `units` of rounding, or there have been `most`.
+    """Result of sweeps, until no value moves by more than `units` of rounding, or after `most`.
 
     Rounding is that of a value's own size, or of the `typical` size where this is larger.
     Dimensions whose turn has not come may be anything: what is beyond the bound is cut there, and
@@ -163,7 +156,7 @@ def _sweeps(sweep, start, most, bound, typical=1.0, units=8):
 
 @tf.custom_gradient
 def _first_order(gradient):
-    """Raises where a gradient is differentiated that holds the solution to be constant."""
+    """Identity that raises where a gradient is differentiated that holds the solution constant."""
 
     def second_order(_):
         raise NotImplementedError(

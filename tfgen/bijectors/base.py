@@ -5,9 +5,11 @@ import tensorflow as tf
 
 from tfgen.bijectors.view import TFPView
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
+from tfgen.utils.part import overridable
 
 
-class Bijector(keras.layers.Layer):
+class Bijector(Configured):
     """An invertible map that owns its weights.
 
     TFP's words for the directions: *forward* is latent -> data, *inverse* is
@@ -18,7 +20,8 @@ class Bijector(keras.layers.Layer):
     A subclass implements `_forward(z, condition)` and `_inverse(x, condition)`,
     each returning `(value, log_det)` with `log_det` of shape `[batch]`. A map
     that changes the shape of an event also implements `forward_event_shape` and
-    `inverse_event_shape`. `build` gets the shape on the data side.
+    `inverse_event_shape`. `build` gets the shape on the data side. Arguments of the
+    constructor are saved with the map; `get_config` need not be written.
 
     Under a mixed dtype policy the flow's state and its log-determinants stay in
     the policy's variable dtype (float32); only the networks inside, which get
@@ -27,6 +30,22 @@ class Bijector(keras.layers.Layer):
     Args:
         dtype: dtype policy; `"float64"` reaches the networks inside as well.
         **kwargs: `keras.layers.Layer` arguments (`name`, `trainable`).
+
+    >>> import numpy as np, tensorflow as tf, tfgen
+    >>> class Times(tfgen.bijectors.Bijector):
+    ...     def __init__(self, k=1.0, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.k = k
+    ...     def _forward(self, z, condition):
+    ...         log_det = z.shape[-1] * np.log(self.k)
+    ...         return self.k * z, tf.fill(tf.shape(z)[:1], tf.cast(log_det, z.dtype))
+    ...     def _inverse(self, x, condition):
+    ...         log_det = -x.shape[-1] * np.log(self.k)
+    ...         return x / self.k, tf.fill(tf.shape(x)[:1], tf.cast(log_det, x.dtype))
+    >>> Times(2.0).inverse_and_log_det(np.array([[6.0]], "float32"))[0].numpy().tolist()
+    [[3.0]]
+    >>> Times(2.0).get_config()["k"]
+    2.0
     """
 
     def __init__(self, *, dtype=None, **kwargs):
@@ -34,7 +53,7 @@ class Bijector(keras.layers.Layer):
         super().__init__(dtype=policy.variable_dtype, **kwargs)
         self.network_dtype = policy
         self._compiled_carry = None
-        # Whether the map takes a condition: True or False, None if it makes no difference to it.
+        # True or False for a map built with a condition or without; None if it does not matter.
         self._conditional = None
 
     def forward_and_log_det(self, z, condition=None):
@@ -88,22 +107,44 @@ class Bijector(keras.layers.Layer):
         pass
 
     def forward_event_shape(self, latent_shape):
-        """The shape of one event on the data side, given the latent side's."""
+        """Shape of an event on the data side.
+
+        Args:
+            latent_shape: shape of an event on the latent side, without the batch's axis.
+        """
         return tuple(latent_shape)
 
     def inverse_event_shape(self, event_shape):
-        """The shape of one event on the latent side, given the data side's."""
+        """Shape of an event on the latent side.
+
+        Args:
+            event_shape: shape of an event on the data side, without the batch's axis.
+        """
         return tuple(event_shape)
 
+    def compute_output_shape(self, inputs_shape, condition_shape=None):
+        """Shapes of the latents and of the log-determinants, data -> latent."""
+        batch, *event_shape = inputs_shape
+        return (batch, *self.inverse_event_shape(tuple(event_shape))), (batch,)
+
+    def compute_output_spec(self, *args, **kwargs):
+        # By running `call`, which knows the direction; Keras would go by `compute_output_shape`.
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
+    @overridable
+    def output_shape(self):
+        """Shape of the latents, which stands for the layer in a model's summary."""
+        return self.compute_output_shape(**self._build_shapes_dict)[0]
+
     def adapt(self, batches, conditions=None):
-        """Sets data-dependent weights, and carries the batches through.
+        """Sets data-dependent weights and carries the batches through.
 
         Args:
             batches: list of `[batch, *event_shape]` tensors on the data side.
             conditions: list of conditions, one per batch, or None.
 
         Returns:
-            The list of the batches on the latent side, after this map was set.
+            The list of the batches on the latent side, under the weights just set.
         """
         self._build_for(batches, conditions)
         conditions = conditions or [None] * len(batches)
@@ -134,7 +175,7 @@ class Bijector(keras.layers.Layer):
 
     @property
     def adaptive(self):
-        """Whether the map, or one inside it, has data-dependent weights."""
+        """True if the map, or one inside it, has data-dependent weights."""
         return any(b.adaptive for b in self._parts())
 
     def mixing_log_dets(self):
@@ -147,13 +188,16 @@ class Bijector(keras.layers.Layer):
         return []
 
     def to_tfp(self, condition=None):
-        """This map as a `tfb.Bijector`, at the current weights.
+        """View of this map as a `tfb.Bijector`, at the current weights.
 
-        Build a fresh view for each use: TFP caches by view. Values and
+        Make a new view for each use: TFP caches by view. Values and
         log-determinants of both directions come from one pass.
 
         Args:
-            condition: the one that the view is bound to, or None.
+            condition: `[features]` or `[n, features]` that the view is bound to, or None.
+
+        Raises:
+            ValueError: the map is not built.
         """
         if not self.built:
             raise ValueError(
@@ -162,30 +206,30 @@ class Bijector(keras.layers.Layer):
         return TFPView(self, condition)
 
     def get_config(self):
-        config = super().get_config()
-        config["dtype"] = keras.dtype_policies.serialize(self.network_dtype)
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        """Makes the parts that the configuration holds, then the bijector."""
-        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+        # Keras's policy of the layer itself is that of the flow's state.
+        dtype = keras.dtype_policies.serialize(self.network_dtype)
+        return {**super().get_config(), "dtype": dtype}
 
 
 def zeros_log_det(x):
-    """A `[batch]` of zeros in the dtype of `x`."""
+    """Zeros `[batch]` in the dtype of `x`, the log-determinants of a map that keeps volumes."""
     return tf.zeros(tf.shape(x)[:1], x.dtype)
 
 
 def sum_event(x):
-    """Sums over all axes but the first."""
+    """Sum over all axes but the first: `[batch, ...]` -> `[batch]`."""
     return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))
 
 
 def value_and_log_det(bijector, x, inverse):
-    """Value and elementwise log-determinant of a scalar `tfb.Bijector`, shaped as `x`.
+    """Value and elementwise log-determinant of a scalar `tfb.Bijector`, both shaped as `x`.
 
     TFP's cache gives the second call what the first one computed.
+
+    Args:
+        bijector: scalar `tfb.Bijector`, latent -> data.
+        x: tensor.
+        inverse: True for data -> latent.
     """
     if inverse:
         value, log_det = bijector.inverse(x), bijector.inverse_log_det_jacobian(x, 0)

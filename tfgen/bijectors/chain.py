@@ -18,8 +18,10 @@ class Chain(Bijector):
     the map nearest to the data.
 
     Args:
-        bijectors: list of bijectors, the one nearest to the data first.
+        bijectors: list of bijectors, the one nearest to the data first; of none it is the identity.
         **kwargs: `Bijector` arguments.
+
+    Shapes: those of the bijectors; a condition goes to each of them.
 
     >>> import keras, numpy as np, tfgen
     >>> chain = tfgen.bijectors.Chain([tfgen.bijectors.Squeeze(), tfgen.bijectors.Flatten()])
@@ -75,17 +77,13 @@ class Chain(Bijector):
     def _parts(self):
         return self.bijectors
 
-    def get_config(self):
-        bijectors = [keras.saving.serialize_keras_object(b) for b in self.bijectors]
-        return {**super().get_config(), "bijectors": bijectors}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Invert(Bijector):
-    """The same map the other way round: its forward is `bijector`'s inverse.
+    """Inverse of a bijector: its forward is `bijector`'s inverse, and its inverse the forward.
 
     Args:
-        bijector: the bijector to turn round.
+        bijector: the `Bijector` to turn round.
         **kwargs: `Bijector` arguments.
 
     >>> import numpy as np, tfgen
@@ -126,14 +124,15 @@ class Invert(Bijector):
     def mixing_log_dets(self):
         return -self.bijector.mixing_log_dets()
 
-    def get_config(self):
-        bijector = keras.saving.serialize_keras_object(self.bijector)
-        return {**super().get_config(), "bijector": bijector}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Flatten(Bijector):
-    """Data of any shape as a latent vector, in row-major order.
+    """Reshape of data of any shape into a latent vector, in row-major order.
+
+    Args:
+        **kwargs: `Bijector` arguments.
+
+    Shapes: `[...]` -> `[size]`, data -> latent.
 
     >>> import numpy as np, tfgen
     >>> flatten = tfgen.bijectors.Flatten()

@@ -4,7 +4,12 @@ import tensorflow as tf
 
 
 def features_shape(condition_shape, event_shape):
-    """The shape of what `features_of` gives for conditions of this shape (None: None)."""
+    """Shape of the result of `features_of`, with the batch's axis; None without a condition.
+
+    Args:
+        condition_shape: shape of the conditions, with the batch's axis, or None.
+        event_shape: shape of an event, without it.
+    """
     if condition_shape is None or len(condition_shape) == 2:
         return condition_shape
     block = _block(tuple(condition_shape[1:]), event_shape)
@@ -13,8 +18,18 @@ def features_shape(condition_shape, event_shape):
 
 
 def features_of(condition, event_shape):
-    """An image condition with the sides of the event: what is in its place goes to channels, as
-    `Squeeze` does it, so that nothing is lost. A vector stays as it is."""
+    """Condition with the sides of the event.
+
+    The pixels of an image condition that lie in one place of the event go to its channels, as
+    `Squeeze` does it, so that nothing is lost. A vector stays as it is.
+
+    Args:
+        condition: `[batch, features]` or `[batch, height, width, channels]`.
+        event_shape: shape of an event, without the batch's axis.
+
+    Raises:
+        ValueError: an image whose sides are no multiples of the event's.
+    """
     if condition.shape.rank == 2:
         return condition
     block = _block(tuple(condition.shape[1:]), event_shape)
@@ -22,7 +37,7 @@ def features_of(condition, event_shape):
 
 
 def _block(shape, event_shape):
-    """How many pixels of the condition lie side by side in one of the event."""
+    """Number of pixels of the condition that lie side by side in one of the event."""
     block = shape[0] // event_shape[0] if len(shape) == len(event_shape) == 3 else 0
     if not block or shape[:2] != (block * event_shape[0], block * event_shape[1]):
         raise ValueError(

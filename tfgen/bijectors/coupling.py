@@ -4,36 +4,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
 from tfgen.bijectors.conditions import features_of
 from tfgen.bijectors.conditions import features_shape
-from tfgen.bijectors.transforms import get_transform
-from tfgen.bijectors.transforms import serialize_transform
+from tfgen.bijectors.transforms import Transforming
 from tfgen.networks.conditioners import MLP
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
 from tfgen.utils import checks
+from tfgen.utils.recorded import set_default
 
 MASKS = ("halves", "channel", "checkerboard")
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Coupling(Bijector):
-    """Changes one part of the event by an elementwise map whose parameters are
-    computed from the other part (Dinh et al. 2017, eq. 4 to 8).
+class Coupling(Transforming):
+    """Elementwise map of one part of the event, with parameters computed from the other part.
 
-    The network runs once per pass, in either direction.
+    From Dinh et al. 2017, "Density estimation using Real NVP", arXiv:1605.08803, eq. 4 to 8. The
+    network runs once per pass, in either direction.
 
     Args:
-        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`
-            (any TFP scalar bijector).
-        mask: `"halves"` (of the last axis; `"channel"` is the same, in the
-            words of image flows) or `"checkerboard"` (elements of a vector or
+        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
+            `"spline"` or a `Transform` (any TFP scalar bijector).
+        mask: `"halves"` of the last axis (`"channel"` is another word for it, that of image
+            flows) or `"checkerboard"` (elements of a vector or
             pixels of an image in turn). Odd sizes are fine; of a single
             element, the one part is empty and the map is unconditional.
-        flip: keep the part that is changed otherwise, and the reverse.
+        flip: True to keep the part that is changed otherwise, and the reverse.
         network: Keras layer from the kept part (for `"checkerboard"`: the event
             with the changed part zeroed), joined with the condition, to
             features. By default `MLP()` for vectors, `ConvNet()` for images. A
@@ -51,15 +50,15 @@ class Coupling(Bijector):
     (TensorShape([2, 5]), TensorShape([2]))
     """
 
-    def __init__(self, transform="affine", mask="halves", flip=False, network=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self, transform="sigmoid_affine", mask="halves", flip=False, network=None, **kwargs
+    ):
+        super().__init__(transform, **kwargs)
         if mask not in MASKS:
             raise ValueError(f"`mask` must be one of {list(MASKS)}; got {mask!r}")
-        self.transform = get_transform(transform)
         self.mask = mask
         self.flip = bool(flip)
         self.network = network and checks.check_instance(network, keras.layers.Layer, "network")
-        self._own_network = network is None
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -94,7 +93,7 @@ class Coupling(Bijector):
         shape = (None, *self.event_shape[:-1], max(in_channels, 1))
         if self.network is None:
             image = len(shape) == 4
-            self.network = (ConvNet if image else MLP)(dtype=self.network_dtype)
+            set_default(self, "network", (ConvNet if image else MLP)(dtype=self.network_dtype))
         # A network that came from a saved config is built already.
         if not self.network.built:
             self.network.build(shape)
@@ -140,13 +139,3 @@ class Coupling(Bijector):
         count = self.transform.num_params
         shape = [*self.event_shape[:-1], params.shape[-1] // count, count]
         return self.transform(tf.reshape(params, [-1, *shape]))
-
-    def get_config(self):
-        network = None if self._own_network else keras.saving.serialize_keras_object(self.network)
-        return {
-            **super().get_config(),
-            "transform": serialize_transform(self.transform),
-            "mask": self.mask,
-            "flip": self.flip,
-            "network": network,
-        }

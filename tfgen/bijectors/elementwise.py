@@ -3,26 +3,29 @@
 import keras
 import tensorflow as tf
 
-from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
 from tfgen.bijectors.conditions import features_of
 from tfgen.bijectors.conditions import features_shape
-from tfgen.bijectors.transforms import get_transform
-from tfgen.bijectors.transforms import serialize_transform
+from tfgen.bijectors.transforms import Transforming
 from tfgen.networks.conditioners import Head
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Elementwise(Bijector):
-    """One elementwise map per channel, learned or computed from the condition.
+class Elementwise(Transforming):
+    """Elementwise map with one set of parameters per channel, learned or from the condition.
 
-    On the latent side of a flow it is Glow's learned, class-conditional prior:
-    a standard normal base seen through a learned location and scale.
+    On the latent side of a flow it is the learned, class-conditional prior of Glow (Kingma and
+    Dhariwal 2018, arXiv:1807.03039): a standard normal base seen through a learned location and
+    scale.
 
     Args:
-        transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`.
+        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
+            `"spline"` or a `Transform`.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[size]` or `[height, width, channels]`; condition
+    `[batch, features]`, for images also `[batch, height, width, channels]`.
 
     >>> import numpy as np, tfgen
     >>> top = tfgen.bijectors.Elementwise()
@@ -30,9 +33,8 @@ class Elementwise(Bijector):
     TensorShape([2, 4, 4, 3])
     """
 
-    def __init__(self, transform="affine", **kwargs):
-        super().__init__(**kwargs)
-        self.transform = get_transform(transform)
+    def __init__(self, transform="sigmoid_affine", **kwargs):
+        super().__init__(transform, **kwargs)
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -58,6 +60,3 @@ class Elementwise(Bijector):
         bijector = self.transform(tf.reshape(params, shape))
         value, log_det = value_and_log_det(bijector, x, inverse)
         return value, sum_event(log_det)
-
-    def get_config(self):
-        return {**super().get_config(), "transform": serialize_transform(self.transform)}

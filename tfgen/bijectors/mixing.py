@@ -15,18 +15,23 @@ from tfgen.utils.layers import add_order
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class InvertibleConv(Bijector):
-    """A learned invertible matrix over the last axis: Glow's 1x1 convolution.
+    """Learned invertible matrix over the last axis: Glow's 1x1 convolution.
 
-    `z = W x` at every position, `W = P L U` (Kingma and Dhariwal 2018, eq. 10
-    and 11): the permutation `P` and the signs of U's diagonal `u` are fixed;
-    `L`, the rest of `U` and `log|u|` are learned.
+    `z = W x` at every position, `W = P L U`, from Kingma and Dhariwal 2018, "Glow: Generative Flow
+    with Invertible 1x1 Convolutions", arXiv:1807.03039, eq. 10 and 11: the permutation `P` and the
+    signs of U's diagonal `u` are fixed; `L`, the rest of `U` and `log|u|` are learned.
     The log-determinant is `h * w * sum(log|u|)`, with no factorisation and no
     determinant to compute; sampling uses triangular solves.
 
     Args:
-        start: what `W` is at first: `"orthogonal"`, a random rotation, or `"reverse"`, the
+        start: `W` before training: `"orthogonal"`, a random rotation, or `"reverse"`, the
             reversal of the channels.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[..., channels]` on both sides.
+
+    Raises:
+        ValueError: another `start`.
 
     >>> import numpy as np, tfgen
     >>> conv = tfgen.bijectors.InvertibleConv()
@@ -89,9 +94,6 @@ class InvertibleConv(Bijector):
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         return tf.reshape(tf.transpose(columns), [-1, *self.event_shape]), -self._log_det(z)
 
-    def get_config(self):
-        return {**super().get_config(), "start": self.start}
-
     def _log_det(self, x):
         return tf.fill(tf.shape(x)[:1], self.mixing_log_dets()[0])
 
@@ -101,12 +103,17 @@ class InvertibleConv(Bijector):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Permutation(Bijector):
-    """A fixed permutation of the last axis.
+    """Fixed permutation of the last axis.
 
     Args:
         order: list of indices, `z[..., i] = x[..., order[i]]`; `"reverse"`; or
             `"random"`, drawn once when the layer is built and saved with it.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[..., channels]` on both sides.
+
+    Raises:
+        ValueError: an `order` that is no permutation of the axis.
 
     >>> import numpy as np, tfgen
     >>> permutation = tfgen.bijectors.Permutation([2, 0, 1])
@@ -129,14 +136,13 @@ class Permutation(Bijector):
     def _forward(self, z, condition):
         return _take(z, tf.argsort(self._order), self._order), zeros_log_det(z)
 
-    def get_config(self):
-        return {**super().get_config(), "order": self.order}
-
 
 @tf.custom_gradient
 def _take(x, order, back):
-    """`x` in another order. The gradient is such a thing, too: TensorFlow's own adds up where there
-    is nothing to add."""
+    """`x` with its last axis in another order, `back` being the way back.
+
+    The gradient is a gather, too: TensorFlow's own adds up where there is nothing to add.
+    """
 
     def gradient(upstream):
         return tf.gather(upstream, back, axis=-1), None, None

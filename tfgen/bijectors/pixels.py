@@ -9,20 +9,28 @@ import tensorflow as tf
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import sum_event
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Dequantise(keras.layers.Layer):
-    """Uniform dequantisation of `num_bits`-bit values (Uria et al. 2013).
+class Dequantise(Configured):
+    """Uniform dequantisation of `num_bits`-bit values.
 
-    Data 0..255 are floored to `num_bits` bits; noise in [0, 1) makes them
+    From Uria et al. 2013, "RNADE: The real-valued neural autoregressive density-estimator",
+    arXiv:1306.0186. Data 0..255 are floored to `num_bits` bits; noise in [0, 1) makes them
     reals in [0, 2^num_bits). No Jacobian is involved: the density of the reals,
     averaged over the noise, bounds the probability of the integers from below
-    in the logarithm (Theis et al. 2016, eq. 3).
+    in the logarithm (Theis et al. 2016, "A note on the evaluation of generative models",
+    arXiv:1511.01844, eq. 3).
 
     Args:
         num_bits: bits of a value, 1 to 8.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Shapes: any, kept.
+
+    Raises:
+        ValueError: `num_bits` out of 1..8.
 
     >>> import numpy as np, tfgen
     >>> dequantise = tfgen.bijectors.Dequantise(num_bits=5)
@@ -37,26 +45,33 @@ class Dequantise(keras.layers.Layer):
         self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
 
     def call(self, inputs, noise):
-        """`inputs` 0..255 and `noise` in [0, 1), of one shape -> reals in [0, 2^num_bits)."""
+        """Reals in [0, 2^num_bits).
+
+        Args:
+            inputs: values 0..255.
+            noise: numbers in [0, 1), of the shape of the inputs or broadcast to it.
+        """
         x = tf.cast(inputs, self.variable_dtype)
         return tf.floor(x / 2 ** (8 - self.num_bits)) + tf.cast(noise, x.dtype)
 
     def quantise(self, x):
-        """Reals -> uint8 multiples of 2^(8 - num_bits), clipped to the range."""
+        """Pixels, uint8 multiples of 2^(8 - num_bits), of reals, clipped to the range."""
         x = tf.clip_by_value(tf.floor(x), 0, 2**self.num_bits - 1)
         return tf.cast(x * 2 ** (8 - self.num_bits), tf.uint8)
 
-    def get_config(self):
-        return {**super().get_config(), "num_bits": self.num_bits}
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Centre(Bijector):
-    """Reals in [0, 2^num_bits) -> [-0.5, 0.5), data -> latent (Glow's preprocessing).
+    """Affine map of reals in [0, 2^num_bits) to [-0.5, 0.5), data -> latent, as in Glow.
 
     Args:
-        num_bits: bits of a value.
+        num_bits: bits of a value, 0 to 8.
         **kwargs: `Bijector` arguments.
+
+    Shapes: any, kept.
 
     >>> import numpy as np, tfgen
     >>> centre = tfgen.bijectors.Centre(8)
@@ -82,20 +97,23 @@ class Centre(Bijector):
         value = -self._size * self.num_bits * np.log(2.0)
         return tf.fill(tf.shape(x)[:1], tf.constant(value, x.dtype))
 
-    def get_config(self):
-        return {**super().get_config(), "num_bits": self.num_bits}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Logit(Bijector):
-    """`z = logit(alpha + (1 - 2 alpha) x / 2^num_bits)`, data -> latent
-    (after Dinh et al. 2017, section 4.1, whose `alpha + (1 - alpha) x / 256` has a
-    margin on one side only).
+    """Logit of pixels, `z = logit(alpha + (1 - 2 alpha) x / 2^num_bits)`, data -> latent.
+
+    After Dinh et al. 2017, arXiv:1605.08803, section 4.1, whose `alpha + (1 - alpha) x / 256` has a
+    margin on one side only.
 
     Args:
-        num_bits: bits of a value; 0 for data in [0, 1].
-        alpha: margin that keeps the ends finite.
+        num_bits: bits of a value, 1 to 8; 0 for data in [0, 1].
+        alpha: margin in (0, 0.5) that keeps the ends finite.
         **kwargs: `Bijector` arguments.
+
+    Shapes: any, kept.
+
+    Raises:
+        ValueError: `num_bits` or `alpha` out of range.
 
     >>> import numpy as np, tfgen
     >>> logit = tfgen.bijectors.Logit(8)
@@ -128,6 +146,3 @@ class Logit(Bijector):
         p = tf.clip_by_value(p, least, 1 - least)
         log_det = np.log(self._slope()) - tf.math.log(p) - tf.math.log1p(-p)
         return tf.math.log(p) - tf.math.log1p(-p), sum_event(log_det)
-
-    def get_config(self):
-        return {**super().get_config(), "num_bits": self.num_bits, "alpha": self.alpha}

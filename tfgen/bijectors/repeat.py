@@ -11,7 +11,7 @@ from tfgen.utils.layers import freeze_parts
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Repeat(Bijector):
-    """`times` copies of `step`, each with its own weights, run in a loop.
+    """Chain of `times` copies of `step`, each with its own weights, run in a loop.
 
     Each weight of the step exists once, stacked: `[times, *shape]`. The graph
     holds one step, so that the time to the first training step does not grow
@@ -26,12 +26,19 @@ class Repeat(Bijector):
         times: number of copies.
         **kwargs: `Bijector` arguments.
 
+    Shapes: those of the step; a condition goes to each copy.
+
+    Raises:
+        ValueError: on `build`, a step that changes the shape.
+
     >>> import numpy as np, tfgen
     >>> repeat = tfgen.bijectors.Repeat(tfgen.bijectors.ActNorm(), times=4)
     >>> z, log_det = repeat.inverse_and_log_det(np.ones((2, 3), "float32"))
     >>> tuple(repeat.trainable_variables[0].shape)
     (4, 3)
     """
+
+    _saved_apart = ("step",)
 
     def __init__(self, step, times, **kwargs):
         super().__init__(**kwargs)
@@ -49,6 +56,10 @@ class Repeat(Bijector):
     def step(self):
         """The template. To freeze a part of it, give it so, with `trainable=False`."""
         return self._template()[0]
+
+    def _shown_layers(self):
+        # With the parameters of one copy.
+        return [self.step]
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])
@@ -130,15 +141,15 @@ class Repeat(Bijector):
         return tf.concat([of_copy(copy) for copy in zip(*weights, strict=True)], 0)
 
     def get_config(self):
-        return {**super().get_config(), "step": self._step_config(), "times": self.times}
+        return {**super().get_config(), "step": self._step_config()}
 
 
 def _reader(stacked):
-    """A function from `k` to `stacked[k]` for use in a loop.
+    """Function from `k` to `stacked[k]` for use in a loop.
 
-    Of a tensor list, as in `tf.TensorArray`: its gradient costs no more than the copies, where that
-    of slices would add up one array of all the weights for each copy. TensorFlow's own gradient
-    keeps the shape and the length of the list for every copy; here they are known.
+    It reads a tensor list, as `tf.TensorArray` does: its gradient costs no more than the copies,
+    where that of slices would add up one array of all the weights for each copy. TensorFlow's own
+    gradient keeps the shape and the length of the list for every copy; here they are known.
     """
     shape, dtype = stacked.shape[1:], stacked.dtype
     handle = tf.raw_ops.TensorListFromTensor(tensor=stacked, element_shape=shape)
@@ -163,5 +174,5 @@ def _reader(stacked):
 
 
 def _in_place_of(variables, values):
-    """A scope in which the variables have these values."""
+    """Scope in which the variables have these values."""
     return keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)))

@@ -11,8 +11,10 @@ _LEAST_SLOPE = 1e-3
 
 
 class RationalQuadratic(OnePass):
-    """A monotonic rational-quadratic spline on [-bound, bound], the identity outside
-    (Durkan et al. 2019, section 3.1); data -> latent evaluates it, latent -> data solves it.
+    """Monotonic rational-quadratic spline on [-bound, bound], the identity outside.
+
+    From Durkan et al. 2019, "Neural Spline Flows", arXiv:1906.04032, section 3.1; data -> latent
+    evaluates it, latent -> data solves it.
 
     Args:
         params: `[..., 3 * num_bins - 1]`: the bins' widths and heights and the slopes of the knots
@@ -101,6 +103,6 @@ class RationalQuadratic(OnePass):
 
 
 def _softmax(x):
-    """Over the first axis."""
+    """Softmax over the first axis."""
     x = tf.exp(x - tf.stop_gradient(tf.reduce_max(x, 0)))
     return x / tf.reduce_sum(x, 0)

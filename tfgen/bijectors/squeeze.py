@@ -13,8 +13,15 @@ from tfgen.utils import checks
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Squeeze(Bijector):
-    """Trades space for channels: `[h, w, c]` -> `[h/2, w/2, 4c]`, data -> latent
-    (Dinh et al. 2017, section 3.6).
+    """Trade of space for channels: `[h, w, c]` -> `[h/2, w/2, 4c]`, data -> latent.
+
+    From Dinh et al. 2017, "Density estimation using Real NVP", arXiv:1605.08803, section 3.6.
+
+    Args:
+        **kwargs: `Bijector` arguments.
+
+    Raises:
+        ValueError: events that are no images of even height and width.
 
     >>> import numpy as np, tfgen
     >>> tfgen.bijectors.Squeeze().inverse_and_log_det(np.zeros((1, 4, 4, 3), "float32"))[0].shape
@@ -47,9 +54,9 @@ class Squeeze(Bijector):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Split(Bijector):
-    """Multi-scale factoring: half of the channels become latents here, the other
-    half goes on through `rest` (Dinh et al. 2017, eq. 14 to 16).
+    """Multi-scale factoring: half of the channels become latents, the others go through `rest`.
 
+    From Dinh et al. 2017, "Density estimation using Real NVP", arXiv:1605.08803, eq. 14 to 16.
     The factored half is standardised by location and scale that are computed
     from the half that goes on (`prior`, a coupling: Glow's learned split prior),
     so that the whole latent is one vector with one simple base. Its entries
@@ -57,10 +64,15 @@ class Split(Bijector):
 
     Args:
         rest: bijector from `[h, w, c // 2]` to a vector.
-        prior: coupling that keeps the first half of the channels. By default an
-            affine one whose network is the output layer alone, as in Glow; None
-            leaves the factored half as it is.
+        prior: `Coupling` that keeps the first half of the channels. By default
+            `"sigmoid_affine"` (also `"affine"`), one whose network is the output layer alone, as
+            in Glow; None leaves the factored half as it is.
         **kwargs: `Bijector` arguments.
+
+    Shapes: `[height, width, channels]` -> `[size]`, data -> latent.
+
+    Raises:
+        ValueError: on `build`, a single channel.
 
     >>> import numpy as np, tfgen
     >>> split = tfgen.bijectors.Split(tfgen.bijectors.Flatten())
@@ -68,12 +80,14 @@ class Split(Bijector):
     TensorShape([2, 96])
     """
 
-    def __init__(self, rest, prior="affine", **kwargs):
+    _saved_apart = ("prior",)
+
+    def __init__(self, rest, prior="sigmoid_affine", **kwargs):
         super().__init__(**kwargs)
         self.rest = checks.check_instance(rest, Bijector, "rest")
-        if prior == "affine":
+        if prior in ("affine", "sigmoid_affine"):
             network = keras.layers.Identity(dtype=self.network_dtype.name)
-            prior = Coupling("affine", "channel", network=network, dtype=self.network_dtype)
+            prior = Coupling("sigmoid_affine", "channel", network=network, dtype=self.network_dtype)
         self.prior = prior and checks.check_instance(prior, Coupling, "prior")
 
     def build(self, inputs_shape, condition_shape=None):
@@ -129,8 +143,6 @@ class Split(Bijector):
         return [self.rest] if self.prior is None else [self.prior, self.rest]
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "rest": keras.saving.serialize_keras_object(self.rest),
-            "prior": self.prior and keras.saving.serialize_keras_object(self.prior),
-        }
+        # The coupling itself: which one a name means depends on who reads it.
+        prior = self.prior and keras.saving.serialize_keras_object(self.prior)
+        return {**super().get_config(), "prior": prior}

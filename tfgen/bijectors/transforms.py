@@ -4,20 +4,29 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.spline import LEAST_SIZE
 from tfgen.bijectors.spline import RationalQuadratic
 from tfgen.utils import checks
+from tfgen.utils.recorded import Recorded
+from tfgen.utils.recorded import deserialized
+from tfgen.utils.recorded import recorded_config
 
 tfb = tfp.bijectors
 
 
-class Transform:
-    """Turns parameters `[..., num_params]` into a scalar `tfb.Bijector` (latent -> data).
+class Transform(metaclass=Recorded):
+    """Function from parameters `[..., num_params]` to a scalar `tfb.Bijector` (latent -> data).
 
     Subclass it and register the subclass with
     `keras.saving.register_keras_serializable` to use any TFP scalar bijector in
     a coupling. Parameters are all zero at the start of training: let that be
-    the identity, or near it.
+    the identity, or near it. Arguments of the constructor are saved.
+
+    Attributes:
+        num_params: number of parameters of one value.
+        rescales: True if the map amplifies as readily as it contracts. Between maps that do not,
+            flows over vectors have an `ActNorm`.
 
     >>> import keras, tensorflow as tf, tensorflow_probability as tfp, tfgen
     >>> @keras.saving.register_keras_serializable(package="docs")
@@ -30,24 +39,29 @@ class Transform:
     """
 
     num_params = None
-    # Whether it amplifies as readily as it contracts. Between maps that do not, flows over vectors
-    # have an ActNorm.
     rescales = False
 
+    def _after_init(self):
+        """Runs once the outermost constructor is done."""
+
     def __call__(self, params):
+        """Scalar `tfb.Bijector` of parameters `[..., num_params]`."""
         raise NotImplementedError(f"{type(self).__name__} must implement __call__(params)")
 
     def get_config(self):
-        return {}
+        return recorded_config(self)
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        """The transform that a configuration describes."""
+        return cls(**deserialized(config))
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Additive(Transform):
-    """`x = z + shift`: volume-preserving (NICE, Dinh et al. 2014).
+    """Shift, `x = z + shift`, which keeps volumes.
+
+    From Dinh et al. 2014, "NICE: Non-linear Independent Components Estimation", arXiv:1410.8516.
 
     >>> import tfgen
     >>> float(tfgen.bijectors.Additive()([[2.0]]).forward(1.0)[0])
@@ -60,11 +74,13 @@ class Additive(Transform):
         return tfb.Shift(tf.convert_to_tensor(params)[..., 0])
 
 
-@keras.saving.register_keras_serializable(package="tfgen")
-class Affine(Transform):
-    """`x = z / gate + shift`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`.
+# Files hold the names of version 0.1, here and below.
+@keras.saving.register_keras_serializable(package="tfgen", name="Affine")
+class SigmoidAffine(Transform):
+    """Gated affine map, `x = z / gate + shift`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`.
 
-    The coupling of RealNVP (Dinh et al. 2017, eq. 4) with Glow's gate. A gate
+    This is the coupling of RealNVP (Dinh et al. 2017, arXiv:1605.08803, eq. 4) with the gate of
+    Glow's code in the place of `exp(s)`. A gate
     in (floor, 1) never amplifies on the way from the data to the latent, however
     far an input lies from those trained on, and by at most 1 / floor on the way
     back; amplification is left to weights that do not depend on the input
@@ -72,13 +88,13 @@ class Affine(Transform):
     diverged at the learning rates that train best.
 
     Args:
-        floor: the least gate.
+        floor: the least gate, in (0, 1).
 
     Raises:
         ValueError: `floor` is not in (0, 1).
 
     >>> import tfgen
-    >>> float(tfgen.bijectors.Affine(floor=0.5)([[1.0, -100.0]]).forward(3.0)[0])
+    >>> float(tfgen.bijectors.SigmoidAffine(floor=0.5)([[1.0, -100.0]]).forward(3.0)[0])
     7.0
     """
 
@@ -91,26 +107,23 @@ class Affine(Transform):
         shift, raw = tf.unstack(params, axis=-1)
         return tfb.Invert(tfb.Scale(_gate(raw, self.floor))(tfb.Shift(-shift)))
 
-    def get_config(self):
-        return {"floor": self.floor}
 
+@keras.saving.register_keras_serializable(package="tfgen", name="LogScale")
+class ExpAffine(Transform):
+    """Affine map with a free scale, `z = x * exp(s) + shift`, `s = raw / (1 + |raw| / limit)`.
 
-@keras.saving.register_keras_serializable(package="tfgen")
-class LogScale(Transform):
-    """`z = x * exp(s) + shift`, `s = raw / (1 + |raw| / limit)`: the coupling of RealNVP (Dinh et
-    al. 2017, eq. 4), with a soft limit of the logarithm of its scale.
-
-    It amplifies as readily as it contracts. That suits vectors; over images, deep flows of it
-    diverged (see `Affine`).
+    This is the coupling of RealNVP (Dinh et al. 2017, arXiv:1605.08803, eq. 4), with a soft limit
+    of the logarithm of its scale. It amplifies as readily as it contracts. That suits vectors; over
+    images, deep flows of it diverged (see `SigmoidAffine`).
 
     Args:
-        limit: the largest size of `s`.
+        limit: the largest size of `s`, above 0.
 
     Raises:
         ValueError: `limit` is not above 0.
 
     >>> import tfgen
-    >>> float(tfgen.bijectors.LogScale()([[1.0, 0.0]]).inverse(3.0)[0])
+    >>> float(tfgen.bijectors.ExpAffine()([[1.0, 0.0]]).inverse(3.0)[0])
     4.0
     """
 
@@ -125,18 +138,17 @@ class LogScale(Transform):
         log_scale = raw / (1 + tf.abs(raw) / self.limit)
         return tfb.Invert(tfb.Shift(shift)(tfb.Scale(log_scale=log_scale)))
 
-    def get_config(self):
-        return {"limit": self.limit}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Gated(Transform):
-    """`z = gate * x + (1 - gate) * value`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`: the
-    update of inverse autoregressive flows (Kingma et al. 2016, eq. 13 and 14), where
+    """Convex update, `z = gate * x + (1 - gate) * value`.
+
+    The gate is `floor + (1 - floor) * sigmoid(raw + 2)`. It is the update of inverse autoregressive
+    flows (Kingma et al. 2016, arXiv:1606.04934, eq. 13 and 14), where
     `Invert(Autoregressive("gated"))` takes the latent this way.
 
     Args:
-        floor: the least gate.
+        floor: the least gate, in (0, 1).
 
     Raises:
         ValueError: `floor` is not in (0, 1).
@@ -157,21 +169,21 @@ class Gated(Transform):
         gate = _gate(raw, self.floor)
         return tfb.Invert(tfb.Shift((1 - gate) * value)(tfb.Scale(gate)))
 
-    def get_config(self):
-        return {"floor": self.floor}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Spline(Transform):
-    """A monotonic rational-quadratic spline on [-bound, bound], the identity outside
-    (Durkan et al. 2019, section 3.1).
+    """Monotonic rational-quadratic spline on [-bound, bound], the identity outside.
 
-    Data -> latent evaluates the spline, latent -> data solves a quadratic equation for each
+    From Durkan et al. 2019, "Neural Spline Flows", arXiv:1906.04032, section 3.1. Data -> latent
+    evaluates the spline, latent -> data solves a quadratic equation for each
     value. Training goes the first way.
 
     Args:
-        num_bins: number of bins.
+        num_bins: number of bins, at least 2.
         bound: half the width of the interval.
+
+    Raises:
+        ValueError: `num_bins` or `bound` out of range.
 
     >>> import numpy as np, tfgen
     >>> spline = tfgen.bijectors.Spline(num_bins=4)
@@ -196,8 +208,23 @@ class Spline(Transform):
     def __call__(self, params):
         return RationalQuadratic(params, self.num_bins, self.bound)
 
+
+class Transforming(Bijector):
+    """Bijector with an elementwise map inside, whose configuration names that without doubt.
+
+    Args:
+        transform: name or `Transform`, as `get_transform` takes it.
+        **kwargs: `Bijector` arguments.
+    """
+
+    _saved_apart = ("transform",)
+
+    def __init__(self, transform="sigmoid_affine", **kwargs):
+        super().__init__(**kwargs)
+        self.transform = get_transform(transform)
+
     def get_config(self):
-        return {"num_bins": self.num_bins, "bound": self.bound}
+        return {**super().get_config(), "transform": serialize_transform(self.transform)}
 
 
 def _check_floor(floor):
@@ -210,11 +237,32 @@ def _gate(raw, floor):
     return floor + (1 - floor) * tf.sigmoid(raw + 2)
 
 
-NAMED = {"additive": Additive, "affine": Affine, "gated": Gated, "spline": Spline}
+NAMED = {
+    "additive": Additive,
+    "exp_affine": ExpAffine,
+    "gated": Gated,
+    "sigmoid_affine": SigmoidAffine,
+    "spline": Spline,
+}
 
 
 def get_transform(transform, name="transform"):
-    """The `Transform` for a name, a config or a Transform; `name` is the argument's, for errors."""
+    """`Transform` for a name, a configuration or a `Transform`.
+
+    Args:
+        transform: a name of `NAMED`, or `"affine"` for `"sigmoid_affine"`; a configuration of
+            Keras; or a callable with an integer `num_params`.
+        name: the argument's name, for errors.
+
+    Raises:
+        ValueError: anything else.
+
+    >>> from tfgen.bijectors.transforms import get_transform
+    >>> get_transform("exp_affine").limit
+    3.0
+    """
+    if transform == "affine":
+        return SigmoidAffine()
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]()
     if isinstance(transform, dict):
@@ -229,24 +277,28 @@ def get_transform(transform, name="transform"):
 
 
 def vector_transform(transform):
-    """The `Transform` of a recipe for vectors: `"affine"` is `LogScale`, and `"spline"` is one over
-    standardised data."""
+    """`Transform` of a recipe for vectors, where two names mean other ones.
+
+    `"affine"` is `ExpAffine`, and `"spline"` is one over standardised data, `Spline(bound=3.0)`.
+
+    Args:
+        transform: as `get_transform` takes it.
+    """
     if transform == "affine":
-        return LogScale()
+        return ExpAffine()
     return Spline(bound=3.0) if transform == "spline" else get_transform(transform)
 
 
-def given_transform(transform):
-    """What a recipe keeps of its argument: a name may mean something else to it than to a
-    coupling."""
-    if isinstance(transform, str):
-        return transform
-    return keras.saving.serialize_keras_object(get_transform(transform))
+def serialize_transform(transform, read=get_transform):
+    """Name of a transform where there is one, else its configuration.
 
-
-def serialize_transform(transform):
-    """The name where there is one with these settings, else a Keras config."""
-    for name, cls in NAMED.items():
-        if type(transform) is cls and transform.get_config() == cls().get_config():
+    Args:
+        transform: `Transform`.
+        read: function that a name is read by: `get_transform`, or `vector_transform` in recipes
+            for vectors.
+    """
+    for name in NAMED:
+        named = read(name)
+        if type(named) is type(transform) and named.get_config() == transform.get_config():
             return name
     return keras.saving.serialize_keras_object(transform)

@@ -1,4 +1,4 @@
-"""tfgen bijectors as TFP bijectors."""
+"""Views of tfgen bijectors as TFP bijectors."""
 
 import itertools
 
@@ -9,7 +9,7 @@ _tokens = itertools.count()
 
 
 class OnePass(tfp.bijectors.Bijector):
-    """A `tfb.Bijector` that computes values and log-determinants together, in `_compute`.
+    """`tfb.Bijector` that computes values and log-determinants together, in `_compute`.
 
     TFP asks for them one by one, in both directions: all of them are answered from the last
     pass that was made. TFP shares caches between bijectors with equal parameters; the token keeps
@@ -25,11 +25,11 @@ class OnePass(tfp.bijectors.Bijector):
         return {}
 
     def _compute(self, given, forward):
-        """The other value and the log-determinant on the way to it."""
+        """Value on the other side and log-determinant of the way to it."""
         raise NotImplementedError
 
     def _pass(self, z=None, x=None):
-        """`(z, x, log|dx/dz|)` for the one that is given."""
+        """Triple `(z, x, log|dx/dz|)` of the one value that is given."""
         for known, given in ((0, z), (1, x)):
             if given is not None and self._last is not None and self._last[known] is given:
                 return self._last
@@ -54,7 +54,13 @@ class OnePass(tfp.bijectors.Bijector):
 
 
 class TFPView(OnePass):
-    """A `tfb.Bijector` over a tfgen bijector, whose conditioner runs once in a pass."""
+    """`tfb.Bijector` over a tfgen bijector, whose conditioner runs once in a pass.
+
+    Args:
+        layer: built `Bijector`.
+        condition: `[features]` or `[n, features]`, or None.
+        name: of the view; by default the layer's.
+    """
 
     def __init__(self, layer, condition=None, name=None):
         self._layer = layer

@@ -7,3 +7,7 @@ from tfgen.callbacks.sample_quality import SampleQuality
 from tfgen.callbacks.time_limit import TimeLimit
 
 __all__ = ["LatentReport", "NaNGuard", "SampleGrid", "SampleQuality", "TimeLimit"]
+
+
+def __dir__():
+    return sorted(__all__)

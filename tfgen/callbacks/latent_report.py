@@ -1,4 +1,4 @@
-"""See whether a model's latents are used while it trains."""
+"""A report, while a model trains, of whether its latents are used."""
 
 import keras
 
@@ -8,15 +8,19 @@ from tfgen.utils import checks
 
 
 class LatentReport(keras.callbacks.Callback):
-    """Prints at the end of epochs what the latents carry, and says plainly when it is nothing.
+    """Callback that prints at the end of epochs what the latents carry, and whether it is nothing.
 
     Args:
         x: examples to look at, `[n, *event_shape]`; some hundreds do.
-        condition: their conditions, for a conditional model.
-        every: epochs between reports.
+        condition: the conditions of `x`, one for all or one for each, for a conditional model.
+        every: epochs between reports: positive int.
 
     Attributes:
         reports: dict from epoch, counted from 1, to `tfgen.metrics.LatentUsage`.
+
+    Raises:
+        ValueError: `every` < 1; at the start of training if the model has no posterior, or `x`
+            does not fit it.
 
     >>> import numpy as np, tfgen
     >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")

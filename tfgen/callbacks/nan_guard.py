@@ -1,4 +1,4 @@
-"""Stop a training run at the first value that is not finite."""
+"""A guard that stops training at the first value that is not finite."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,13 @@ import numpy as np
 
 
 class StoppedAt(NamedTuple):
-    """Where training stopped; epoch and step count from 1, as Keras's progress bar does."""
+    """Place where training stopped.
+
+    Attributes:
+        epoch: int, counted from 1 as in Keras's progress bar.
+        step: int, counted from 1 within the epoch.
+        term: name of the logged term that was not finite, or `"weights"`.
+    """
 
     epoch: int
     step: int
@@ -15,24 +21,24 @@ class StoppedAt(NamedTuple):
 
 
 class NaNGuard(keras.callbacks.Callback):
-    """Stops training when any logged value is NaN or infinite at the end of a batch, or any weight
-    at the end of an epoch (TensorFlow's kernel of a dense layer with a ReLU makes 0 of NaN, so that
-    a model may be lost and log nothing of it).
+    """Callback that stops training when a logged value or a weight is NaN or infinite.
 
-    `keras.callbacks.TerminateOnNaN` looks at `loss` only and says neither which term went wrong
-    nor where, and it leaves the weights at NaN.
-
-    Attributes:
-        stopped_at: None, or (epoch, step, term). Epoch and step count from 1. The term is the
-            first that is not finite; `loss`, which is made of the others, is named only if
-            nothing else is, and `weights` if no term is wrong. With `steps_per_execution` > 1
-            Keras calls back only after so many steps, and the step is the last of them.
+    Logged values are looked at after each batch, weights at the end of each epoch (TensorFlow's
+    kernel of a dense layer with a ReLU makes 0 of NaN, so that a model may be lost and log nothing
+    of it). `keras.callbacks.TerminateOnNaN` looks at `loss` only and says neither which term went
+    wrong nor where, and it leaves the weights at NaN.
 
     Args:
-        restore_weights: put back the weights as they were at the end of the last epoch in which
-            everything was finite (the optimizers' state, too), or at the start of training
-            where there was none. The optimizers' state goes back with them, for it is usually
-            NaN too. This keeps a copy of both in main memory.
+        restore_weights: bool; if True, the weights and the state of the optimizers, of every
+            player that the model has, are put back as they were at the end of the last epoch in
+            which all of them were finite, or at the start of training where there was none. This
+            keeps a copy of both in main memory.
+
+    Attributes:
+        stopped_at: `StoppedAt(epoch, step, term)`, or None after a good run. The term is the first
+            that is not finite; `loss`, which is made of the others, is named only if nothing else
+            is wrong, and `weights` if no term is. With `steps_per_execution` > 1 Keras calls back
+            only after so many steps, and the step is the last of them.
 
     Example:
 
@@ -61,12 +67,16 @@ class NaNGuard(keras.callbacks.Callback):
         self.stopped_at = None
         self._kept = None
         if self.restore_weights:
-            optimizer = self.model.optimizer
-            if self.model.built and not optimizer.built:
-                # Keras does it in the first step, too late for a copy of the state.
-                with self.model.distribute_strategy.scope():
-                    optimizer.build(self.model.trainable_variables)
+            if self.model.built:
+                self._build_optimizers()
             self._keep("the start of training")
+
+    def _build_optimizers(self):
+        # Keras does it in the first step, too late for a copy of the state.
+        with self.model.distribute_strategy.scope():
+            for optimizer, variables in self._optimizers():
+                if not optimizer.built:
+                    optimizer.build(variables)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -101,8 +111,11 @@ class NaNGuard(keras.callbacks.Callback):
         self._kept = None
 
     def _keep(self, when):
-        """Copies weights and optimizer state, if that is asked for and all are finite; returns
-        whether the weights are."""
+        """Copies weights and optimizers' state, if that is asked for and all are finite.
+
+        Returns:
+            True if the weights are finite.
+        """
         finite = all(_is_finite(weight) for weight in self.model.weights)
         if finite and self.restore_weights and self.model.built:
             copies = [(variable, variable.numpy()) for variable in self._variables()]
@@ -112,7 +125,7 @@ class NaNGuard(keras.callbacks.Callback):
         return finite
 
     def _restore(self):
-        """Puts the copy back and says so."""
+        """Puts the copy back and returns a sentence that says so."""
         if self._kept is None:
             return "There were no finite weights to go back to."
         when, copies = self._kept
@@ -120,10 +133,16 @@ class NaNGuard(keras.callbacks.Callback):
             variable.assign(value)
         return f"The weights are again those of {when}."
 
+    def _optimizers(self):
+        """Pairs of each optimizer of the model and the variables that it moves."""
+        players = getattr(self.model, "players", ())
+        if players:
+            return [(player.optimizer, player.variables) for player in players]
+        return [(self.model.optimizer, self.model.trainable_variables)]
+
     def _variables(self):
-        # Adversarial models have more optimizers than the compiled one.
-        optimizers = [v for v in vars(self.model).values() if isinstance(v, keras.Optimizer)]
-        variables = self.model.weights + [v for each in optimizers for v in each.variables]
+        states = [v for optimizer, _ in self._optimizers() for v in optimizer.variables]
+        variables = self.model.weights + states
         return list({id(v): v for v in variables}.values())  # each once
 
 

@@ -1,4 +1,4 @@
-"""Watch a model's samples while it trains."""
+"""Pictures of a model's samples while it trains."""
 
 from pathlib import Path
 
@@ -8,19 +8,21 @@ from tfgen import plots
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes a picture of samples to `directory` at the end of epochs: `epoch_0001.png`, ...
+    """Callback that writes a picture of samples at the end of epochs: `epoch_0001.png`, ...
 
     Images become a grid, points of the plane a scatter plot. With a fixed seed every picture is
     drawn from the same noise, so that one sees what training changes and not what chance does.
     Real-valued images are cut to 0..1, and values that are not finite are drawn black.
 
     Args:
-        directory: where to; made if missing, pictures of earlier runs are overwritten.
-        num_images: samples in a picture.
-        every: epochs between pictures; 1 writes one for each.
-        seed: as for the model's `sample`: int or two int32; None draws afresh every time.
-        temperature: multiplies every standard deviation, as for the model's `sample`.
-        condition: one condition for all, or one per sample.
+        directory: folder of the pictures; made if missing, pictures of earlier runs are
+            overwritten.
+        num_images: samples in a picture: positive int.
+        every: epochs between pictures: positive int.
+        seed: seed of the samples: int or two int32; None draws afresh every time.
+        temperature: factor of every standard deviation in the model's `sample`: float of at
+            least 0.
+        condition: one condition for all samples or one for each, for a conditional model.
 
     Raises:
         ValueError: `num_images` or `every` < 1 or `temperature` < 0; at the start of training if

@@ -1,4 +1,4 @@
-"""Score a model's samples while it trains."""
+"""Scores of a model's samples while it trains."""
 
 import keras
 
@@ -10,23 +10,32 @@ from tfgen.utils import checks
 
 
 class SampleQuality(keras.callbacks.Callback):
-    """Adds scores of samples to the logs of epochs, and prints them with their extractor.
+    """Callback that adds scores of samples to the logs of epochs, and prints them.
 
-    It stands before callbacks that read the logs, such as `CSVLogger` and `EarlyStopping`. Epochs
+    Place it before callbacks that read the logs, such as `CSVLogger` and `EarlyStopping`. Epochs
     without scores log NaN, so that every epoch has its row; the first one has scores. Samples of
-    real numbers are cut to 0..1 and what is not finite is black, as in pictures.
+    real numbers are cut to 0..1, and values that are not finite become black, as in pictures.
 
     Args:
-        x: real images, in the model's own data kind, or a `tfgen.metrics.Reference`.
-        extractor: a `tfgen.metrics.FeatureExtractor`.
-        every: epochs between scores.
-        num_samples: how many are drawn.
-        scores: as for `tfgen.metrics.sample_quality`.
-        seed: of the samples, the same in every epoch, and of random subsets.
-        condition: one for all samples, or one for each; for a conditional model.
+        x: real images `[n, height, width, channels]` in the model's own data kind, or a
+            `tfgen.metrics.Reference` of them.
+        extractor: the `tfgen.metrics.FeatureExtractor` whose features are compared; its name and
+            hash are printed beside the scores.
+        every: epochs between scores: positive int.
+        num_samples: samples drawn for each score: positive int.
+        scores: collection of `"frechet"`, `"kernel"`, `"precision_recall"` and
+            `"inception_score"`, see `tfgen.metrics.sample_quality`; None for all that the
+            extractor can give.
+        seed: non-negative int, of the samples, which have equal noise in every epoch, and of
+            random subsets.
+        condition: one condition for all samples or one for each, for a conditional model.
 
     Attributes:
         reports: dict from epoch, counted from 1, to `tfgen.metrics.Quality`.
+
+    Raises:
+        ValueError: bad arguments; at the start of training if the model cannot sample, if images
+            or conditions do not fit it, or if the scores need more images.
 
     >>> import keras, numpy as np, tfgen
     >>> model = tfgen.VAE((4, 4, 1), latent_dim=2, encoder="mlp", decoder="mlp")
@@ -63,10 +72,10 @@ class SampleQuality(keras.callbacks.Callback):
                 "SampleQuality needs a model with `sample` and `data_kind`; got a "
                 f"{type(self.model).__name__}"
             )
-        self.model._check_condition(self.condition, self.num_samples)
-        self.model._require_latents()
+        self.model.data_spec.check_condition(self.condition, self.num_samples)
+        self.model.require_samples()
         if not isinstance(self.x, Reference):
-            x = self.model._check_x(self.x)
+            x = self.model.data_spec.check_x(self.x)
             self.x = reference(self.extractor, x, data_kind=self.model.data_kind)
         check_scores(self.extractor, self.x, self.num_samples, self.scores)
         self._last = None

@@ -1,4 +1,4 @@
-"""Training for a given time."""
+"""A limit of the time that training takes."""
 
 import time
 
@@ -6,14 +6,17 @@ import keras
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Stops training after so many minutes, and logs the `seconds` spent.
+    """Callback that stops training after a number of minutes, and logs the `seconds` spent.
 
-    The epoch in which the time runs out ends early: its validation and the other
-    callbacks' end-of-epoch work still happen.
+    The epoch in which the time runs out ends early: its validation and the other callbacks'
+    end-of-epoch work still happen.
 
     Args:
-        minutes: the limit; None only logs.
-        spent: seconds that an interrupted run has spent before.
+        minutes: the limit: float of at least 0; None only logs.
+        spent: seconds that an interrupted run has spent before: float.
+
+    Raises:
+        ValueError: `minutes` is negative or not a number.
 
     >>> import keras, numpy as np
     >>> from tfgen.callbacks import TimeLimit

@@ -17,12 +17,20 @@ from tfgen.utils import checks
 
 __all__ = ["Data", "load", "names", "stack_channels"]
 
+
+def __dir__():
+    return sorted(__all__)
+
+
 _REAL = {"fashion_mnist_small": embedded.fashion_mnist_small, "digits": embedded.digits}
 _NUM_TOY_TRAIN, _NUM_TOY_TEST = 10_000, 2_000
 
 
 def names():
-    """The names of the data sets inside the package, which need no network: a list of str.
+    """Returns the names of the data sets inside the package, which need no network.
+
+    Returns:
+        List of str.
 
     >>> names()[:3]
     ['fashion_mnist_small', 'digits', 'two_moons']
@@ -40,14 +48,15 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
             Datasets, such as `mnist` or `emnist/letters`. A name that is also a file or folder
             here is a path, unless `data_dir` is given.
         data_dir: Folder of prepared TFDS data sets; None for the default one of TFDS.
-        download: Whether TFDS may download what is not there.
+        download: bool; True lets TFDS download a data set that is not there.
         image_size: int or `(height, width)` in pixels: images are cropped at the centre and
             resized to it. Required where a source's images differ in size.
-        binarise: `"static"` or `"dynamic"`, for images as binary data: drawn once, the same
-            whatever the seed, or the training images afresh in each step; None leaves the grey
-            levels.
-        seed: Non-negative int: of generated sets, and of the 10 per cent held out as test from
-            a source without a test split. Other data sets do not depend on it.
+        binarise: `"static"`, for images as binary data that are drawn once, alike for every seed;
+            `"dynamic"`, where the training images are drawn afresh in each step; None leaves the
+            grey levels.
+        seed: Non-negative int, from which generated sets are drawn, and the 10 per cent that are
+            held out as test from a source without a test split. Other data sets do not depend on
+            it.
 
     Returns:
         A `Data`.
@@ -70,17 +79,26 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
 
 
 def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
-    """Images of three independent examples as channels, as in "stacked MNIST": a thousand classes
-    out of ten (Metz et al. 2017, section 3.3.1).
+    """Stacks three independent examples as the channels of an image, as in "stacked MNIST".
+
+    Ten classes become a thousand, which shows how many modes a model drops (Metz et al. 2017,
+    section 3.3.1).
 
     Args:
         data: a `Data` of images with one channel and labels.
-        num_train: training examples.
-        num_test: test examples.
-        seed: which examples are stacked.
+        num_train: number of training examples: positive int.
+        num_test: number of test examples: positive int.
+        seed: non-negative int, by which the examples are chosen.
 
     Returns:
-        A `Data` whose label is `(first * k + second) * k + third` of `k` classes.
+        A `Data` of images `[height, width, 3]`, whose label is `(first * k + second) * k + third`
+        where `data` has `k` classes.
+
+    Raises:
+        ValueError: `data` are not images with one channel and labels, or a bad number.
+
+    References:
+        Metz et al., Unrolled Generative Adversarial Networks, 2017, arXiv:1611.02163.
 
     >>> stack_channels(load("digits"), num_train=100, num_test=10)
     Data('digits_stacked', uint8 [8, 8, 3], 100 train, 10 test, 1000 classes)

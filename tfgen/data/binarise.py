@@ -8,19 +8,23 @@ WAYS = ("static", "dynamic")
 
 
 def binarise(data, way):
-    """A data set of grey levels as binary data: a pixel is 1 with probability `level / 255`.
+    """Makes binary data of grey levels: a pixel is 1 with probability `level / 255`.
 
     Args:
         data: `Data` of kind `"uint8"`.
-        way: `"static"`: drawn once, the same in every run; or `"dynamic"` (Burda et al. 2016): the
-            training images stay probabilities, which `fit` draws from afresh in every step, the
-            test images are drawn once. Likelihoods of the one are not comparable with the other's.
+        way: `"static"`, where all images are drawn once, alike in every run; or `"dynamic"` (Burda
+            et al. 2016), where the training images stay probabilities, from which `fit` draws
+            afresh in every step, and the test images are drawn once. Likelihoods of the one are
+            not comparable with those of the other.
 
     Returns:
         A `Data` of kind `"binary"`.
 
     Raises:
-        ValueError: another way, or data of another kind.
+        ValueError: `way` is another name, or `data` are of another kind.
+
+    References:
+        Burda et al., Importance Weighted Autoencoders, 2016, arXiv:1509.00519.
 
     >>> from tfgen.data import load
     >>> data = load("digits", binarise="static")
@@ -44,7 +48,15 @@ def binarise(data, way):
 
 
 def draw_bits(x, seed=0):
-    """Binary data from probabilities of 1, if they are such, floats.
+    """Draws binary data from probabilities of 1.
+
+    Args:
+        x: numpy array: floats in [0, 1] are probabilities; integers and bools are binary data
+            already.
+        seed: non-negative int, of the draws.
+
+    Returns:
+        uint8 array of the shape of `x` from probabilities; else `x` itself.
 
     >>> import numpy as np
     >>> draw_bits(np.array([0.0, 1.0])).tolist()

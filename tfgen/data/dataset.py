@@ -1,4 +1,4 @@
-"""What every data source returns, and the split made where a source has none."""
+"""The data set that every source returns, and the split of sources that have none."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ class Data:
     """A data set in memory, with a training and a test split.
 
     Attributes:
-        name: The name or path that it was loaded by.
+        name: The name or path that was loaded.
         kind: `"uint8"` (images or other integers 0..255), `"real"` (float32) or `"binary"`
             (0 and 1; the training split may hold the probabilities of 1, float32).
         train: `(x, y)`; x is [n, *event_shape]; y is [n] int64 labels, a float32 array of
@@ -19,7 +19,7 @@ class Data:
         num_classes: Number of classes of integer labels; None without them.
         class_names: One name per class, or None.
         description: One or two sentences for people.
-        binarised: How binary data came from grey levels, `"static"` or `"dynamic"`; else None.
+        binarised: `"static"` or `"dynamic"` for binary data drawn from grey levels; else None.
 
     >>> from tfgen.data import load
     >>> load("digits")
@@ -37,7 +37,7 @@ class Data:
 
     @property
     def event_shape(self):
-        """Shape of one example: a tuple without the batch axis."""
+        """Shape of one example: tuple without the batch axis."""
         return self.train[0].shape[1:]
 
     def __repr__(self):

@@ -1,27 +1,29 @@
-"""Arrays and data sets as the batches that models train on.
+"""Batches that models train on, from arrays and data sets.
 
-A batch is a dict: `x`, `row` and, where there are such, `condition` and
-`sample_weight`. `row` numbers the examples - within the batch for training, from
-the first example on for evaluation - and travels with them to whichever replica
-gets them: noise is a function of seed and row.
+A batch is a dict: `x`, `row` and, where there are such, `condition` and `sample_weight`. `row`
+numbers the examples - within the batch for training, from the first example on for evaluation -
+and travels with them to whichever replica gets them: noise is a function of seed and row.
 """
 
 import tensorflow as tf
 
 
 def array_batches(arrays, batch_size, passes=None, shuffle=False):
-    """Batches of arrays as a `tf.data.Dataset`.
+    """Makes a `tf.data.Dataset` of numbered batches from arrays.
 
     Args:
-        arrays: dict of arrays with equally many rows.
+        arrays: dict of arrays, or of dicts of them, with equally many rows.
         batch_size: rows in a batch; the last one may have fewer.
-        passes: None for one pass with rows numbered on; else a function, called
-            when reading starts, that gives an iterator over passes: the seed
-            `[2]` of each one's order and the number of batches to skip.
-        shuffle: whether each of the `passes` has an order of its own.
+        passes: None for one pass with rows numbered on; else a function, called when reading
+            starts, that gives an iterator over passes: the seed `[2]` of each one's order and the
+            number of batches to skip.
+        shuffle: bool; True gives each of the `passes` an order of its own.
+
+    Returns:
+        A `tf.data.Dataset` of dicts with the names of `arrays` and `row`, int64 `[batch]`.
     """
-    arrays = {name: tf.convert_to_tensor(a) for name, a in arrays.items()}
-    num_rows = next(iter(arrays.values())).shape[0]
+    arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
+    num_rows = tf.nest.flatten(arrays)[0].shape[0]
     every = tf.range(num_rows, dtype=tf.int64)
 
     def one_pass(seed, skip):
@@ -29,7 +31,7 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False):
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).skip(skip)
 
     def gather(rows):
-        batch = {name: tf.gather(a, rows) for name, a in arrays.items()}
+        batch = tf.nest.map_structure(lambda a: tf.gather(a, rows), arrays)
         within = tf.range(tf.size(rows, tf.int64), dtype=tf.int64)
         return {**batch, "row": rows if passes is None else within}
 
@@ -43,12 +45,15 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False):
 
 
 def dataset_batches(dataset, pack, number_on):
-    """A user's batched `tf.data.Dataset` with rows numbered.
+    """Numbers the rows of a user's batched `tf.data.Dataset`.
 
     Args:
-        dataset: yields `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        dataset: data set that yields `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         pack: function from such an element to a dict with `x`.
-        number_on: whether numbers go on from batch to batch.
+        number_on: bool; True numbers on from batch to batch, False anew in each.
+
+    Returns:
+        A `tf.data.Dataset` of the dicts with `row`, int64 `[batch]`, beside what `pack` gives.
     """
 
     def number(start, element):
@@ -61,7 +66,7 @@ def dataset_batches(dataset, pack, number_on):
 
 
 def _by_data(dataset):
-    """Several workers share the examples, not files."""
+    """Lets several workers share the examples rather than files."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)

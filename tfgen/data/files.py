@@ -1,4 +1,4 @@
-"""A user's own data: a folder of images, tables in .csv files, arrays in .npy and .npz files."""
+"""Data of a user's own: a folder of images, tables in .csv files, arrays in .npy and .npz files."""
 
 import csv
 import pathlib
@@ -14,12 +14,12 @@ ARRAY_SUFFIXES = {".npy", ".npz", ".csv", ".tsv"}
 
 
 def load_files(path, image_size=None, seed=0):
-    """Loads a folder of images or an array file; see `load_folder` and `load_arrays`.
+    """Loads a folder of images or an array file, as `load_folder` and `load_arrays` do.
 
     Args:
         path: str or path object; `~` is the home folder.
         image_size: int or `(height, width)` in pixels: crop and resize every image to it.
-        seed: Of the held-out test split.
+        seed: Non-negative int, by which the test split is held out.
 
     Returns:
         A `Data`.
@@ -60,7 +60,8 @@ def load_folder(path, image_size=None, seed=0):
     Args:
         path: The folder: a `pathlib.Path`.
         image_size: int or `(height, width)`; required where the images differ in size.
-        seed: Of the held-out test split, where there is no `test` subfolder.
+        seed: Non-negative int, by which a test split is held out, where there is no `test`
+            subfolder.
 
     Returns:
         A `Data` of kind "uint8".
@@ -115,7 +116,7 @@ def load_arrays(path, image_size=None, seed=0):
             [n, ...] (kind "real", cast to float32). y is [n] integer labels 0, 1, ... or
             floating [n, ...] conditions.
         image_size: int or `(height, width)`; only for x uint8 [n, h, w, c].
-        seed: Of the held-out test split.
+        seed: Non-negative int, by which the test split is held out.
 
     Returns:
         A `Data`.
@@ -164,7 +165,7 @@ def load_arrays(path, image_size=None, seed=0):
 
 
 def _read_table(path, delimiter):
-    """`x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
+    """Reads `x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=delimiter)
         rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
@@ -219,7 +220,7 @@ def _check_labels(path, y, count):
 
 
 def _list_images(folder):
-    """`(file, top subfolder's name or None)` of all images below a folder, in sorted order."""
+    """Lists `(file, top subfolder's name or None)` of all images below a folder, sorted."""
     found = []
     for file in sorted(folder.rglob("*")):
         parts = file.relative_to(folder).parts

@@ -1,4 +1,4 @@
-"""Images of any size into one uint8 array."""
+"""Cropping and resizing of images, and their collection into one uint8 array."""
 
 import numpy as np
 
@@ -7,7 +7,13 @@ MAX_BYTES = 8 * 10**9
 
 
 def parse_image_size(image_size):
-    """Returns `(height, width)` of an `image_size` argument (int or pair), or None for None.
+    """Converts an `image_size` argument to a pair.
+
+    Args:
+        image_size: Positive int, pair of them, or None.
+
+    Returns:
+        `(height, width)` in pixels, or None for None.
 
     Raises:
         ValueError: It is neither a positive int nor a pair of them.
@@ -61,7 +67,7 @@ def stack_images(images, count, image_size=None):
 
     Args:
         images: Iterable of `(name, image)`; image is uint8 [h, w, c], name is for messages.
-        count: How many there are: int.
+        count: Number of images: int.
         image_size: int or `(height, width)`; may be None where all images have one size.
 
     Returns:
@@ -102,7 +108,15 @@ def stack_images(images, count, image_size=None):
 
 
 def check_memory(count, shape):
-    """Raises ValueError where `count` uint8 images of `shape` would take more than 8 GB."""
+    """Checks that images fit into memory.
+
+    Args:
+        count: Number of images.
+        shape: Shape of one uint8 image, `(height, width, channels)`.
+
+    Raises:
+        ValueError: They would take more than 8 GB.
+    """
     needed = count * np.prod(shape, dtype=np.int64)
     if needed > MAX_BYTES:
         raise ValueError(

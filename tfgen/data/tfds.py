@@ -13,7 +13,7 @@ from tfgen.data.images import stack_images
 
 
 def known_names():
-    """The names of all data sets that the installed TFDS has code for: a list of str.
+    """Returns the names of all data sets that the installed TFDS has code for: a list of str.
 
     >>> "mnist" in known_names()
     True
@@ -24,7 +24,7 @@ def known_names():
 
 
 def is_known(name, data_dir=None):
-    """True where TFDS has code for `name`, or `data_dir` holds a folder of that name.
+    """Returns True where TFDS has code for `name`, or `data_dir` holds a folder of that name.
 
     A config or version after the name (`emnist/letters`, `mnist:3.0.1`) is not looked at.
 
@@ -45,9 +45,9 @@ def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
         name: Any name that `tfds.load` takes: `mnist`, `emnist/letters`, `mnist:3.0.1`, or the
             name of a prepared data set in `data_dir` that TFDS has no code for.
         data_dir: Folder of prepared data sets; None for the default one of TFDS.
-        download: Whether to download and prepare what is not there.
+        download: bool; True downloads and prepares a data set that is not there.
         image_size: int or `(height, width)`; required where the images differ in size.
-        seed: Of the held-out split, where one is made.
+        seed: Non-negative int, by which a test split is held out, where one is made.
 
     Returns:
         A `Data`; x is uint8 [n, h, w, c], y is int64 [n] or None.
@@ -147,7 +147,7 @@ def _choose_splits(name, splits):
 
 
 def _choose_features(name, features):
-    """The keys of the image and of the label (or None)."""
+    """Returns the keys of the image and of the label (or None)."""
     import tensorflow_datasets as tfds
 
     features = dict(features)

@@ -1,8 +1,9 @@
 """Generated 2-D sets, as the flow literature uses them, roughly within [-4, 4].
 
-Every function takes `(num_samples, seed)` and returns float32 [num_samples, 2]; the same seed
-gives the same points. The shapes and noise levels follow FFJORD (Grathwohl et al. 2019,
-arXiv:1810.01367, `lib/toy_data.py`).
+Every function takes the number of points and a non-negative int as seed, and returns float32
+[num_samples, 2]; equal seeds give equal points. The shapes and noise levels follow FFJORD
+(Grathwohl et al., FFJORD: Free-form Continuous Dynamics for Scalable Reversible Generative Models,
+2019, arXiv:1810.01367, `lib/toy_data.py`).
 """
 
 import numpy as np
@@ -115,7 +116,8 @@ GRID_SCALE = 0.05
 def gaussian_grid(num_samples, seed=0):
     """25 equal normals (standard deviation 0.05) on a grid from -4 to 4.
 
-    The test of how many modes a model drops (Lin et al. 2018, section 4.1); see `GRID_CENTRES`.
+    It shows how many modes a model drops (Lin et al., PacGAN: The Power of Two Samples in
+    Generative Adversarial Networks, 2018, arXiv:1712.04086, section 4.1); see `GRID_CENTRES`.
 
     >>> gaussian_grid(5, seed=0).shape
     (5, 2)

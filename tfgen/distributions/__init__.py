@@ -8,8 +8,8 @@ from tfgen.distributions.base import Base
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
-from tfgen.distributions.elements import Element
 from tfgen.distributions.elements import Normal
+from tfgen.distributions.elements import OutputDistribution
 from tfgen.distributions.fits import fit_gaussian
 from tfgen.distributions.fits import fit_gaussian_mixture
 from tfgen.distributions.from_tfd import FromTFD
@@ -38,7 +38,6 @@ __all__ = [
     "DeterministicPosterior",
     "DiagonalNormal",
     "DiscretisedLogistic",
-    "Element",
     "Factorised",
     "FromTFD",
     "GaussianMixture",
@@ -47,6 +46,7 @@ __all__ = [
     "Normal",
     "NormalPosterior",
     "Observation",
+    "OutputDistribution",
     "PixelFlow",
     "Posterior",
     "StandardNormal",
@@ -61,6 +61,14 @@ __all__ = [
     "real_nvp",
 ]
 
+# Name of version 0.1.
+Element = OutputDistribution
+
+
+def __dir__():
+    return sorted(__all__)
+
+
 NAMED = {
     "normal": StandardNormal,
     "diagonal_normal": DiagonalNormal,
@@ -72,7 +80,7 @@ NAMED = {
 POSTERIORS = {"normal": NormalPosterior, "iaf": IAFPosterior}
 
 
-# The element that goes with a kind of data.
+# The distribution of a value that goes with a kind of data.
 _ELEMENTS = {"binary": Bernoulli, "real": Normal, "uint8": DiscretisedLogistic}
 
 
@@ -98,13 +106,14 @@ OBSERVATIONS = {
 
 
 def get_base(base, dtype=None, name="base"):
-    """The `Base` for a name, a `tfd.Distribution`, a bijector, a `Base` or None (standard normal).
+    """`Base` for a name, a `tfd.Distribution`, a bijector or None; a `Base` comes back as it is.
 
     Args:
         base: one of `"normal"`, `"diagonal_normal"`, `"mixture"`, `"student_t"`, `"af"`
-            (`autoregressive_flow`), or an object; a bijector is one over a standard normal.
+            (`autoregressive_flow`), or an object; a bijector is one over a standard normal, and
+            None the standard normal.
         dtype: dtype policy of a base made here.
-        name: what to call it in an error.
+        name: the argument's name, for errors.
 
     Raises:
         ValueError: anything else.
@@ -130,7 +139,14 @@ def get_base(base, dtype=None, name="base"):
 
 
 def get_posterior(posterior, dtype=None):
-    """The posterior for a name, `"normal"` or `"iaf"`, or one as it is.
+    """`Posterior` for a name; a `Posterior` comes back as it is.
+
+    Args:
+        posterior: `"normal"`, `"iaf"` or a `Posterior`.
+        dtype: dtype policy of one made here.
+
+    Raises:
+        ValueError: anything else.
 
     >>> import tfgen
     >>> type(tfgen.distributions.get_posterior("iaf")).__name__
@@ -146,14 +162,15 @@ def get_posterior(posterior, dtype=None):
 
 
 def get_observation(observation, dtype=None, data_kind=None):
-    """The observation model for a name, an `Element` (factorised) or one as it is.
+    """`Observation` for a name or an `OutputDistribution`; an `Observation` comes back as it is.
 
     Args:
         observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"` or an object;
-            None for the factorised one that goes with the kind of data.
+            an `OutputDistribution` is factorised over the positions, and None is the factorised
+            one that goes with the kind of data.
         dtype: dtype policy of one made here.
-        data_kind: the data's, for those made here that there are for several kinds (`"normal"`,
-            `"pixelcnn"`, `"flow"`).
+        data_kind: `"real"`, `"binary"` or `"uint8"`, for those made here that there are for several
+            kinds (`"normal"`, `"pixelcnn"`, `"flow"`).
 
     Raises:
         ValueError: anything else.
@@ -164,13 +181,13 @@ def get_observation(observation, dtype=None, data_kind=None):
     """
     if observation is None:
         observation = _ELEMENTS[data_kind or "binary"](dtype=dtype)
-    if isinstance(observation, Element):
+    if isinstance(observation, OutputDistribution):
         return Factorised(observation, dtype=dtype)
     if isinstance(observation, str) and observation in OBSERVATIONS:
         return OBSERVATIONS[observation](dtype, data_kind)
     if isinstance(observation, Observation):
         return observation
     raise ValueError(
-        f"`observation` must be one of {list(OBSERVATIONS)}, an Element or an Observation; got "
-        f"{observation!r}"
+        f"`observation` must be one of {list(OBSERVATIONS)}, an OutputDistribution or an "
+        f"Observation; got {observation!r}"
     )

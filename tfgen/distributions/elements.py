@@ -1,4 +1,4 @@
-"""Distributions of single values: what an observation model's parameters mean."""
+"""Distributions of the values at one position, given a network's outputs."""
 
 import keras
 import numpy as np
@@ -10,60 +10,95 @@ from tfgen.utils.random import row_normal
 from tfgen.utils.random import row_uniform
 
 
-class Element(Part):
-    """A distribution of the values at one position, given parameters from a network.
+class OutputDistribution(Part):
+    """Distribution of the values at one position, given a network's outputs.
 
-    A subclass says what it needs for `channels` values at a position (`num_params`, `num_noise`)
-    and implements the methods. Values and parameters have any leading axes.
+    A subclass says how many outputs (`num_params`) and random numbers (`num_noise`) `channels`
+    values at a position take, and implements `log_prob`, `sample` and `mean`. Values and outputs
+    have any leading axes. Arguments of the constructor are saved with the model; `get_config` need
+    not be written.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
 
     Attributes:
         data_kind: `"real"`, `"binary"` or `"uint8"`.
-        num_bits: of a value of uint8 data.
-        reparametrised: whether draws are reals with a gradient of the parameters.
+        num_bits: bits of a value of uint8 data.
+        reparameterized: True if draws are reals with a gradient of the outputs.
     """
 
     data_kind = "real"
     num_bits = 8
-    reparametrised = False
+    reparameterized = False
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
 
     def num_params(self, channels):
-        """How many parameters a position has."""
+        """Number of a network's outputs for a position of `channels` values."""
         raise NotImplementedError
 
     def num_noise(self, channels):
-        """How many random numbers a draw of a position takes."""
+        """Number of random numbers of a draw of `channels` values."""
         return channels
 
     def noise(self, seed, start, num_rows, shape):
-        """Of draws of `shape`, whose last axis is the channels: `[num_rows, *shape[:-1], any]`."""
+        """Noise of draws, `[num_rows, *shape[:-1], num_noise]`.
+
+        Args:
+            seed: two integers.
+            start: number of the first row.
+            num_rows: number of rows.
+            shape: of one row's values; the last axis is the channels.
+        """
         shape = (*shape[:-1], self.num_noise(shape[-1]))
         return row_uniform(seed, start, num_rows, shape, self.variable_dtype)
 
     def inputs(self, x):
-        """The values as a network sees them: real, of order 1."""
+        """Values as a network sees them: real, of order 1."""
         return tf.cast(x, self.variable_dtype)
 
     def log_prob(self, x, params):
-        """Nats: `x` `[..., channels]`, `params` `[..., num_params]` -> `[...]`."""
+        """Log-probabilities `[...]`, nats.
+
+        Args:
+            x: values in the data's type, `[..., channels]`.
+            params: a network's outputs, `[..., num_params]`.
+        """
         raise NotImplementedError
 
     def sample(self, noise, params, temperature=1.0):
-        """Draws `[..., channels]` in the data's type."""
+        """Draws `[..., channels]` in the data's type.
+
+        Args:
+            noise: as `noise` gives it, `[..., num_noise]`.
+            params: a network's outputs, `[..., num_params]`.
+            temperature: factor of the standard deviation, or what comes nearest to that.
+        """
         raise NotImplementedError
 
     def mean(self, params):
-        """`[..., channels]`, in the data's units, as reals: the mean, or near it where that has no
-        simple form (of discretised logistics, the components' mean location)."""
+        """Means `[..., channels]`, reals in the data's units.
+
+        Near it where the mean has no simple form: of discretised logistics, the components' mean
+        location.
+
+        Args:
+            params: a network's outputs, `[..., num_params]`.
+        """
         raise NotImplementedError
 
     def to_data(self, mean):
-        """A mean in the data's type: the nearest value."""
+        """Value in the data's type that is nearest to a mean."""
         return mean
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Bernoulli(Element):
-    """0 or 1; the parameter is the logit.
+class Bernoulli(OutputDistribution):
+    """Bernoulli distribution of values 0 and 1; the output is the logit of 1.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
     >>> element = tfgen.distributions.Bernoulli()
@@ -97,13 +132,14 @@ class Bernoulli(Element):
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Normal(Element):
-    """Normal distributions.
+class Normal(OutputDistribution):
+    """Normal distribution of reals.
 
     Args:
         scale: standard deviation: a number, `"shared"` (one learned for each channel) or
             `"per_value"` (from the network, as the locations).
-        bound: locations lie within `-bound` and `bound`, by a hyperbolic tangent; None: anywhere.
+        bound: locations lie within `-bound` and `bound`, by a hyperbolic tangent; with None they
+            lie anywhere.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -116,7 +152,7 @@ class Normal(Element):
     [-1.8379]
     """
 
-    reparametrised = True
+    reparameterized = True
 
     def __init__(self, scale="shared", bound=None, **kwargs):
         super().__init__(**kwargs)
@@ -163,21 +199,22 @@ class Normal(Element):
     def mean(self, params):
         return self._loc_and_log_scale(params)[0]
 
-    def get_config(self):
-        return {**super().get_config(), "scale": self.scale, "bound": self.bound}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Deterministic(Element):
-    """The one value that the parameter is; there is no density.
+class Deterministic(OutputDistribution):
+    """Single value that the output is; there is no density.
 
     Args:
-        data_kind: `"real"`, or `"uint8"`: the parameter is the value by 255, and data are rounded.
-        bound: as of `Normal`.
+        data_kind: `"real"`, or `"uint8"`: the output is the value by 255, and data are rounded.
+        bound: outputs lie within `-bound` and `bound`, by a hyperbolic tangent; with None they lie
+            anywhere.
         **kwargs: `keras.layers.Layer` arguments.
 
     Attributes:
-        unit: the data's value of a parameter of 1.
+        unit: the data's value of an output of 1.
+
+    Raises:
+        ValueError: another `data_kind`, or a `bound` that is not above 0.
 
     >>> import numpy as np, tfgen
     >>> element = tfgen.distributions.Deterministic("uint8")
@@ -191,7 +228,7 @@ class Deterministic(Element):
         if data_kind not in ("real", "uint8"):
             raise ValueError(f'`data_kind` must be "real" or "uint8"; got {data_kind!r}')
         self.data_kind = data_kind
-        self.reparametrised = data_kind == "real"
+        self.reparameterized = data_kind == "real"
         self.unit = 255.0 if data_kind == "uint8" else 1.0
 
     def num_params(self, channels):
@@ -214,25 +251,23 @@ class Deterministic(Element):
             return mean
         return tf.cast(tf.clip_by_value(tf.round(mean), 0, 255), tf.uint8)
 
-    def get_config(self):
-        return {**super().get_config(), "data_kind": self.data_kind, "bound": self.bound}
-
 
 def _within(loc, bound):
     return loc if bound is None else bound * tf.tanh(loc)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class DiscretisedLogistic(Element):
-    """Mixtures of logistic distributions, rounded to the levels of pixels
-    (Salimans et al. 2017, "PixelCNN++", section 2.1 and 2.2).
+class DiscretisedLogistic(OutputDistribution):
+    """Mixture of logistic distributions, rounded to the levels of pixels.
 
+    From Salimans et al. 2017, "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517, section 2.1 and 2.2.
     A component is chosen for a pixel; the location of a channel depends linearly on the channels
     before it. Values are 0..255, floored to `num_bits` bits.
 
     Args:
-        num_mixtures: components; 1 is the discretised logistic distribution.
-        num_bits: bits of a value.
+        num_mixtures: number of components; 1 is the discretised logistic distribution.
+        num_bits: bits of a value, 1 to 8.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -265,8 +300,12 @@ class DiscretisedLogistic(Element):
         return tf.floor(tf.cast(x, self.variable_dtype) / 2 ** (8 - self.num_bits))
 
     def _split(self, params):
-        """Logits `[..., k]`; locations and log-scales `[..., channels, k]`, weights
-        `[..., pairs, k]`."""
+        """Outputs by what they are, for k components.
+
+        Returns:
+            Logits `[..., k]`, locations and log-scales `[..., channels, k]`, weights of the
+            channels before `[..., pairs, k]`.
+        """
         k = self.num_mixtures
         logits, rest = params[..., :k], params[..., k:]
         rest = tf.reshape(rest, [*tf.unstack(tf.shape(rest))[:-1], rest.shape[-1] // k, k])
@@ -278,7 +317,7 @@ class DiscretisedLogistic(Element):
 
     @staticmethod
     def _shift(weights, before, channel):
-        """What channel number `channel` takes of the channels `before` it, `[..., k]`."""
+        """Shift of channel number `channel` by the channels `before` it, `[..., k]`."""
         first = channel * (channel - 1) // 2
         terms = (weights[..., first + i, :] * before[i] for i in range(channel))
         return sum(terms, tf.zeros([], weights.dtype))
@@ -322,7 +361,7 @@ class DiscretisedLogistic(Element):
         return self.to_data(self._to_units(values[..., 0]))
 
     def _channels(self, values, weights, limit):
-        """`values`, each with what its channel takes of the channels before it, and limited."""
+        """Values, each shifted by the channels before its own, and limited."""
         done = []
         for c, value in enumerate(tf.unstack(values, axis=-2)):
             done.append(limit(value + self._shift(weights, done, c)))
@@ -337,14 +376,10 @@ class DiscretisedLogistic(Element):
         return self.inputs(self.to_data(self._to_units(values)))
 
     def _to_units(self, values):
-        """From [-1, 1] to 0..255."""
+        """Values of [-1, 1] in 0..255."""
         return (values + 1) * (2**self.num_bits - 1) / 2 * 2 ** (8 - self.num_bits)
 
     def to_data(self, mean):
         levels = tf.round(mean / 2 ** (8 - self.num_bits))
         levels = tf.clip_by_value(levels, 0, 2**self.num_bits - 1)
         return tf.cast(levels * 2 ** (8 - self.num_bits), tf.uint8)
-
-    def get_config(self):
-        config = {"num_mixtures": self.num_mixtures, "num_bits": self.num_bits}
-        return {**super().get_config(), **config}

@@ -7,13 +7,16 @@ from tfgen.utils import checks
 
 
 def fit_gaussian(z):
-    """The normal distribution with the mean and the covariance of draws.
+    """Normal distribution with the mean and the covariance of draws.
 
     Args:
         z: `[n, size]`, more rows than columns.
 
     Returns:
         A `GaussianMixture` of one component, in the dtype of `z`.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
 
     >>> import numpy as np, tfgen
     >>> base = tfgen.distributions.fit_gaussian(np.random.default_rng(0).normal(size=(99, 2)))
@@ -26,16 +29,20 @@ def fit_gaussian(z):
 
 
 def fit_gaussian_mixture(z, num_components=10, seed=0):
-    """The mixture of normal distributions with full covariances that scikit-learn fits to draws by
-    expectation maximisation.
+    """Mixture of normal distributions with full covariances, fitted by expectation maximisation.
+
+    The fit is scikit-learn's `GaussianMixture`.
 
     Args:
-        z: `[n, size]`, more rows than columns.
+        z: `[n, size]`, more rows than columns and than components.
         num_components: number of components.
-        seed: integer, of the start.
+        seed: integer, for the start of the fit.
 
     Returns:
         A `GaussianMixture`, in the dtype of `z`.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
 
     >>> import numpy as np, tfgen
     >>> draws = np.random.default_rng(0).normal(size=(99, 2)) + [[0, 9]] * np.eye(99, 1)

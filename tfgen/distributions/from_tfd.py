@@ -1,4 +1,4 @@
-"""Any TFP distribution as a base."""
+"""TFP distributions as bases."""
 
 import inspect
 
@@ -10,13 +10,14 @@ import tensorflow_probability as tfp
 from tfgen.distributions.base import Base
 from tfgen.utils import checks
 from tfgen.utils.random import row_seeds
+from tfgen.utils.recorded import deserialized
 
 _MODULES = {"tfd": tfp.distributions, "tfb": tfp.bijectors}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class FromTFD(Base):
-    """A `tfd.Distribution` over vectors with fixed parameters.
+    """Base that is a `tfd.Distribution` over vectors, with fixed parameters.
 
     A model's `base=` takes the distribution itself. It is saved as the names of TFP's classes with
     their numbers; to train parameters, write a `Base`. Only its own draws are known, so
@@ -27,7 +28,7 @@ class FromTFD(Base):
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
-        ValueError: not such a distribution, or one that cannot be saved.
+        ValueError: not such a distribution, one of another dtype, or one that cannot be saved.
 
     >>> import numpy as np, tensorflow_probability as tfp, tfgen
     >>> uniform = tfp.distributions.Sample(tfp.distributions.Uniform(-1.0, 1.0), 2)
@@ -38,12 +39,13 @@ class FromTFD(Base):
     """
 
     allows_temperature = False
+    _saved_apart = ("distribution",)
 
     def __init__(self, distribution, **kwargs):
         super().__init__(**kwargs)
         checks.check_instance(distribution, tfp.distributions.Distribution, "distribution")
-        reparametrised = tfp.distributions.FULLY_REPARAMETERIZED
-        self.reparametrised = distribution.reparameterization_type == reparametrised
+        fully = tfp.distributions.FULLY_REPARAMETERIZED
+        self.reparameterized = distribution.reparameterization_type == fully
         shapes = [distribution.batch_shape, distribution.event_shape]
         if [getattr(shape, "rank", None) for shape in shapes] != [0, 1]:
             raise ValueError(
@@ -58,18 +60,18 @@ class FromTFD(Base):
         if not _is_continuous(distribution):
             raise ValueError(f"`base` must be continuous; got {distribution}")
         self._content = _to_json(distribution)
-        self._distribution = distribution
+        self.distribution = distribution
 
     def build(self, input_shape):
         super().build(input_shape)
-        if tuple(self._distribution.event_shape) != (self.size,):
+        if tuple(self.distribution.event_shape) != (self.size,):
             raise ValueError(
                 f"`base` must have event shape [{self.size}], one value for each latent; got "
-                f"{self._distribution.event_shape}"
+                f"{self.distribution.event_shape}"
             )
 
     def log_prob(self, z, condition=None):
-        value = self._distribution.log_prob(tf.cast(z, self._distribution.dtype))
+        value = self.distribution.log_prob(tf.cast(z, self.distribution.dtype))
         return tf.cast(value, self.variable_dtype)
 
     def noise(self, seed, start, num_rows):
@@ -84,25 +86,28 @@ class FromTFD(Base):
         with tf.control_dependencies([] if check is None else [check]):
             noise = tf.identity(noise)
         draws = tf.map_fn(
-            lambda seed: self._distribution.sample(seed=seed),
+            lambda seed: self.distribution.sample(seed=seed),
             noise,
-            fn_output_signature=self._distribution.dtype,
+            fn_output_signature=self.distribution.dtype,
         )
         return tf.cast(tf.ensure_shape(draws, [None, self.size]), self.variable_dtype)
 
     def to_tfd(self, condition=None):
-        return self._distribution
+        return self.distribution
 
     def get_config(self):
         return {**super().get_config(), "distribution": self._content}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "distribution": _from_json(config["distribution"])})
+        distribution = _from_json(config["distribution"])
+        return cls(
+            **{**deserialized({**config, "distribution": None}), "distribution": distribution}
+        )
 
 
 def _is_continuous(distribution):
-    """Discrete distributions have no bijector onto their support."""
+    """True unless a distribution has no bijector onto its support, as discrete ones."""
     if isinstance(distribution, tfp.distributions.MixtureSameFamily):
         # It has none, either.
         return _is_continuous(distribution.components_distribution)

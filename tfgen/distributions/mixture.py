@@ -14,7 +14,7 @@ from tfgen.utils.random import row_uniform
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class GaussianMixture(Base):
-    """A mixture of normal distributions over vectors, all of it learned.
+    """Mixture of normal distributions over vectors, all of it learned.
 
     `temperature` multiplies the components' standard deviations and divides their logits: at 0
     samples are at the location of the likeliest component.
@@ -24,6 +24,9 @@ class GaussianMixture(Base):
         covariance: `"diagonal"` or `"full"`.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: another `covariance`.
+
     >>> import numpy as np, tfgen
     >>> base = tfgen.distributions.GaussianMixture(3)
     >>> base.build((None, 2))
@@ -32,7 +35,7 @@ class GaussianMixture(Base):
     """
 
     # The choice of the component has none.
-    reparametrised = False
+    reparameterized = False
 
     def __init__(self, num_components=8, covariance="diagonal", **kwargs):
         super().__init__(**kwargs)
@@ -56,7 +59,13 @@ class GaussianMixture(Base):
             )
 
     def assign(self, locs, covariances, weights):
-        """Sets components: `[k, size]`, `[k, size, size]`, `[k]`; for full covariances."""
+        """Sets the components of a mixture with full covariances.
+
+        Args:
+            locs: `[num_components, size]`.
+            covariances: `[num_components, size, size]`.
+            weights: `[num_components]`, which sum to 1.
+        """
         scales = np.linalg.cholesky(np.asarray(covariances, "float64"))
         diagonal = np.diagonal(scales, axis1=1, axis2=2)
         self.loc.assign(locs)
@@ -65,7 +74,7 @@ class GaussianMixture(Base):
         self.logits.assign(np.log(weights))
 
     def _components(self):
-        """The components as a batch of `tfd` distributions."""
+        """Components as a batch of `tfd` distributions."""
         loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
         if self.covariance == "diagonal":
             return tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale))
@@ -101,10 +110,3 @@ class GaussianMixture(Base):
             tfp.distributions.Categorical(logits=tf.convert_to_tensor(self.logits)),
             self._components(),
         )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_components": self.num_components,
-            "covariance": self.covariance,
-        }

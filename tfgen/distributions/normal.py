@@ -12,7 +12,7 @@ from tfgen.utils.random import row_normal
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class StandardNormal(Base):
-    """N(0, I) over vectors.
+    """Standard normal distribution N(0, I) over vectors.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
@@ -41,10 +41,10 @@ class StandardNormal(Base):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class IsotropicNormal(StandardNormal):
-    """N(0, scale^2 I) over vectors, with a fixed scale.
+    """Normal distribution N(0, scale^2 I) over vectors, with a fixed scale.
 
     Args:
-        scale: standard deviation.
+        scale: standard deviation, above 0.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -69,13 +69,10 @@ class IsotropicNormal(StandardNormal):
         zeros = tf.zeros([self.size], self.variable_dtype)
         return tfp.distributions.MultivariateNormalDiag(zeros, self.scale * tf.ones_like(zeros))
 
-    def get_config(self):
-        return {**super().get_config(), "scale": self.scale}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class DiagonalNormal(StandardNormal):
-    """N(loc, diag(scale^2)) over vectors, with learned location and scale.
+    """Normal distribution N(loc, diag(scale^2)) over vectors, with learned location and scale.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.

@@ -5,77 +5,118 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.distributions.elements import Bernoulli
-from tfgen.distributions.elements import Element
+from tfgen.distributions.elements import OutputDistribution
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Configured
 from tfgen.utils.part import Part
 
 
 class Observation(Part):
-    """`p(x|z)`, of examples given a decoder's features.
+    """Observation model `p(x|z)`, of examples given a decoder's features.
 
-    `build` gets the shape of the features, `[None, size]` or `[None, height, width, channels]`, and
-    that of an example. A subclass implements the methods.
+    `build` gets the shape of the features, `[None, size]` or `[None, height, width, channels]`
+    (None without a decoder), and that of an example. A subclass implements `inputs`, `log_prob`,
+    `noise` and `sample`. Arguments of the constructor are saved with the model; `get_config` need
+    not be written.
+
+    Args:
+        **kwargs: `keras.layers.Layer` arguments.
 
     Attributes:
         data_kind: `"real"`, `"binary"` or `"uint8"`.
-        num_bits: of a value of uint8 data.
-        bounds: whether `log_prob` is a lower bound that takes noise (dequantised data).
-        reparametrised: whether there is `draw`, which has a gradient.
+        num_bits: bits of a value of uint8 data.
+        dequantises: True if `log_prob` takes noise that dequantises the data, and is then a lower
+            bound.
+        reparameterized: True if there is `rsample`, whose draws have a gradient.
+        event_shape: shape of an example, once built.
     """
 
     data_kind = "real"
     num_bits = 8
-    bounds = False
-    reparametrised = False
+    dequantises = False
+    reparameterized = False
 
     def build(self, features_shape, event_shape):
         self.event_shape = tuple(event_shape)
+
+    def compute_output_shape(self, features_shape, event_shape):
+        return (None, *event_shape)
 
     def inputs(self, x):
         """Examples as an encoder sees them: real, of order 1."""
         raise NotImplementedError
 
     def log_prob_noise(self, seed, start, num_rows):
-        """What `log_prob` takes for rows `start` to `start + num_rows`, or None."""
+        """Noise that `log_prob` takes for rows `start` to `start + num_rows`, or None."""
         return None
 
     def log_prob(self, x, features, noise=None):
-        """`[batch]`, nats; features may be None where there is no decoder."""
+        """Log-probabilities `[batch]`, nats, or a lower bound of them.
+
+        Args:
+            x: examples in the data's type, `[batch, *event_shape]`.
+            features: `[batch, size]` or `[batch, height, width, channels]`; None where there is no
+                decoder.
+            noise: as `log_prob_noise` gives it.
+        """
         raise NotImplementedError
 
     def noise(self, seed, start, num_rows):
-        """What `sample` turns into draws for rows `start` to `start + num_rows`."""
+        """Noise that `sample` turns into draws of rows `start` to `start + num_rows`."""
         raise NotImplementedError
 
     def sample(self, noise, features, temperature=1.0):
-        """Draws `[batch, *event_shape]` in the data's type."""
+        """Draws `[batch, *event_shape]` in the data's type.
+
+        Args:
+            noise: as `noise` gives it.
+            features: as for `log_prob`.
+            temperature: factor of the standard deviation of a value, or what comes nearest to that.
+        """
         raise NotImplementedError
 
-    def reals(self, x, noise):
-        """Examples as a critic sees them: reals of order 1; integers dequantised with the noise
-        of `log_prob_noise`."""
+    def dequantised(self, x, noise):
+        """Examples as a critic sees them: reals of order 1, `[batch, *event_shape]`.
+
+        Args:
+            x: examples in the data's type.
+            noise: as `log_prob_noise` gives it, which dequantises integers.
+        """
         return self.inputs(x)
 
-    def draw(self, noise, features, temperature=1.0):
-        """Draws as of `reals`, not rounded, with a gradient of the features."""
+    def rsample(self, noise, features, temperature=1.0):
+        """Draws on the scale of `dequantised`, not rounded, with a gradient of the features.
+
+        Args:
+            noise: as `noise` gives it.
+            features: as for `log_prob`.
+            temperature: as for `sample`.
+
+        Raises:
+            NotImplementedError: draws have no gradient (`reparameterized` is False).
+        """
         raise NotImplementedError(f"draws of a {type(self).__name__} have no gradient")
 
     def decode(self, noise, features):
-        """What is shown of `p(x|z)`: its mean in the data's type, or near it; a draw where that is
-        not known."""
+        """Mean of `p(x|z)` in the data's type, or near it; a draw where that is not known.
+
+        Args:
+            noise: as `noise` gives it.
+            features: as for `log_prob`.
+        """
         return self.sample(noise, features)
 
     def adapt(self, x, noise):
-        """Data-dependent initialisation of bijectors, from one batch and its `log_prob_noise`."""
+        """Initialises bijectors from data: one batch and its `log_prob_noise`."""
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Factorised(Observation):
-    """Values that are independent given the features, but for those of one pixel.
+    """Observation model of values that are independent given the features, but within a pixel.
 
     Args:
-        element: `Element`, the distribution of the values at one position.
+        element: `OutputDistribution`, of the values at one position; by default `Bernoulli`.
         **kwargs: `keras.layers.Layer` arguments.
 
     Shapes: a vector has one value at each position, an image its channels.
@@ -92,10 +133,10 @@ class Factorised(Observation):
         super().__init__(**kwargs)
         if element is None:
             element = Bernoulli(dtype=self.dtype_policy)
-        self.element = checks.check_instance(element, Element, "element")
+        self.element = checks.check_instance(element, OutputDistribution, "element")
         self.data_kind = self.element.data_kind
         self.num_bits = self.element.num_bits
-        self.reparametrised = self.element.reparametrised
+        self.reparameterized = self.element.reparameterized
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)
@@ -128,29 +169,40 @@ class Factorised(Observation):
     def sample(self, noise, features, temperature=1.0):
         return self._events(self.element.sample(noise, self._params(features), temperature))
 
-    def draw(self, noise, features, temperature=1.0):
-        if not self.reparametrised:
-            return super().draw(noise, features, temperature)
+    def rsample(self, noise, features, temperature=1.0):
+        if not self.reparameterized:
+            return super().rsample(noise, features, temperature)
         return self.sample(noise, features, temperature)
 
     def mean(self, features):
-        """`[batch, *event_shape]`, in the data's units: as of the element."""
+        """Means `[batch, *event_shape]`, reals in the data's units, or near them.
+
+        Args:
+            features: as for `log_prob`.
+        """
         return self._events(self.element.mean(self._params(features)))
 
     def decode(self, noise, features):
         return self.element.to_data(self.mean(features))
 
-    def get_config(self):
-        element = keras.saving.serialize_keras_object(self.element)
-        return {**super().get_config(), "element": element}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class PositionHead(keras.layers.Layer):
+class PositionHead(Configured):
     """Output layer from features to parameters at each position.
 
-    From an image of features a 1x1 convolution, from a vector of them a dense layer. It starts at
+    Of an image of features it is a 1x1 convolution, of a vector of them a dense layer. It starts at
     small weights.
+
+    Args:
+        positions: sides of the positions, such as `[height, width]`.
+        num_params: number of parameters at each.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Shapes: `[batch, size]` or `[batch, *positions, channels]` ->
+    `[batch, *positions, num_params]`.
+
+    Raises:
+        ValueError: on `build`, features of another shape.
     """
 
     def __init__(self, positions, num_params, **kwargs):
@@ -172,7 +224,10 @@ class PositionHead(keras.layers.Layer):
     def call(self, inputs):
         return tf.reshape(self.layer(inputs), [-1, *self.positions, self.num_params])
 
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.positions, self.num_params)
+
 
 def positions_shape(event_shape):
-    """The event with an axis of channels: a vector has one value at each position."""
+    """Shape of an event with an axis of channels: a vector has one value at each position."""
     return (*event_shape, 1) if len(event_shape) == 1 else tuple(event_shape)

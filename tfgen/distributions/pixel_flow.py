@@ -1,18 +1,17 @@
-"""A flow between pixels and the features that a decoder speaks of."""
+"""Flows between pixels and the values whose distribution a decoder gives."""
 
 import keras
 import tensorflow as tf
 
-from tfgen.bijectors import ActNorm
 from tfgen.bijectors import Bijector
 from tfgen.bijectors import Centre
 from tfgen.bijectors import Chain
-from tfgen.bijectors import Coupling
 from tfgen.bijectors import Dequantise
 from tfgen.bijectors import Invert
 from tfgen.bijectors import Squeeze
-from tfgen.distributions.elements import Element
+from tfgen.bijectors.stacks import image_couplings
 from tfgen.distributions.elements import Normal
+from tfgen.distributions.elements import OutputDistribution
 from tfgen.distributions.observation import Factorised
 from tfgen.distributions.observation import Observation
 from tfgen.networks import ResNet
@@ -22,9 +21,10 @@ from tfgen.utils.random import row_uniform
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class PixelFlow(Observation):
-    """`y = f(x)`, `p(y|z) = N(y; mu(z), diag(sigma(z)))`: a decoder that is not factorised over the
-    pixels (Lucas et al., "Adaptive density estimation for generative models", eq. 6 to 8).
+    """Observation model that is not factorised over pixels: a flow of the pixels is.
 
+    `y = f(x)`, `p(y|z) = N(y; mu(z), diag(sigma(z)))`, from Lucas et al. 2019, "Adaptive Density
+    Estimation for Generative Models", arXiv:1901.01091, eq. 6 to 8.
     With a bijector that mixes no values, such as the `Standardise()` of the observation `"normal"`
     of uint8 data, it is a factorised distribution of dequantised pixels.
 
@@ -33,8 +33,12 @@ class PixelFlow(Observation):
             [-0.5, 0.5)) to `y`; by default couplings over images at two scales, `real_nvp`.
         data_kind: `"uint8"`, dequantised with uniform noise, or `"real"`.
         num_bits: bits of a value that the model sees of uint8 data.
-        element: `Element` of reals, the distribution of `y`; by default `Normal("per_value")`.
+        element: `OutputDistribution` of reals, that of `y`; by default `Normal("per_value")`.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: another `data_kind`, an `element` of other data; on `build`, a bijector that
+            changes the shape, or images of odd sides without a `bijector`.
 
     >>> import numpy as np, tfgen
     >>> flow = tfgen.distributions.real_nvp(filters=4, num_blocks=1, num_scales=1)
@@ -55,7 +59,7 @@ class PixelFlow(Observation):
         self.bijector = checks.check_instance(bijector, Bijector, "bijector")
         self.data_kind = data_kind
         self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
-        self.bounds = data_kind == "uint8"
+        self.dequantises = data_kind == "uint8"
         kind = {"dtype": self.dtype_policy}
         parts = [self.bijector]
         if data_kind == "uint8":
@@ -64,11 +68,11 @@ class PixelFlow(Observation):
         self._chain = Chain(parts, **kind)
         if element is None:
             element = Normal("per_value", **kind)
-        self.element = checks.check_instance(element, Element, "element")
+        self.element = checks.check_instance(element, OutputDistribution, "element")
         if element.data_kind != "real":
             raise ValueError(f"`element` must be of reals; got one of {element.data_kind} values")
         self.features = Factorised(element, **kind)
-        self.reparametrised = element.reparametrised
+        self.reparameterized = element.reparameterized
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)
@@ -80,22 +84,22 @@ class PixelFlow(Observation):
             )
         shape = (None, *self.event_shape)
         self._chain.build(shape)
-        if self.bounds:
+        if self.dequantises:
             self._dequantise.build(shape)
         if tuple(self._chain.inverse_event_shape(self.event_shape)) != self.event_shape:
             raise ValueError("`bijector` must keep the shape of its input")
         self.features.build(features_shape, self.event_shape)
 
     def inputs(self, x):
-        return self.reals(x, tf.constant(0.5, self.variable_dtype))
+        return self.dequantised(x, tf.constant(0.5, self.variable_dtype))
 
-    def reals(self, x, noise):
+    def dequantised(self, x, noise):
         if self.data_kind == "real":
             return tf.cast(x, self.variable_dtype)
         return self._dequantise(x, noise) / 2 ** (self.num_bits - 1) - 1
 
     def log_prob_noise(self, seed, start, num_rows):
-        if not self.bounds:
+        if not self.dequantises:
             return None
         return row_uniform(seed, start, num_rows, self.event_shape, self.variable_dtype)
 
@@ -115,37 +119,32 @@ class PixelFlow(Observation):
     def sample(self, noise, features, temperature=1.0):
         return self._data(self.features.sample(noise, features, temperature))
 
-    def draw(self, noise, features, temperature=1.0):
-        y = self.features.draw(noise, features, temperature)
+    def rsample(self, noise, features, temperature=1.0):
+        y = self.features.rsample(noise, features, temperature)
         x = self.bijector.forward_and_log_det(y)[0]
-        return 2 * x if self.bounds else x
+        return 2 * x if self.dequantises else x
 
     def decode(self, noise, features):
-        # What the flow makes of the mean of its features: that of `x` is not known.
+        # The flow's value at the mean of `y`: that of `x` is not known.
         return self._data(self.features.decode(noise, features))
 
     def _data(self, y):
         x = self._chain.forward_and_log_det(y)[0]
-        return self._dequantise.quantise(x) if self.bounds else x
+        return self._dequantise.quantise(x) if self.dequantises else x
 
-    def get_config(self):
-        own = self._own_bijector
-        return {
-            **super().get_config(),
-            "bijector": None if own else keras.saving.serialize_keras_object(self.bijector),
-            "data_kind": self.data_kind,
-            "num_bits": self.num_bits,
-            "element": keras.saving.serialize_keras_object(self.element),
-        }
+    def _shown_layers(self):
+        return [self.bijector, self.features]
 
 
 def real_nvp(filters=32, num_blocks=2, num_scales=2, dtype=None):
-    """Couplings over images that keep the shape: checkerboards at the first scale, channels of
-    squeezed images at the second (Dinh et al. 2017, section 3.6).
+    """Couplings over images that keep the shape, at one or two scales.
+
+    They change checkerboards at the first scale and channels of squeezed images at the second, as
+    in Dinh et al. 2017, "Density estimation using Real NVP", arXiv:1605.08803, section 3.6.
 
     Args:
         filters: channels of the networks at the first scale, half of those at the second.
-        num_blocks: residual blocks of a network.
+        num_blocks: number of residual blocks of a network.
         num_scales: 1 or 2.
         dtype: dtype policy.
 
@@ -161,12 +160,9 @@ def real_nvp(filters=32, num_blocks=2, num_scales=2, dtype=None):
     kind = {"dtype": dtype}
 
     def couplings(mask, filters):
-        for i in range(4):
-            network = ResNet(filters, num_blocks, **kind)
-            yield ActNorm(**kind)
-            yield Coupling("affine", mask, flip=bool(i % 2), network=network, **kind)
+        return image_couplings(mask, 4, lambda: ResNet(filters, num_blocks, **kind), **kind)
 
-    parts = [*couplings("checkerboard", filters)]
+    parts = couplings("checkerboard", filters)
     if num_scales == 2:
         squeeze, back = Squeeze(**kind), Invert(Squeeze(**kind), **kind)
         parts += [squeeze, *couplings("channel", 2 * filters), back]

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.distributions.elements import Bernoulli
-from tfgen.distributions.elements import Element
+from tfgen.distributions.elements import OutputDistribution
 from tfgen.distributions.observation import Observation
 from tfgen.distributions.observation import PositionHead
 from tfgen.networks import PixelCNNStack
@@ -17,22 +17,26 @@ from tfgen.utils.layers import build_once
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class AutoregressivePixels(Observation):
-    """A PixelCNN: each pixel given those before it in raster order and, through a map of
-    `context_channels`, the decoder's features (Chen et al. 2017, section 4 and appendix A).
+    """PixelCNN: each pixel given those before it in raster order and the decoder's features.
 
-    How far it sees is `network`'s: a small field leaves what is further apart to the latents.
+    The features come in through a map of `context_channels`, as in Chen et al. 2017, "Variational
+    Lossy Autoencoder", arXiv:1611.02731, section 4 and appendix A. The field of view is that of
+    `network`: a small one leaves what is further apart to the latents.
 
     Through a `PixelCNNStack` samples are drawn in waves, each of which computes only what is new;
     through other networks in sweeps over the whole image until nothing changes. Both draw what
     pixel by pixel would, for the same noise.
 
     Args:
-        element: `Element`, the distribution of the values of one pixel.
+        element: `OutputDistribution`, of the values of one pixel; by default `Bernoulli`.
         network: layer in which a position sees the pixels before it, called with `context=` and
             built with the shapes of both: `PixelCNNStack` (by default, as the paper's),
             `GatedPixelCNNStack`.
-        context_channels: channels of the map that the features become.
+        context_channels: number of channels of the map that the features become.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: a network that takes no `context`; on `build`, examples that are no images.
 
     >>> import numpy as np, tfgen
     >>> observation = tfgen.distributions.AutoregressivePixels()
@@ -48,7 +52,7 @@ class AutoregressivePixels(Observation):
             element = Bernoulli(dtype=self.dtype_policy)
         if network is None:
             network = PixelCNNStack(dtype=self.dtype_policy)
-        self.element = checks.check_instance(element, Element, "element")
+        self.element = checks.check_instance(element, OutputDistribution, "element")
         self.network = checks.check_instance(network, keras.layers.Layer, "network")
         if "context" not in inspect.signature(network.call).parameters:
             raise ValueError(
@@ -97,7 +101,15 @@ class AutoregressivePixels(Observation):
         return self.element.noise(seed, start, num_rows, self.event_shape)
 
     def sample(self, noise, features, temperature=1.0, given=None, known=None):
-        """Draws `[batch, *event_shape]`; `given` examples are kept where `known` is True."""
+        """Draws `[batch, *event_shape]` in the data's type.
+
+        Args:
+            noise: as `noise` gives it.
+            features: as for `log_prob`.
+            temperature: as for `sample` of the element.
+            given: examples, or None.
+            known: `[batch, *event_shape]`, True where the pixels of `given` are kept.
+        """
         context = None if features is None else self.to_context(features)
         draw = self._sweep if self._wavefront is None else self._run_waves
         return draw(noise, context, temperature, given, known)
@@ -141,11 +153,3 @@ class AutoregressivePixels(Observation):
     @property
     def _drawn_dtype(self):
         return self.variable_dtype if self.data_kind == "real" else tf.uint8
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "element": keras.saving.serialize_keras_object(self.element),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "context_channels": self.context_channels,
-        }

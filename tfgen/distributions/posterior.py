@@ -18,34 +18,50 @@ from tfgen.utils.random import row_normal
 
 
 class Posterior(Part):
-    """`q(z|x)`, of latents given features from an encoder.
+    """Approximate posterior `q(z|x)`, of latents given features from an encoder.
 
     `build` gets `(None, size)`, the shape of the features, and the number of latents. A subclass
-    implements the methods.
+    implements `noise`, `sample` and `mean`. Arguments of the constructor are saved with the model;
+    `get_config` need not be written.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
+
+    Attributes:
+        latent_dim: number of latents, once built.
     """
 
     def build(self, features_shape, latent_dim):
         self.latent_dim = latent_dim
 
+    def compute_output_shape(self, features_shape, latent_dim):
+        return (features_shape[0], latent_dim)
+
     def noise(self, seed, start, num_rows):
-        """What `sample` turns into draws for rows `start` to `start + num_rows`."""
+        """Noise that `sample` turns into draws of rows `start` to `start + num_rows`, or None."""
         raise NotImplementedError(f"{type(self).__name__} must implement noise")
 
     def sample(self, noise, features):
-        """Draws `[batch, latent_dim]` and their log-densities `[batch]`, nats."""
+        """Draws `[batch, latent_dim]` and their log-densities `[batch]`, nats.
+
+        Args:
+            noise: as `noise` gives it.
+            features: `[batch, size]`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement sample")
 
     def mean(self, features):
-        """What stands for the latents of an example, `[batch, latent_dim]`: the mean or near it."""
+        """Mean of the latents or near it, `[batch, latent_dim]`, which stands for an example.
+
+        Args:
+            features: `[batch, size]`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement mean")
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class NormalPosterior(Posterior):
-    """`q(z|x) = N(loc, diag(scale^2))`, both from a dense layer over the features.
+    """Normal posterior `N(loc, diag(scale^2))`, both from a dense layer over the features.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
@@ -87,7 +103,7 @@ class NormalPosterior(Posterior):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class DeterministicPosterior(Posterior):
-    """Latents that are a dense layer of the features; there is no density.
+    """Single point as a posterior, a dense layer of the features; there is no density.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
@@ -116,18 +132,23 @@ class DeterministicPosterior(Posterior):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class IAFPosterior(NormalPosterior):
-    """A diagonal normal distribution through inverse autoregressive flow, which sees a context from
-    the encoder (Kingma et al. 2016, Algorithm 1).
+    """Diagonal normal posterior through inverse autoregressive flow with a context.
 
-    `mean` is where the flow takes the mean of the normal distribution: that of `z` is not known.
+    From Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
+    arXiv:1606.04934, Algorithm 1: the context comes from the encoder's features. `mean` is the
+    flow's value at the mean of the normal distribution, since that of `z` is not known.
 
     Args:
         num_steps: steps of the flow; each sees the dimensions in the reverse order of the one
             before.
         hidden_units: widths of their networks.
-        context_size: values of the context.
-        bijector: a map of latents to put in the place of the steps.
+        context_size: number of values of the context.
+        bijector: `Bijector` over latents in the place of the steps, which takes the context as its
+            condition.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: a `bijector` that is initialised from data.
 
     >>> import numpy as np, tfgen
     >>> posterior = tfgen.distributions.IAFPosterior(num_steps=2, hidden_units=(8,))
@@ -144,7 +165,6 @@ class IAFPosterior(NormalPosterior):
         self.num_steps = checks.check_count(num_steps, "num_steps")
         self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
         self.context_size = checks.check_count(context_size, "context_size")
-        self._own_bijector = bijector is None
         if bijector is None:
             dtype = {"dtype": self.dtype_policy}
             step = Autoregressive("gated", MADE(2, self.hidden_units, **dtype), **dtype)
@@ -176,13 +196,3 @@ class IAFPosterior(NormalPosterior):
 
     def mean(self, features):
         return self._flow(super().mean(features), features)[0]
-
-    def get_config(self):
-        own = self._own_bijector
-        return {
-            **super().get_config(),
-            "num_steps": self.num_steps,
-            "hidden_units": self.hidden_units,
-            "context_size": self.context_size,
-            "bijector": None if own else keras.saving.serialize_keras_object(self.bijector),
-        }

@@ -20,7 +20,7 @@ class StudentT(Base):
     as they are. `temperature` multiplies the scale.
 
     Args:
-        df: degrees of freedom at the start.
+        df: degrees of freedom at the start, above 0.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -59,6 +59,3 @@ class StudentT(Base):
         df = tf.exp(tf.convert_to_tensor(self.log_df))
         zero, one = tf.zeros_like(df), tf.ones_like(df)
         return tfp.distributions.Independent(tfp.distributions.StudentT(df, zero, one), 1)
-
-    def get_config(self):
-        return {**super().get_config(), "df": self.df}

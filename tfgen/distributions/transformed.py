@@ -1,4 +1,4 @@
-"""Distributions of what an invertible map makes of a base: flows as priors and as bases."""
+"""Flows as priors and as bases: distributions of an invertible map of a base."""
 
 import keras
 import tensorflow_probability as tfp
@@ -18,12 +18,16 @@ from tfgen.utils.layers import build_once
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Transformed(Base):
-    """`z = f(e)`, `e ~ base`, over vectors.
+    """Distribution of `z = f(e)`, `e ~ base`, over vectors.
 
     Args:
-        bijector: tfgen bijector, `z` to `e` in its data -> latent direction.
+        bijector: tfgen bijector that keeps vectors in their shape, `z` to `e` in its data -> latent
+            direction.
         base: `Base`, standard normal by default.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: on `build`, a bijector that changes the shape.
 
     >>> import numpy as np, tfgen
     >>> prior = tfgen.distributions.Transformed(tfgen.bijectors.ActNorm())
@@ -39,7 +43,7 @@ class Transformed(Base):
             base = StandardNormal(dtype=self.dtype_policy)
         self.base = checks.check_instance(base, Base, "base")
         self.allows_temperature = base.allows_temperature
-        self.reparametrised = base.reparametrised
+        self.reparameterized = base.reparameterized
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -68,23 +72,18 @@ class Transformed(Base):
         if self.bijector.adaptive:
             self.bijector.adapt([z])
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "bijector": keras.saving.serialize_keras_object(self.bijector),
-            "base": keras.saving.serialize_keras_object(self.base),
-        }
-
 
 def autoregressive_flow(num_steps=4, hidden_units=(640, 640), transform="additive", dtype=None):
-    """The prior of Chen et al. 2017 (section 3.2 and appendix A): autoregressive flow over noise.
+    """Autoregressive flow over noise, as a prior.
 
-    Densities take one pass. The paper's flow only shifts (`"additive"`), which it found stabler.
+    From Chen et al. 2017, "Variational Lossy Autoencoder", arXiv:1611.02731, section 3.2 and
+    appendix A. Densities take one pass. The paper's flow only shifts (`"additive"`), which it found
+    stabler.
 
     Args:
-        num_steps: steps; each sees the dimensions in the reverse order of the one before.
+        num_steps: number of steps; each sees the dimensions in the reverse order of the one before.
         hidden_units: widths of their networks; the paper's MADE of 3 layers has two of 640.
-        transform: as of `bijectors.Autoregressive`.
+        transform: as `bijectors.Autoregressive` takes it.
         dtype: dtype policy.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Figures of merit."""
+"""Figures of merit: likelihoods, sample quality, coverage, and the use of latents."""
 
 from tfgen.metrics.classifiers import classifier
 from tfgen.metrics.coverage import ModeCoverage
@@ -61,3 +61,7 @@ __all__ = [
     "sample_quality",
     "stacked_modes",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

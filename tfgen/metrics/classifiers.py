@@ -20,20 +20,20 @@ _RATE = 2e-3  # at the start
 
 
 def classifier(data, cache_dir=None, seed=0, num_steps=1000, verbose=True):
-    """A convolutional network trained on the labels of a data set, with 64 features.
+    """Trains a convolutional network with 64 features on the labels of a data set.
 
     It is kept under a name that goes by the data and all settings, and trained only where there
     is no such file. The global random states stay as they are.
 
     Args:
         data: `tfgen.data.Data` of images with integer labels.
-        cache_dir: folder; by default `tfgen` in `$XDG_CACHE_HOME` or `~/.cache`.
+        cache_dir: folder where it is kept; by default `tfgen` in `$XDG_CACHE_HOME` or `~/.cache`.
         seed: non-negative int, of the initial weights and the order of the images.
-        num_steps: steps of training, of 128 images each.
-        verbose: whether to print the accuracy on the test split.
+        num_steps: steps of training, of 128 images each: positive int.
+        verbose: bool; True prints the accuracy on the test split.
 
     Returns:
-        A `KerasExtractor`, which gives probabilities too.
+        A `KerasExtractor`, which gives class probabilities, too.
 
     Raises:
         ValueError: data that are not images, or have no labels.
@@ -87,9 +87,9 @@ def _default_folder():
 
 
 def _network(shape, num_classes, seed):
-    """Convolutions that halve the image until it is 7 pixels high or wide at most."""
+    """Makes convolutions that halve the image until it is 7 pixels high or wide at most."""
     layers = keras.layers
-    # Seeds of its own for every layer: without, Keras draws one from Python's global state.
+    # Each layer gets its own seed: without, Keras draws one from Python's global state.
     seeds = iter(np.random.SeedSequence(seed).generate_state(16).tolist())
     common = {"activation": "relu", "dtype": "float32"}
 

@@ -1,4 +1,4 @@
-"""How many modes of the data samples reach, and the training examples next to samples."""
+"""Coverage of the modes of the data, and the training examples nearest to samples."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,12 @@ _BLOCK = 4096
 
 
 class ModeCoverage(NamedTuple):
-    """What `mode_coverage` found.
+    """Result of `mode_coverage`.
 
     Attributes:
-        num_covered: how many modes have a sample.
-        kl: `KL(samples | data)` over the modes, nats.
-        on_modes: the fraction of samples that belong to a mode.
+        num_covered: number of modes that have a sample: int.
+        kl: `KL(samples | data)` over the modes, nats: float.
+        on_modes: fraction of samples that belong to a mode: float.
     """
 
     num_covered: int
@@ -28,17 +28,27 @@ class ModeCoverage(NamedTuple):
 
 
 def mode_coverage(modes, num_modes, probabilities=None):
-    """Which modes of the data samples reach, and how evenly (Lin et al. 2018, section 4.1).
+    """Counts the modes of the data that samples reach, and measures how evenly they do.
+
+    These are the figures of Lin et al. 2018, section 4.1.
 
     Args:
         modes: the mode of each sample, integers `[n]`, as from `nearest_mode` or a classifier; -1
-            for none.
-        num_modes: how many modes the data have.
-        probabilities: those of the data's modes, `[num_modes]`; by default they are equal.
+            for a sample of no mode.
+        num_modes: number of modes that the data have: positive int.
+        probabilities: probabilities of the modes in the data, or weights in proportion to them,
+            `[num_modes]`; by default they are equal.
 
     Returns:
-        `ModeCoverage(num_covered, kl, on_modes)`; `kl` is not a number where no sample is of a
-        mode, and infinite where samples are of a mode that the data have not.
+        `ModeCoverage(num_covered, kl, on_modes)`; `kl`, in nats, is not a number where no sample
+        is of a mode, and infinite where samples are of a mode that the data have not.
+
+    Raises:
+        ValueError: modes or probabilities of another shape or range.
+
+    References:
+        Lin et al., PacGAN: The Power of Two Samples in Generative Adversarial Networks, 2018,
+        arXiv:1712.04086.
 
     >>> import tfgen
     >>> tfgen.metrics.mode_coverage([0, 0, 1, 1, -1], num_modes=4)
@@ -71,15 +81,19 @@ def mode_coverage(modes, num_modes, probabilities=None):
 
 
 def nearest_mode(x, centres, radius):
-    """The nearest centre of each point, or -1 for a point that is further than `radius` from all.
+    """Finds the nearest centre of each point.
 
     Args:
         x: points, `[n, d]`.
-        centres: `[k, d]`.
-        radius: for normal distributions, three standard deviations are the custom.
+        centres: centres of the modes, `[k, d]`.
+        radius: the largest distance from a centre within its mode: positive float. For normal
+            distributions, three standard deviations are the custom.
 
     Returns:
-        Integers `[n]`.
+        Integers `[n]` in 0..k-1, or -1 for a point that is further than `radius` from all centres.
+
+    Raises:
+        ValueError: shapes that do not fit, or `radius` not positive.
 
     >>> import tfgen
     >>> tfgen.metrics.nearest_mode([[0.1], [2.4]], [[0.0], [2.0]], radius=0.3).tolist()
@@ -93,14 +107,13 @@ def nearest_mode(x, centres, radius):
 
 
 def stacked_modes(extractor, images, data_kind=None, batch_size=256):
-    """The classes of images whose channels are images of their own, as of `data.stack_channels`
-    (Metz et al. 2017, section 3.3.1).
+    """Classifies images whose channels are images of their own, as of `data.stack_channels`.
 
     Args:
-        extractor: a `FeatureExtractor` that is a classifier, of images with one channel, such as
+        extractor: a `FeatureExtractor` that is a classifier of images with one channel, such as
             the `classifier` of the data that were stacked.
-        images: `[n, height, width, 3]`.
-        data_kind: as for the extractor.
+        images: `[n, height, width, 3]`: uint8, floats in 0..1, bool or 0 and 1.
+        data_kind: `"uint8"`, `"real"` or `"binary"`, see `FeatureExtractor.extract`.
         batch_size: images computed at a time.
 
     Returns:
@@ -108,6 +121,10 @@ def stacked_modes(extractor, images, data_kind=None, batch_size=256):
 
     Raises:
         ValueError: the extractor is no classifier, or the images have other channels.
+
+    References:
+        Metz et al., Unrolled Generative Adversarial Networks, 2017, arXiv:1611.02163, section
+        3.3.1.
     """
     images = checks.as_numeric(images, "images")
     if images.ndim != 4 or images.shape[-1] != 3:
@@ -127,16 +144,19 @@ def stacked_modes(extractor, images, data_kind=None, batch_size=256):
 
 
 def nearest_examples(x, examples):
-    """The number of the training example that is nearest to each sample, in squared distance.
+    """Finds the training example that is nearest to each sample, in squared distance.
 
-    Beside each other they tell whether a model generalises, or has learned examples by heart.
+    Beside each other they show whether a model generalises, or has learned examples by heart.
 
     Args:
         x: samples, `[n, *event_shape]`.
-        examples: `[m, *event_shape]`.
+        examples: training examples, `[m, *event_shape]`.
 
     Returns:
-        Integers `[n]`.
+        Indices of the examples, integers `[n]`.
+
+    Raises:
+        ValueError: shapes that do not fit, no rows, or values that are not finite.
 
     >>> import tfgen
     >>> tfgen.metrics.nearest_examples([[4.0]], [[0.0], [5.0]]).tolist()

@@ -1,4 +1,4 @@
-"""Networks that turn images into the features that samples are judged by."""
+"""Feature extractors: networks that turn images into the features that samples are judged by."""
 
 import json
 import re
@@ -14,7 +14,12 @@ from tfgen.utils.files import fingerprint
 
 
 class Extracted(NamedTuple):
-    """Features `[n, d]` and class probabilities `[n, classes]` (None of no classifier)."""
+    """Result of `FeatureExtractor.extract`.
+
+    Attributes:
+        features: float32 `[n, d]`.
+        probabilities: class probabilities, float32 `[n, classes]`; None without a classifier.
+    """
 
     features: np.ndarray
     probabilities: np.ndarray | None
@@ -25,14 +30,17 @@ class FeatureExtractor:
 
     Images of any kind are brought to 0..1 (uint8 by 255, bits as they are), resized where that is
     asked for, grey ones repeated to as many channels as the network has, and then mapped to
-    `input_range`. A subclass has `hash`, `is_classifier` and `_outputs`.
+    `input_range`. A subclass implements `hash` and `_outputs`, and sets `is_classifier`.
 
     Args:
-        name: what it is called beside its scores.
+        name: name printed beside its scores.
         input_shape: `(height, width, channels)` of the network, None where any will do.
-        input_range: what the network wants black and white as.
-        resize: whether images of other sizes are resized to the network's, bilinearly and
-            without aliasing; else they are an error.
+        input_range: `(black, white)`, the values that the network takes for them.
+        resize: bool; True resizes images of other sizes to the network's, bilinearly and without
+            aliasing; False makes them an error.
+
+    Raises:
+        ValueError: `resize` for a network without a size.
     """
 
     is_classifier = False
@@ -48,18 +56,42 @@ class FeatureExtractor:
 
     @property
     def hash(self):
-        """12 hex digits of weights, architecture and preprocessing, equal in every process."""
+        """Hash of weights, architecture and preprocessing: 12 hex digits, the same everywhere."""
         raise NotImplementedError
 
     def __str__(self):
         return f"{self.name} ({self.hash})"
 
     def __call__(self, images, data_kind=None, batch_size=256):
-        """Features of images, float32 `[n, d]`; arguments as for `extract`."""
+        """Computes the features of images.
+
+        Args:
+            images: `[n, h, w, c]`: uint8, floats in 0..1, bool or 0 and 1.
+            data_kind: `"uint8"`, `"real"`, `"binary"` or None, see `extract`.
+            batch_size: images computed at a time.
+
+        Returns:
+            float32 `[n, d]`.
+
+        Raises:
+            ValueError: bad images, or images that do not fit the network.
+        """
         return self.extract(images, data_kind, batch_size).features
 
     def probabilities(self, images, data_kind=None, batch_size=256):
-        """Class probabilities of images, float32 `[n, classes]`; arguments as for `extract`."""
+        """Computes the class probabilities of images.
+
+        Args:
+            images: `[n, h, w, c]`: uint8, floats in 0..1, bool or 0 and 1.
+            data_kind: `"uint8"`, `"real"`, `"binary"` or None, see `extract`.
+            batch_size: images computed at a time.
+
+        Returns:
+            float32 `[n, classes]`.
+
+        Raises:
+            ValueError: the network is no classifier, or images that do not fit it.
+        """
         if not self.is_classifier:
             raise ValueError(
                 f"{self.name} gives no class probabilities: use a classifier, whose last layer is "
@@ -68,16 +100,16 @@ class FeatureExtractor:
         return self.extract(images, data_kind, batch_size).probabilities
 
     def extract(self, images, data_kind=None, batch_size=256):
-        """Features and probabilities from one pass over the images, to the last one.
+        """Computes features and class probabilities in one pass over the images.
 
         Args:
             images: `[n, h, w, c]`: uint8, floats in 0..1, bool or 0 and 1.
-            data_kind: `"uint8"`, `"real"` or `"binary"`; by default the type tells, but for
-                integers that are all 0 or 1.
+            data_kind: `"uint8"`, `"real"` or `"binary"`; by default the dtype tells, but for
+                integers that are all 0 or 1, which are an error.
             batch_size: images computed at a time.
 
         Returns:
-            `Extracted(features, probabilities)`.
+            `Extracted(features, probabilities)`, of all images, the ragged last batch included.
 
         Raises:
             ValueError: bad images, or images that do not fit the network.
@@ -112,22 +144,32 @@ class FeatureExtractor:
         return [tf.cast(output, tf.float32) for output in self._outputs(low + (high - low) * x)]
 
     def _outputs(self, x):
-        """A list of features and, of a classifier, probabilities."""
+        """Computes a list of features and, for a classifier, class probabilities.
+
+        Args:
+            x: float32 tensor `[batch, h, w, c]` in `input_range`.
+
+        Returns:
+            List of tensors `[batch, d]` and, if `is_classifier`, `[batch, classes]`.
+        """
         raise NotImplementedError
 
 
 class KerasExtractor(FeatureExtractor):
-    """Features from a layer of a Keras model.
+    """Feature extractor from a layer of a Keras model.
 
     Args:
-        model: functional or Sequential, over images `[h, w, c]`; a subclassed one can be wrapped:
-            `keras.Model(x, model(x))` with an `x = keras.Input(...)`. If its one output is that
-            of a softmax layer, it is a classifier.
-        layer: name of the layer whose output `[n, d]` the features are; by default they are what
-            a last `Dense` layer takes, or the model's output where it does not end with one.
-        name: by default the model's own.
-        input_range: what the model wants black and white as.
-        resize: whether images are resized to the model's size.
+        model: functional or Sequential model of images `[h, w, c]`; a subclassed one can be
+            wrapped: `keras.Model(x, model(x))` with an `x = keras.Input(...)`. If its one output
+            is that of a softmax layer, it is a classifier.
+        layer: name of the layer whose output `[n, d]` the features are; by default they are the
+            input of a last `Dense` layer, or the model's output where it does not end with one.
+        name: name printed beside the scores; by default the model's own.
+        input_range: `(black, white)`, the values that the model takes for them.
+        resize: bool; True resizes images to the model's size.
+
+    Raises:
+        ValueError: the model is not built, or takes or gives tensors of other shapes.
 
     >>> import keras, numpy as np
     >>> layers = [keras.layers.Flatten(), keras.layers.Dense(5), keras.layers.Dense(2)]
@@ -173,11 +215,14 @@ class KerasExtractor(FeatureExtractor):
 
 
 def inception_v3():
-    """The InceptionV3 of `keras.applications`: 2048 pooled features and 1000 classes of ImageNet,
-    from images of any size.
+    """Makes an extractor of the InceptionV3 of `keras.applications`, for images of any size.
 
-    Keras downloads its weights, 96 MB, when this is called for the first time. It is not the
-    Inception of 2015 that published scores are of, and its scores do not compare with those.
+    It has 2048 pooled features and the 1000 classes of ImageNet. Keras downloads its weights,
+    96 MB, when this is called for the first time. It is not the Inception of 2015 that published
+    scores are of, and its scores do not compare with those.
+
+    Returns:
+        A `KerasExtractor`.
     """
     return KerasExtractor(
         keras.applications.InceptionV3(weights="imagenet"),
@@ -193,7 +238,7 @@ def _is_softmax(layer):
 
 
 def _architecture(model):
-    """The model's configuration without names, which differ from process to process."""
+    """Returns the model's configuration without names, which differ from process to process."""
     parts = [
         part
         for layer in model._flatten_layers()

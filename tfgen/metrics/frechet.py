@@ -11,12 +11,15 @@ _ROWS = 4096  # rows in float64 at a time
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
-    """What the Frechet distance knows of features, in float64.
+    """Moments of features that the Frechet distance needs, in float64.
 
     Attributes:
-        count: how many examples they are of.
+        count: number of examples: int.
         mean: `[d]`.
         covariance: `[d, d]`, unbiased.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
     """
 
     count: int
@@ -38,10 +41,16 @@ class Moments:
 
 
 def moments(features):
-    """Mean and unbiased covariance of features, summed in float64.
+    """Computes the mean and the unbiased covariance of features, summed in float64.
 
     Args:
-        features: `[n, d]`, n at least 2.
+        features: floats `[n, d]`, n at least 2.
+
+    Returns:
+        `Moments(count, mean, covariance)`.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
 
     >>> import numpy as np
     >>> moments(np.array([[0.0, 1.0], [2.0, 1.0]], "float32")).covariance
@@ -59,19 +68,29 @@ def moments(features):
 
 
 def frechet_distance(real, generated):
-    """Squared Frechet (2-Wasserstein) distance of the normal distributions with the moments of
-    two sets of features (Dowson and Landau 1982; Heusel et al. 2017, equation 6):
-    `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2))`.
+    """Computes the squared Frechet distance between two sets of features.
 
-    It is biased: fewer examples give a larger distance, so figures compare at equal numbers of
-    examples, and only where they are of the same features.
+    It is the squared 2-Wasserstein distance of the normal distributions with their moments,
+    `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2))` (Heusel et al. 2017, eq. 6). It is
+    biased: fewer examples give a larger distance, so figures compare at equal numbers of examples,
+    and only where they are of one extractor's features.
 
     Args:
-        real: features `[n, d]`, or their `Moments`.
-        generated: the same; the order of the two does not matter.
+        real: features of real examples, floats `[n, d]`, n at least 2, or their `Moments`.
+        generated: features of generated examples, floats `[m, d]`, m at least 2, or their
+            `Moments`. The distance is symmetric in the two.
 
     Returns:
-        A float, at least 0.
+        A float of at least 0.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
+
+    References:
+        Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+        Equilibrium, 2017, arXiv:1706.08500.
+        Dowson and Landau, The Frechet distance between multivariate normal distributions, Journal
+        of Multivariate Analysis 12, 1982.
 
     >>> import numpy as np
     >>> frechet_distance(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]]))
@@ -93,7 +112,7 @@ def frechet_distance(real, generated):
 
 
 def _root(covariance):
-    """The symmetric square root."""
+    """Returns the symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
     # Below this, eigenvalues are rounding of 0.
     floor = len(values) * np.finfo(np.float64).eps * values[-1]

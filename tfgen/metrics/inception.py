@@ -9,24 +9,39 @@ from tfgen.utils import checks
 
 
 class InceptionScore(NamedTuple):
-    """Mean and standard deviation over the splits."""
+    """Result of `inception_score`.
+
+    Attributes:
+        mean: mean of the score over the splits: float.
+        deviation: standard deviation over the splits: float.
+    """
 
     mean: float
     deviation: float
 
 
 def inception_score(probabilities, num_splits=10, seed=0):
-    """`exp(E KL(p(y|x) || p(y)))` of a classifier's answers to generated examples (Salimans et
-    al. 2016): from 1 to the number of classes, the larger, the surer and the more varied.
+    """Computes the inception score `exp(E KL(p(y|x) || p(y)))` of generated examples.
+
+    It lies between 1 and the number of classes, and is the larger, the surer and the more varied
+    a classifier's answers are (Salimans et al. 2016, section 4). Scores compare only where they
+    are of one classifier.
 
     Args:
-        probabilities: `[n, classes]`, each row sums to 1.
-        num_splits: the score is computed on so many parts, which differ by one row at most.
+        probabilities: class probabilities of the examples, `[n, classes]`; each row sums to 1.
+        num_splits: number of parts, which differ by one row at most, that the score is computed
+            on: positive int, at most n.
         seed: non-negative int; rows are divided at random, for those of a conditional model
             often come in the order of their classes.
 
     Returns:
         `InceptionScore(mean, deviation)` over the splits.
+
+    Raises:
+        ValueError: another shape, or rows that are no probabilities.
+
+    References:
+        Salimans et al., Improved Techniques for Training GANs, 2016, arXiv:1606.03498.
 
     >>> import numpy as np
     >>> round(inception_score(np.eye(4), num_splits=1).mean, 6)

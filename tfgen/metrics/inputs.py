@@ -1,15 +1,27 @@
-"""What users give the metrics: features and images."""
+"""Checks of the features and images that users give the metrics."""
 
 import numpy as np
 
 from tfgen.utils import checks
 
-# What divides images of a kind to bring them to 0..1.
+# The divisor that brings images of a kind to 0..1.
 _HIGHEST = {"binary": 1, "real": 1, "uint8": 255}
 
 
 def as_features(x, name, least=2):
-    """Features of examples, `[n, d]` floats, at least so many rows."""
+    """Checks features of examples.
+
+    Args:
+        x: array `[n, d]`.
+        name: name of the argument in an error.
+        least: the least n.
+
+    Returns:
+        Floats `[n, d]`, of at least float32's width.
+
+    Raises:
+        ValueError: another shape, fewer rows, or values that are not finite.
+    """
     x = checks.as_numeric(x, name)
     if x.ndim != 2 or len(x) < least:
         raise ValueError(
@@ -19,7 +31,19 @@ def as_features(x, name, least=2):
 
 
 def as_feature_pair(real, generated, least=2):
-    """Features of real and of generated examples, as many for each."""
+    """Checks features of real and of generated examples, `[n, d]` and `[m, d]`.
+
+    Args:
+        real: array `[n, d]`.
+        generated: array `[m, d]`.
+        least: the least n and m.
+
+    Returns:
+        The two as floats.
+
+    Raises:
+        ValueError: other shapes, fewer rows, or values that are not finite.
+    """
     real, generated = as_features(real, "real", least), as_features(generated, "generated", least)
     if real.shape[1] != generated.shape[1]:
         raise ValueError(
@@ -30,12 +54,15 @@ def as_feature_pair(real, generated, least=2):
 
 
 def as_images(images, data_kind=None):
-    """Images of any kind as an array `[n, h, w, c]`, and what divides them to lie in 0..1.
+    """Checks images of any kind.
 
     Args:
-        images: uint8 0..255, floats in 0..1, bool or 0 and 1.
-        data_kind: `"uint8"`, `"real"` or `"binary"`, as of a model or a data set. By default the
-            type tells, but for integers that are all 0 or 1, which may be bits or near black.
+        images: `[n, h, w, c]`: uint8 0..255, floats in 0..1, bool or 0 and 1.
+        data_kind: `"uint8"`, `"real"` or `"binary"`, the kind of a model or a data set. By default
+            the dtype tells, but for integers that are all 0 or 1, which may be bits or near black.
+
+    Returns:
+        The images as an array `[n, h, w, c]`, and the number that divides them to lie in 0..1.
 
     Raises:
         ValueError: another shape or range, or the kind is in doubt.

@@ -9,29 +9,43 @@ from tfgen.utils import checks
 
 
 class KernelDistance(NamedTuple):
-    """An estimate and its standard error."""
+    """Result of `kernel_distance`.
+
+    Attributes:
+        value: the estimate: float.
+        standard_error: its standard error: float.
+    """
 
     value: float
     standard_error: float
 
 
 def kernel_distance(real, generated, subset_size=1000, seed=0):
-    """Squared maximum mean discrepancy with the kernel `(x.y / d + 1)^3`, without bias: its mean
-    does not depend on the number of examples, and it may be below 0 (Binkowski et al. 2018).
+    """Estimates the kernel distance between two sets of features.
+
+    It is the squared maximum mean discrepancy with the kernel `(x.y / d + 1)^3` (Binkowski et al.
+    2018, section 4), estimated without bias: its mean does not depend on the number of examples,
+    and it may be below 0.
 
     Both sets are divided at random into disjoint subsets; the estimate is the mean over them. Of
     the larger set only as many examples as the smaller has are used.
 
     Args:
-        real: features `[n, d]`.
-        generated: features `[m, d]`.
-        subset_size: examples in a subset, and what is left over is spread over the subsets. Larger
-            ones take more time and give a smaller error.
+        real: features of real examples, floats `[n, d]`, n at least 2.
+        generated: features of generated examples, floats `[m, d]`, m at least 2.
+        subset_size: examples in a subset: int of at least 2; rows that are left over are spread
+            over the subsets. Larger ones take more time and give a smaller error.
         seed: non-negative int, of the division.
 
     Returns:
         `KernelDistance(value, standard_error)`. The error is that of the estimate's linear part,
-        too large by up to 1.5 where both distributions are equal.
+        too large by a factor of up to 1.5 where both distributions are equal.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
+
+    References:
+        Binkowski et al., Demystifying MMD GANs, 2018, arXiv:1801.01401.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=[500, 8])
@@ -53,7 +67,7 @@ def kernel_distance(real, generated, subset_size=1000, seed=0):
 
 
 def _estimate(x, y):
-    """The unbiased estimate from all pairs, and its variance to first order."""
+    """Returns the unbiased estimate from all pairs, and its variance to first order."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     across = _kernel(x, y)
     within_x, within_y = _mean_of_others(x), _mean_of_others(y)
@@ -64,7 +78,7 @@ def _estimate(x, y):
 
 
 def _mean_of_others(x):
-    """Mean kernel of each row with all others."""
+    """Returns the mean kernel of each row with all others, `[n]`."""
     kernel = _kernel(x, x)
     return (kernel.sum(1) - kernel.diagonal()) / (len(x) - 1)
 

@@ -1,4 +1,4 @@
-"""What the latents of a model carry."""
+"""Measures of the information that a model's latents carry."""
 
 import dataclasses
 
@@ -9,15 +9,21 @@ from tfgen.utils.replicas import sum_over_replicas
 
 
 def active_units(means, threshold=0.01):
-    """How many latents carry something: those whose posterior means vary over the examples by more
-    than the threshold (Burda et al. 2016, section 5.2), which supposes a prior of scale 1.
+    """Counts the latents whose posterior means vary with the examples.
+
+    A unit is active if the variance of its posterior mean is above the threshold (Burda et al.
+    2016, section 5.2), which supposes a prior of scale 1.
 
     Args:
-        means: `[n, latent_dim]`.
-        threshold: of the variance.
+        means: posterior means of the examples, `[n, latent_dim]`, of this replica where there are
+            several.
+        threshold: the least variance of an active unit: float.
 
     Returns:
-        A scalar.
+        Scalar tensor in the dtype of `means`.
+
+    References:
+        Burda et al., Importance Weighted Autoencoders, 2016, arXiv:1509.00519.
 
     >>> import tensorflow as tf, tfgen
     >>> float(tfgen.metrics.active_units(tf.constant([[0.0, 1.0], [0.0, -1.0]])))
@@ -33,14 +39,14 @@ def active_units(means, threshold=0.01):
 
 @dataclasses.dataclass(frozen=True)
 class LatentUsage:
-    """What `latent_usage` found; its text says it in a line.
+    """Result of `latent_usage`; `str` says it in a line.
 
     Attributes:
-        kl: divergence of posteriors from the prior, nats.
-        reconstruction: `-log p(x|z)`, nats.
-        exchanged: the same with the latents of another example, nats.
-        active_units: how many latents vary with the examples.
-        latent_dim: how many there are.
+        kl: mean divergence of the posteriors from the prior, nats: float.
+        reconstruction: mean of `-log p(x|z)`, nats: float.
+        exchanged: mean of `-log p(x|z)` with the latents of another example, nats: float.
+        active_units: number of latents that vary with the examples: int.
+        latent_dim: number of latents: int.
     """
 
     kl: float
@@ -51,12 +57,12 @@ class LatentUsage:
 
     @property
     def gain(self):
-        """How many nats the decoder has of the right latents rather than another example's."""
+        """Nats that the decoder gains from the right latents over another example's: float."""
         return self.exchanged - self.reconstruction
 
     @property
     def in_use(self):
-        """Whether there is an active unit, and a gain of a tenth of a nat."""
+        """True if there is an active unit, and a gain of more than a tenth of a nat."""
         return self.active_units > 0 and self.gain > 0.1
 
     def __str__(self):
@@ -74,18 +80,23 @@ class LatentUsage:
 
 
 def latent_usage(model, x, condition=None, seed=0, batch_size=256):
-    """Whether a latent-variable model uses its latents: divergence, active units and
-    reconstruction, this also with the latents of the example before.
+    """Measures how much a latent-variable model uses its latents.
+
+    These are the divergence, the active units, and the reconstruction, also with the latents of
+    the example before, which tells posterior collapse.
 
     Args:
-        model: `tfgen.VAE`.
+        model: a `tfgen.VAE`, or another model with a posterior.
         x: at least two examples, `[n, *event_shape]`.
-        condition: as in `log_prob`.
-        seed: of the posterior's draws: integer or two integers.
+        condition: one condition for all examples or one for each, for a conditional model.
+        seed: seed of the posterior's draws: int or two int32.
         batch_size: rows computed at a time.
 
     Returns:
         A `LatentUsage`.
+
+    Raises:
+        ValueError: a model without a posterior, or bad examples.
 
     >>> import numpy as np, tfgen
     >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
@@ -109,14 +120,21 @@ def latent_usage(model, x, condition=None, seed=0, batch_size=256):
 
 
 def check_usable(model, x):
-    """Examples that `latent_usage` takes, as an array.
+    """Checks a model and examples for `latent_usage`.
+
+    Args:
+        model: a `tfgen.GenerativeModel`.
+        x: examples, `[n, *event_shape]`.
+
+    Returns:
+        The examples as an array.
 
     Raises:
-        ValueError: a model without latents of its own, or bad examples.
+        ValueError: a model without a posterior, or bad examples.
     """
     if not hasattr(model, "code_length"):
         raise ValueError(f"`model` must be a latent-variable model; got a {type(model).__name__}")
-    x = model._check_x(x)
+    x = model.data_spec.check_x(x)
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two examples; got {len(x)}")
     return x

@@ -4,15 +4,15 @@ import math
 
 
 def bits_per_dim(log_prob, num_dims):
-    """Bits per dimension of a log-likelihood: -log_prob / (num_dims ln 2).
+    """Converts a log-likelihood to bits per dimension, `-log_prob / (num_dims ln 2)`.
 
     Args:
         log_prob: Log-probability of whole examples in nats: a float, array or tensor.
         num_dims: Number of values in one example (height * width * channels): positive int.
 
     Returns:
-        The same shape and kind as `log_prob`. Lower is better; 8 is a uniform guess over 256
-        grey levels.
+        A float, array or tensor of the shape of `log_prob`. Lower is better; 8 is a uniform guess
+        over 256 grey levels.
 
     Raises:
         ValueError: `num_dims` is not positive.

@@ -14,26 +14,39 @@ _SAME = 1e-12
 
 
 class PrecisionRecall(NamedTuple):
-    """Fractions from 0 to 1."""
+    """Result of `precision_recall`.
+
+    Attributes:
+        precision: fraction of generated examples that the real ones cover: float.
+        recall: fraction of real examples that the generated ones cover: float.
+    """
 
     precision: float
     recall: float
 
 
 def precision_recall(real, generated, k=3):
-    """Improved precision and recall (Kynkaanniemi et al. 2019, equations 1 and 2).
+    """Computes improved precision and recall (Kynkaanniemi et al. 2019, eq. 1 and 2).
 
-    A set covers what is no further from one of its points than the point's k-th nearest
-    neighbour in the set is; a point is not its own neighbour, but a duplicate of it is.
+    A set covers a point that is no further from one of its own points than the k-th nearest
+    neighbour of that one is; a point is not its own neighbour, but a duplicate of it is.
 
     Args:
-        real: features `[n, d]`, n > k.
-        generated: features `[m, d]`, m > k; figures compare where the numbers are equal.
-        k: which neighbour.
+        real: features of real examples, floats `[n, d]`, n > k.
+        generated: features of generated examples, floats `[m, d]`, m > k; figures compare where
+            the numbers are equal.
+        k: rank of the neighbour, 1 for the nearest: positive int.
 
     Returns:
         `PrecisionRecall(precision, recall)`: the fraction of generated examples that the real
         ones cover, and of real examples that the generated ones cover.
+
+    Raises:
+        ValueError: shapes that do not fit, too few rows, or values that are not finite.
+
+    References:
+        Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models,
+        2019, arXiv:1904.06991.
 
     >>> import numpy as np
     >>> real = np.array([[0.0], [1.0], [10.0], [11.0]])
@@ -55,7 +68,7 @@ def precision_recall(real, generated, k=3):
 
 
 def _squared_radii(x, k):
-    """`[n]`: the squared distance of each row to its k-th nearest other one."""
+    """Returns the squared distance of each row to its k-th nearest other one, `[n]`."""
     radii = []
     for rows, squares in squared_distances(x, x):
         squares[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = np.inf
@@ -64,7 +77,15 @@ def _squared_radii(x, k):
 
 
 def squared_distances(x, y):
-    """Yields slices of the rows of x and their squared distances to all of y."""
+    """Yields slices of the rows of x and their squared distances to all rows of y.
+
+    Args:
+        x: floats `[n, d]`.
+        y: floats `[m, d]`.
+
+    Yields:
+        A slice of some rows of `x`, and their squared distances, `[rows, m]`.
+    """
     x_squares, y_squares = (np.einsum("nd,nd->n", a, a) for a in (x, y))
     step = max(1, _BYTES // (8 * len(y)))
     for start in range(0, len(x), step):

@@ -1,4 +1,4 @@
-"""All scores of generated images at once, with the extractor that they are of."""
+"""All scores of generated images at once, with the name of their extractor."""
 
 import dataclasses
 from collections.abc import Collection
@@ -14,21 +14,21 @@ from tfgen.metrics.neighbours import precision_recall
 from tfgen.metrics.references import Reference
 from tfgen.utils import checks
 
-# Each with the fewest examples that it is of.
+# The scores, each with the fewest examples that it needs.
 _LEAST = {"frechet": 2, "kernel": 2, "precision_recall": 4, "inception_score": 10}
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What `sample_quality` found; its text says it in a line.
+    """Result of `sample_quality`; `str` says it in a line.
 
     Attributes:
-        extractor: name and hash of the extractor.
-        num_samples: how many images were scored.
-        num_real: how many real ones they were compared with.
+        extractor: name and hash of the extractor: str.
+        num_samples: number of images that were scored: int.
+        num_real: number of real images that they were compared with: int.
         scores: dict from name to float. Lower is better of `frechet` and `kernel`, higher of
             `precision`, `recall` and `inception_score`; `kernel_error` is the standard error,
-            `inception_score_deviation` that over the splits.
+            `inception_score_deviation` the standard deviation over the splits.
     """
 
     extractor: str
@@ -51,14 +51,15 @@ def sample_quality(
 
     Args:
         extractor: a `FeatureExtractor`.
-        reference: the `Reference` of real images, of the same extractor.
-        images: generated images, as for the extractor. If `data_kind` is `"real"`, they are cut to
-            0..1, and what is not finite is black, as in pictures.
-        scores: some of `"frechet"`, `"kernel"`, `"precision_recall"` (k = 3, as many real images
-            as generated ones, at random) and `"inception_score"` (10 splits, classifiers only);
-            None is all that the extractor can give.
-        data_kind: as for the extractor.
-        seed: of random subsets.
+        reference: the `Reference` of real images, made with this extractor.
+        images: generated images `[n, h, w, c]`: uint8, floats in 0..1, bool or 0 and 1. If
+            `data_kind` is `"real"`, they are cut to 0..1, and values that are not finite become
+            black, as in pictures.
+        scores: collection of `"frechet"`, `"kernel"`, `"precision_recall"` (k = 3, as many real
+            images as generated ones, at random) and `"inception_score"` (10 splits, classifiers
+            only); None for all that the extractor can give.
+        data_kind: `"uint8"`, `"real"` or `"binary"`, see `FeatureExtractor.extract`.
+        seed: non-negative int, of random subsets.
         batch_size: images computed at a time.
 
     Returns:
@@ -100,7 +101,20 @@ def sample_quality(
 
 
 def check_scores(extractor, reference, num_samples, scores):
-    """The scores that are to be computed, once it is sure that they can be."""
+    """Checks that scores can be computed.
+
+    Args:
+        extractor: a `FeatureExtractor`.
+        reference: the `Reference` of real images, made with this extractor.
+        num_samples: number of generated images.
+        scores: collection of names, see `sample_quality`; None for all that the extractor gives.
+
+    Returns:
+        List of the names of the scores.
+
+    Raises:
+        ValueError: a reference of another extractor, other names, or too few images.
+    """
     checks.check_instance(extractor, FeatureExtractor, "extractor")
     checks.check_instance(reference, Reference, "reference")
     if reference.hash != extractor.hash:

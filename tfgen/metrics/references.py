@@ -1,4 +1,4 @@
-"""What samples are compared with: features of real images, kept in a file."""
+"""References that samples are compared with: features of real images, kept in a file."""
 
 import dataclasses
 import zipfile
@@ -18,10 +18,10 @@ class Reference:
     """Features of real images.
 
     Attributes:
-        extractor: name of the extractor that they are from.
-        hash: the extractor's.
-        data: fingerprint of the images.
-        features: `[n, d]` float32.
+        extractor: name of the extractor that computed them: str.
+        hash: hash of the extractor: 12 hex digits.
+        data: fingerprint of the images: 12 hex digits.
+        features: float32 `[n, d]`.
         moments: `Moments` of the features.
     """
 
@@ -33,15 +33,18 @@ class Reference:
 
 
 def reference(extractor, images, cache=None, data_kind=None, batch_size=256):
-    """The `Reference` of real images, from a file where it holds just this one.
+    """Computes the `Reference` of real images, or reads it from a file that holds just this one.
 
     Args:
         extractor: a `FeatureExtractor`.
-        images: real images, as for the extractor.
-        cache: npz file to read, or to write: what it holds of another extractor or of other
-            images is replaced.
-        data_kind: as for the extractor.
+        images: real images `[n, h, w, c]`: uint8, floats in 0..1, bool or 0 and 1.
+        cache: npz file to read, or to write; a reference of another extractor or of other images
+            in it is replaced. None keeps no file.
+        data_kind: `"uint8"`, `"real"` or `"binary"`, see `FeatureExtractor.extract`.
         batch_size: images computed at a time.
+
+    Returns:
+        A `Reference`.
 
     Raises:
         ValueError: bad images, or a `cache` that something else wrote.

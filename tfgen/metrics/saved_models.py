@@ -11,16 +11,19 @@ from tfgen.utils.files import fingerprint
 
 
 class SavedModelExtractor(FeatureExtractor):
-    """Features from a SavedModel, for instance one that other software wrote.
+    """Feature extractor from a SavedModel, for instance one that other software wrote.
 
     Args:
-        folder: of the SavedModel.
-        features: name of the output `[n, d]`; may be left out where there is only one.
-        probabilities: name of the output with class probabilities, if there is one.
-        signature: which one; it takes one tensor of images.
-        name: by default the folder's.
-        input_range: what the model wants black and white as.
-        resize: whether images are resized to the model's size.
+        folder: folder of the SavedModel.
+        features: name of the output `[n, d]`; may be left out where there is only one output.
+        probabilities: name of the output with class probabilities; None without a classifier.
+        signature: name of the signature, which must take one tensor of images.
+        name: name printed beside the scores; by default the folder's.
+        input_range: `(black, white)`, the values that the model takes for them.
+        resize: bool; True resizes images to the model's size.
+
+    Raises:
+        ValueError: `folder` holds no SavedModel, or it has no such signature or outputs.
 
     >>> import keras, numpy as np, tempfile
     >>> model = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten()])

@@ -1,4 +1,4 @@
-"""What simple codes need on the same images: a model that does worse has learnt nothing.
+"""Yardsticks: simple codes of the same images, which a model that has learnt anything beats.
 
 PNG looks at each image's own neighbouring pixels; the histogram looks at each pixel position
 over all training images. Both are in bits per dimension, like a model's likelihood.
@@ -12,17 +12,17 @@ _ROWS = 1024  # images counted at a time, so that the index array stays small
 
 
 def png_bits_per_dim(images, optimize=True):
-    """Size of the images as one PNG file each, in bits per value.
+    """Computes the size of images as one PNG file each, in bits per dimension.
 
-    File headers count too: some 0.6 bits per dimension of it for 28x28 grey images, next to
-    nothing for large ones.
+    File headers count too: they are some 0.6 bits per dimension of it for 28x28 grey images, next
+    to nothing for large ones.
 
     Args:
         images: uint8 [n, h, w, c] with 1 to 4 channels.
-        optimize: Whether Pillow searches for the smallest coding.
+        optimize: bool; True lets Pillow search for the smallest coding.
 
     Returns:
-        A float.
+        A float: 8 times the number of bytes over the number of values.
 
     Raises:
         ValueError: Another type or shape.
@@ -51,15 +51,15 @@ def png_bits_per_dim(images, optimize=True):
 
 
 def histogram_bits_per_dim(train, test, pseudo_count=1):
-    """Cross-entropy of the test images under one histogram per pixel position and channel.
+    """Computes the cross-entropy of images under one histogram per pixel position and channel.
 
     Each position has 256 bins with probability
     (count in training images + pseudo_count) / (n + 256 * pseudo_count).
 
     Args:
-        train: uint8 [n, ...], to count.
-        test: uint8 [m, ...], to score.
-        pseudo_count: Added to every bin: positive float.
+        train: Images that are counted, uint8 [n, ...].
+        test: Images that are scored, uint8 [m, ...].
+        pseudo_count: Number added to the count of every bin: positive float.
 
     Returns:
         A float: mean over the test values of -log2 probability.

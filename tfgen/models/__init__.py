@@ -1,28 +1,31 @@
-"""The zoo: the contract, and one file per family."""
+"""The zoo: recipes, by family."""
 
+from tfgen.core import GenerativeModel
+from tfgen.models.adversarial import CQ
+from tfgen.models.adversarial import CQF
+from tfgen.models.adversarial import GAN
+from tfgen.models.adversarial import VAEF
+from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
-from tfgen.models.autoencoder import Autoencoder
-from tfgen.models.base import GenerativeModel
-from tfgen.models.cqf import CQ
-from tfgen.models.cqf import CQF
-from tfgen.models.cqf import VAEF
-from tfgen.models.encoder_decoder import EncoderDecoder
-from tfgen.models.flow import Flow
-from tfgen.models.gan import GAN
-from tfgen.models.gan import WGAN
-from tfgen.models.generator import Generator
-from tfgen.models.glow import Glow
-from tfgen.models.glow import GlowStep
-from tfgen.models.injective_flow import InjectiveFlow
-from tfgen.models.maf import IAF
-from tfgen.models.maf import MAF
-from tfgen.models.nsf import NSF
-from tfgen.models.pixelcnn import PixelCNN
-from tfgen.models.realnvp import RealNVP
-from tfgen.models.vae import VAE
-from tfgen.models.vlae import AFVAE
-from tfgen.models.vlae import IAFVAE
-from tfgen.models.vlae import VLAE
+from tfgen.models.autoregressive import PixelCNN
+from tfgen.models.flows import IAF
+from tfgen.models.flows import MAF
+from tfgen.models.flows import NSF
+from tfgen.models.flows import Flow
+from tfgen.models.flows import Glow
+from tfgen.models.flows import GlowStep
+from tfgen.models.flows import RealNVP
+from tfgen.models.latent import AFVAE
+from tfgen.models.latent import IAFVAE
+from tfgen.models.latent import VAE
+from tfgen.models.latent import VLAE
+from tfgen.models.latent import Autoencoder
+from tfgen.models.latent import DecoderModel
+from tfgen.models.latent import EncoderDecoder
+from tfgen.models.latent import InjectiveFlow
+
+# Its name in version 0.1.
+Generator = DecoderModel
 
 __all__ = [
     "AFVAE",
@@ -39,9 +42,9 @@ __all__ = [
     "VLAE",
     "WGAN",
     "Autoencoder",
+    "DecoderModel",
     "EncoderDecoder",
     "Flow",
-    "Generator",
     "GenerativeModel",
     "Glow",
     "GlowStep",
@@ -49,3 +52,7 @@ __all__ = [
     "PixelCNN",
     "RealNVP",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

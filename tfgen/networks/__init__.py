@@ -1,4 +1,4 @@
-"""Ordinary Keras layers: the networks inside the maps."""
+"""Networks inside the maps and models, as ordinary Keras layers."""
 
 from tfgen.networks.autoencoders import ResNetDecoder
 from tfgen.networks.autoencoders import ResNetEncoder
@@ -16,6 +16,7 @@ from tfgen.networks.gated import GatedPixelCNNStack
 from tfgen.networks.made import MADE
 from tfgen.networks.masked import MaskedConv2D
 from tfgen.networks.masked import PixelCNNStack
+from tfgen.networks.named import get_network
 from tfgen.networks.weight_norm import WeightNorm
 from tfgen.networks.weight_norm import data_dependent_init
 
@@ -38,4 +39,9 @@ __all__ = [
     "WeightClip",
     "WeightNorm",
     "data_dependent_init",
+    "get_network",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -11,12 +11,10 @@ from tfgen.utils import checks
 
 
 class _ResidualNetwork(WeightNormed):
-    """What the encoder and the decoder share: stages of residual blocks, a dense layer."""
+    """Base of the encoder and the decoder: stages of residual blocks, a dense layer."""
 
-    def __init__(
-        self, filters=(16, 32, 32), num_blocks=1, units=450, spectral_norm=False, **kwargs
-    ):
-        super().__init__(**kwargs)
+    def __init__(self, filters, num_blocks, units, spectral_norm, weight_norm, **kwargs):
+        super().__init__(weight_norm, **kwargs)
         self.spectral_norm = checks.check_bool(spectral_norm, "spectral_norm")
         if self.spectral_norm and self.weight_norm:
             raise ValueError("`weight_norm` must be False where `spectral_norm` is True")
@@ -46,15 +44,13 @@ class _ResidualNetwork(WeightNormed):
             x += second(tf.nn.elu(y), training=training)
         return x
 
-    def get_config(self):
-        names = ("filters", "num_blocks", "units", "spectral_norm")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class ResNetEncoder(_ResidualNetwork):
-    """Images to features: stages that halve the sides, residual blocks, a dense layer; exponential
-    linear units and weight normalisation (after Kingma et al. 2016, appendix C.1).
+    """Residual encoder of images: stages that halve the sides, residual blocks, a dense layer.
+
+    It has exponential linear units and weight normalisation, after Kingma et al. 2016, "Improving
+    Variational Inference with Inverse Autoregressive Flow", arXiv:1606.04934, appendix C.1.
 
     Shapes: `[batch, height, width, channels]` -> `[batch, units]`.
 
@@ -62,15 +58,29 @@ class ResNetEncoder(_ResidualNetwork):
         filters: channels of each stage.
         num_blocks: residual blocks of a stage.
         units: size of the dense layer.
-        spectral_norm: whether the layers have `keras.layers.SpectralNormalization`.
-        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
-            `keras.layers.Layer` arguments.
+        spectral_norm: True for `keras.layers.SpectralNormalization` of every layer.
+        weight_norm: True for `WeightNorm` of every layer.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: both normalisations.
 
     >>> import numpy as np, tfgen
     >>> encoder = tfgen.networks.ResNetEncoder(filters=(4, 8), units=16)
     >>> encoder(np.zeros((2, 28, 28, 1), "float32")).shape
     TensorShape([2, 16])
     """
+
+    def __init__(
+        self,
+        filters=(16, 32, 32),
+        num_blocks=1,
+        units=450,
+        spectral_norm=False,
+        weight_norm=True,
+        **kwargs,
+    ):
+        super().__init__(filters, num_blocks, units, spectral_norm, weight_norm, **kwargs)
 
     def build(self, input_shape):
         _, height, width, channels = input_shape
@@ -98,7 +108,7 @@ class ResNetEncoder(_ResidualNetwork):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class ResNetDecoder(_ResidualNetwork):
-    """Latents to feature maps: the mirror of `ResNetEncoder`.
+    """Residual decoder of latents to feature maps, the mirror of `ResNetEncoder`.
 
     Sides are doubled by convolutions whose channels go to places (`tf.nn.depth_to_space`), and cut
     where the encoder had rounded up.
@@ -110,9 +120,12 @@ class ResNetDecoder(_ResidualNetwork):
         filters: channels of each stage.
         num_blocks: residual blocks of a stage.
         units: size of the dense layer.
-        spectral_norm: whether the layers have `keras.layers.SpectralNormalization`.
-        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
-            `keras.layers.Layer` arguments.
+        spectral_norm: True for `keras.layers.SpectralNormalization` of every layer.
+        weight_norm: True for `WeightNorm` of every layer.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: both normalisations, or `sides` that are not two.
 
     >>> import numpy as np, tfgen
     >>> decoder = tfgen.networks.ResNetDecoder((28, 28), filters=(8, 4), units=16)
@@ -120,14 +133,23 @@ class ResNetDecoder(_ResidualNetwork):
     TensorShape([2, 28, 28, 4])
     """
 
-    def __init__(self, sides, filters=(32, 32, 16), **kwargs):
-        super().__init__(filters=filters, **kwargs)
+    def __init__(
+        self,
+        sides,
+        filters=(32, 32, 16),
+        num_blocks=1,
+        units=450,
+        spectral_norm=False,
+        weight_norm=True,
+        **kwargs,
+    ):
+        super().__init__(filters, num_blocks, units, spectral_norm, weight_norm, **kwargs)
         self.sides = checks.as_shape(sides, "sides")
         if len(self.sides) != 2:
             raise ValueError(f"`sides` must be [height, width]; got {sides!r}")
 
     def build(self, input_shape):
-        # Of each stage's result, and of what the first one gets.
+        # Sides of each stage's result, and of what the first one gets.
         self._sizes = [self.sides]
         for _ in self.filters:
             height, width = self._sizes[0]
@@ -158,6 +180,3 @@ class ResNetDecoder(_ResidualNetwork):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.sides, self.filters[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "sides": self.sides}

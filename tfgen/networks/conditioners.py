@@ -6,17 +6,20 @@ import keras
 import tensorflow as tf
 
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class MLP(keras.layers.Layer):
-    """Dense hidden layers: `[batch, size]` -> `[batch, hidden_units[-1]]`.
+class MLP(Configured):
+    """Multilayer perceptron: dense hidden layers, each with an activation.
 
     Weights and biases start uniform, see `uniform_start`.
 
+    Shapes: `[batch, size]` -> `[batch, hidden_units[-1]]`.
+
     Args:
         hidden_units: width of each hidden layer.
-        activation: activation of each layer.
+        activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -46,16 +49,13 @@ class MLP(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.hidden_units[-1])
 
-    def get_config(self):
-        activation = keras.activations.serialize(self.activation)
-        config = {"hidden_units": self.hidden_units, "activation": activation}
-        return {**super().get_config(), **config}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class ConvNet(keras.layers.Layer):
-    """Glow's conditioner: a 3x3 and a 1x1 convolution with ReLU
-    (Kingma and Dhariwal 2018, section 3.3); the 3x3 output layer is the `Head`.
+class ConvNet(Configured):
+    """Glow's conditioner: a 3x3 and a 1x1 convolution with ReLU.
+
+    From Kingma and Dhariwal 2018, "Glow: Generative Flow with Invertible 1x1 Convolutions",
+    arXiv:1807.03039, section 3.3; the 3x3 output layer is the `Head`.
 
     Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`.
 
@@ -82,14 +82,13 @@ class ConvNet(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class ResNet(keras.layers.Layer):
-    """RealNVP's image conditioner: pre-activation residual blocks
-    (Dinh et al. 2017, section 3.6), without their batch normalisation, so that
+class ResNet(Configured):
+    """RealNVP's image conditioner: pre-activation residual blocks.
+
+    From Dinh et al. 2017, "Density estimation using Real NVP", arXiv:1605.08803, section 3.6,
+    without their batch normalisation, so that
     the density of an image does not depend on its batch.
 
     Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`.
@@ -131,14 +130,10 @@ class ResNet(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
-        config = {"filters": self.filters, "num_blocks": self.num_blocks}
-        return {**super().get_config(), **config}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class Head(keras.layers.Layer):
-    """A zero-initialised output layer: Dense for vectors, a 3x3 convolution for images.
+class Head(Configured):
+    """Zero-initialised output layer: Dense for vectors, a 3x3 convolution for images.
 
     Without the learned gain of Glow's `Conv2dZeros`: it made training diverge at the learning
     rates at which these flows train best.
@@ -146,6 +141,8 @@ class Head(keras.layers.Layer):
     Args:
         units: size of the last axis of the output.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Shapes: `[batch, ..., any]` -> `[batch, ..., units]`.
 
     >>> import numpy as np, tfgen
     >>> tfgen.networks.Head(4)(np.ones((2, 3), "float32")).numpy().tolist()
@@ -170,16 +167,15 @@ class Head(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
-
 
 def uniform_start(size):
-    """The initialiser of kernels and biases of a layer of `size` inputs: uniform within
-    `1 / sqrt(size)`.
+    """Initialiser of the kernel and the bias of a layer: uniform within `1 / sqrt(size)`.
 
     Biases that are zero put the kinks of all units at the same place: of few inputs, networks then
     learn slowly.
+
+    Args:
+        size: number of inputs of the layer.
     """
     bound = 1 / math.sqrt(size)
     return keras.initializers.RandomUniform(-bound, bound)

@@ -7,19 +7,20 @@ import tensorflow as tf
 
 from tfgen.networks.spectral_norm import spectrally_normalised
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
 
 
-class _Convolutional(keras.layers.Layer):
+class _Convolutional(Configured):
     """Convolutions, each with batch normalisation and an activation."""
 
     def __init__(
         self,
         filters,
         strides,
-        kernel_size=4,
-        batch_norm=True,
-        spectral_norm=False,
-        activation="elu",
+        kernel_size,
+        batch_norm,
+        spectral_norm,
+        activation,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -36,13 +37,13 @@ class _Convolutional(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def _normalised(self, layer, shape):
-        """A built layer and the normalisation of what it gives, if there is one."""
+        """Pair of a layer, built here, and of the normalisation of its outputs or None."""
         if self.spectral_norm:
             layer = spectrally_normalised(layer)
         layer.build(shape)
         if not self.batch_norm:
             return layer, None
-        # Of all replicas; with a memory of some tens of steps, for trainings that are short.
+        # Over all replicas; with a memory of some tens of steps, for trainings that are short.
         norm = keras.layers.BatchNormalization(
             momentum=0.9, synchronized=True, dtype=self.dtype_policy
         )
@@ -54,25 +55,22 @@ class _Convolutional(keras.layers.Layer):
         x = layer(x, training=training)
         return self.activation(x if norm is None else norm(x, training=training))
 
-    def get_config(self):
-        names = ("filters", "strides", "kernel_size", "batch_norm", "spectral_norm")
-        config = {name: getattr(self, name) for name in names}
-        config["activation"] = keras.activations.serialize(self.activation)
-        return {**super().get_config(), **config}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class ConvEncoder(_Convolutional):
-    """Images to features: convolutions, their maps in a row (after Kumar et al. 2019, section 4).
+    """Convolutional encoder of images; the features are the values of the last maps in a row.
+
+    After Kumar et al. 2020, "Regularized Autoencoders via Relaxed Injective Probability Flow",
+    arXiv:2002.08927, section 4.
 
     Shapes: `[batch, height, width, channels]` -> `[batch, size]`.
 
     Args:
         filters: channels of each convolution.
-        strides: stride of each.
+        strides: stride of each, as many as `filters`.
         kernel_size: side of the kernels.
-        batch_norm: whether there is batch normalisation, of all replicas.
-        spectral_norm: whether the kernels have `keras.layers.SpectralNormalization`.
+        batch_norm: True for batch normalisation, over all replicas.
+        spectral_norm: True for `keras.layers.SpectralNormalization` of the kernels.
         activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
@@ -82,8 +80,19 @@ class ConvEncoder(_Convolutional):
     TensorShape([2, 392])
     """
 
-    def __init__(self, filters=(32, 64, 64, 128, 128), strides=(2, 2, 2, 1, 1), **kwargs):
-        super().__init__(filters, strides, **kwargs)
+    def __init__(
+        self,
+        filters=(32, 64, 64, 128, 128),
+        strides=(2, 2, 2, 1, 1),
+        kernel_size=4,
+        batch_norm=True,
+        spectral_norm=False,
+        activation="elu",
+        **kwargs,
+    ):
+        super().__init__(
+            filters, strides, kernel_size, batch_norm, spectral_norm, activation, **kwargs
+        )
 
     def build(self, input_shape):
         self.convs, shape = [], tuple(input_shape)
@@ -109,19 +118,19 @@ class ConvEncoder(_Convolutional):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class ConvDecoder(_Convolutional):
-    """Latents to feature maps: the mirror of `ConvEncoder`, of transposed convolutions.
+    """Convolutional decoder of latents to feature maps, the mirror of `ConvEncoder`.
 
-    Maps are cut where the encoder had rounded up.
+    It is of transposed convolutions. Maps are cut where the encoder had rounded up.
 
     Shapes: `[batch, size]` -> `[batch, height, width, filters[-1]]`.
 
     Args:
         sides: height and width of the maps, those of the images.
         filters: channels of each transposed convolution.
-        strides: stride of each.
+        strides: stride of each, as many as `filters`.
         kernel_size: side of the kernels.
-        batch_norm: whether there is batch normalisation, of all replicas.
-        spectral_norm: whether the kernels have `keras.layers.SpectralNormalization`.
+        batch_norm: True for batch normalisation, over all replicas.
+        spectral_norm: True for `keras.layers.SpectralNormalization` of the kernels.
         activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
@@ -131,14 +140,26 @@ class ConvDecoder(_Convolutional):
     TensorShape([2, 28, 28, 4])
     """
 
-    def __init__(self, sides, filters=(128, 64, 64, 32, 32), strides=(1, 1, 2, 2, 2), **kwargs):
-        super().__init__(filters, strides, **kwargs)
+    def __init__(
+        self,
+        sides,
+        filters=(128, 64, 64, 32, 32),
+        strides=(1, 1, 2, 2, 2),
+        kernel_size=4,
+        batch_norm=True,
+        spectral_norm=False,
+        activation="elu",
+        **kwargs,
+    ):
+        super().__init__(
+            filters, strides, kernel_size, batch_norm, spectral_norm, activation, **kwargs
+        )
         self.sides = checks.as_shape(sides, "sides")
         if len(self.sides) != 2:
             raise ValueError(f"`sides` must be [height, width]; got {sides!r}")
 
     def build(self, input_shape):
-        # Of each layer's result, and of what the first one gets.
+        # Sides of each layer's result, and of what the first one gets.
         self._sizes = [self.sides]
         for stride in reversed(self.strides):
             self._sizes.insert(0, tuple(math.ceil(side / stride) for side in self._sizes[0]))
@@ -165,6 +186,3 @@ class ConvDecoder(_Convolutional):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.sides, self.filters[-1])
-
-    def get_config(self):
-        return {**super().get_config(), "sides": self.sides}

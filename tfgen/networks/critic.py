@@ -1,4 +1,4 @@
-"""What scores examples in adversarial training."""
+"""Critics: networks that score examples in adversarial training."""
 
 import keras
 import tensorflow as tf
@@ -6,21 +6,23 @@ import tensorflow as tf
 from tfgen.networks.spectral_norm import spectrally_normalised
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Configured
 from tfgen.utils.part import Part
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class MinibatchFeatures(keras.layers.Layer):
-    """How near the other examples of the batch are, beside each one's features, so that a critic
-    sees that samples are all alike (Salimans et al. 2016, section 3.2).
+class MinibatchFeatures(Configured):
+    """Minibatch discrimination: features of the nearness of the other examples of the batch.
 
+    They stand beside each example's own features, so that a critic sees that samples are all alike
+    (Salimans et al. 2016, "Improved Techniques for Training GANs", arXiv:1606.03498, section 3.2).
     On several replicas each sees its share of the batch.
 
     Shapes: `[batch, size]` -> `[batch, size + num_features]`.
 
     Args:
-        num_features: features added.
-        num_values: values that each compares.
+        num_features: number of features added.
+        num_values: number of values that each compares.
         **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
@@ -48,25 +50,26 @@ class MinibatchFeatures(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] + self.num_features)
 
-    def get_config(self):
-        config = {"num_features": self.num_features, "num_values": self.num_values}
-        return {**super().get_config(), **config}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Critic(Part):
-    """A score of each example: a network's features, and a linear layer over them.
+    """Score of each example: a network's features, and a linear layer over them.
 
-    A condition's score is a product with the features (Miyato and Koyama 2018, eq. 3).
+    A condition's score is a product with the features (Miyato and Koyama 2018, "cGANs with
+    Projection Discriminator", arXiv:1802.05637, eq. 3).
 
-    Shapes: `[batch, *event_shape]` -> `[batch]`.
+    Shapes: `[batch, *event_shape]`, and a condition `[batch, features]` if it has one, ->
+    `[batch]`.
 
     Args:
         network: layer from examples to features `[batch, size]`.
-        minibatch_features: the `num_features` of a `MinibatchFeatures` beside them; 0: none.
-        spectral_norm: whether the linear layer (not the minibatch features) has
-            `keras.layers.SpectralNormalization`.
+        minibatch_features: `num_features` of a `MinibatchFeatures` beside the features; 0 for none.
+        spectral_norm: True for `keras.layers.SpectralNormalization` of the linear layer, but not of
+            the minibatch features.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: on `build`, a network whose features are no vectors.
 
     >>> import numpy as np, tfgen
     >>> critic = tfgen.networks.Critic(tfgen.networks.MLP((8,)))
@@ -77,7 +80,7 @@ class Critic(Part):
     def __init__(self, network, minibatch_features=0, spectral_norm=False, **kwargs):
         super().__init__(**kwargs)
         self.network = checks.check_instance(network, keras.layers.Layer, "network")
-        self.num_minibatch_features = checks.check_int(
+        self.minibatch_features = checks.check_int(
             minibatch_features, "minibatch_features", 0, 10_000
         )
         self.spectral_norm = checks.check_bool(spectral_norm, "spectral_norm")
@@ -91,8 +94,8 @@ class Critic(Part):
         if condition_shape is not None:
             self.of_condition = self._linear(shape[-1], condition_shape, use_bias=False)
         self.minibatch = None
-        if self.num_minibatch_features:
-            self.minibatch = MinibatchFeatures(self.num_minibatch_features, dtype=self.dtype_policy)
+        if self.minibatch_features:
+            self.minibatch = MinibatchFeatures(self.minibatch_features, dtype=self.dtype_policy)
             self.minibatch.build(shape)
             shape = self.minibatch.compute_output_shape(shape)
         self.head = self._linear(1, shape)
@@ -117,21 +120,15 @@ class Critic(Part):
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (inputs_shape[0],)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "minibatch_features": self.num_minibatch_features,
-            "spectral_norm": self.spectral_norm,
-        }
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class WeightClip(keras.constraints.Constraint):
-    """Weights within a distance of 0 (Arjovsky et al. 2017, Algorithm 1).
+    """Constraint of weights to within a distance of 0.
+
+    From Arjovsky et al. 2017, "Wasserstein GAN", arXiv:1701.07875, Algorithm 1.
 
     Args:
-        limit: the distance.
+        limit: the distance, above 0.
 
     >>> import numpy as np, tfgen
     >>> tfgen.networks.WeightClip(0.5)(np.array([-3.0, 0.1])).numpy().tolist()

@@ -1,21 +1,23 @@
-"""The gated network of a PixelCNN: two stacks without a blind spot."""
+"""Gated network of a PixelCNN: two stacks without a blind spot."""
 
 import keras
 import tensorflow as tf
 
 from tfgen.networks.weight_norm import WeightNormed
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class CausalConv2D(keras.layers.Conv2D):
-    """A convolution whose kernel ends at a position, or just before it.
+class CausalConv2D(Configured, keras.layers.Conv2D):
+    """Convolution whose kernel ends at a position, or just before it.
 
     Args:
         filters: number of output channels.
         kernel_size: `(rows, columns)`.
-        axis: 1: it sees whole rows, up to its own; 2: the row's columns, up to its own.
-        strict: whether it ends before the row, or the column, of the position.
+        axis: 1 to see whole rows, up to the position's own, or 2 to see the columns of its row, up
+            to its own.
+        strict: True for a kernel that ends before the row, or the column, of the position.
         **kwargs: `keras.layers.Conv2D` arguments.
 
     >>> import numpy as np, tfgen
@@ -47,16 +49,14 @@ class CausalConv2D(keras.layers.Conv2D):
             inputs = inputs[:, :-1] if self.axis == 1 else inputs[:, :, :-1]
         return super().convolution_op(tf.pad(inputs, pads), kernel)
 
-    def get_config(self):
-        return {**super().get_config(), "axis": self.axis, "strict": self.strict}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class GatedPixelCNNStack(WeightNormed):
-    """The network of the gated PixelCNN (van den Oord et al. 2016, "Conditional image generation
-    with PixelCNN decoders", section 2.1 to 2.3): a vertical stack sees the rows above, a horizontal
-    one the row so far and the vertical one, through gates `tanh(a) * sigmoid(b)`.
+    """Network of the gated PixelCNN: a vertical and a horizontal stack.
 
+    From van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders",
+    arXiv:1606.05328, section 2.1 to 2.3: the vertical stack sees the rows above, the horizontal
+    one the row so far and the vertical one, through gates `tanh(a) * sigmoid(b)`.
     With `num_layers` convolutions of side `2 r + 1`, a position sees every pixel before it in
     raster order that is at most `num_layers * r` rows and columns away, without a blind spot.
 
@@ -66,9 +66,12 @@ class GatedPixelCNNStack(WeightNormed):
     Args:
         filters: number of channels.
         num_layers: layers, each of a vertical and a horizontal convolution.
-        kernel_size: odd side of the kernels.
-        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
-            `keras.layers.Layer` arguments.
+        kernel_size: odd side of the kernels, at least 3.
+        weight_norm: True for `WeightNorm` of every layer.
+        **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: an even `kernel_size`.
 
     >>> import numpy as np, tfgen
     >>> stack = tfgen.networks.GatedPixelCNNStack(filters=8, num_layers=2)
@@ -76,8 +79,8 @@ class GatedPixelCNNStack(WeightNormed):
     TensorShape([2, 5, 7, 8])
     """
 
-    def __init__(self, filters=12, num_layers=6, kernel_size=3, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, filters=12, num_layers=6, kernel_size=3, weight_norm=True, **kwargs):
+        super().__init__(weight_norm, **kwargs)
         self.filters = checks.check_count(filters, "filters")
         self.num_layers = checks.check_count(num_layers, "num_layers")
         self.kernel_size = checks.check_count(kernel_size, "kernel_size")
@@ -126,12 +129,8 @@ class GatedPixelCNNStack(WeightNormed):
             horizontal = horizontal + out if i else out
         return tf.nn.elu(horizontal)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        names = ("filters", "num_layers", "kernel_size")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+    def compute_output_shape(self, inputs_shape, context_shape=None):
+        return (*inputs_shape[:-1], self.filters)
 
 
 def _gated(x):

@@ -9,17 +9,19 @@ import tensorflow as tf
 from tfgen.networks.conditioners import uniform_start
 from tfgen.utils import checks
 from tfgen.utils.layers import add_order
+from tfgen.utils.part import Configured
 
 # Columns of a wide kernel that are multiplied at a time.
 _BLOCK = 64
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class MADE(keras.layers.Layer):
-    """Masked autoencoder for distribution estimation (Germain et al. 2015).
+class MADE(Configured):
+    """Masked autoencoder for distribution estimation.
 
-    The outputs for a dimension depend on the dimensions before it in `ordering` and, all of
-    them, on the condition. They are zero before training.
+    From Germain et al. 2015, "MADE: Masked Autoencoder for Distribution Estimation",
+    arXiv:1502.03509. The outputs for a dimension depend on the dimensions before it in `ordering`
+    and, all of them, on the condition. They are zero before training.
 
     Shapes: `[batch, size]`, and a condition `[batch, features]` if it has one, ->
     `[batch, size, num_params]`.
@@ -29,9 +31,10 @@ class MADE(keras.layers.Layer):
         hidden_units: width of each hidden layer.
         ordering: `"natural"`, `"reverse"`, `"random"` (drawn once when the layer is built and
             saved with it) or the list of the dimensions from the first to the last.
-        residual: whether hidden layers after the first are residual blocks of two masked layers
-            (as in Durkan et al. 2019, appendix B.1); needs hidden layers of one width.
-        activation: activation of the hidden layers.
+        residual: True for hidden layers after the first that are residual blocks of two masked
+            layers (as in Durkan et al. 2019, arXiv:1906.04032, appendix B.1); needs hidden layers
+            of one width.
+        activation: name of the activation of the hidden layers, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -93,8 +96,8 @@ class MADE(keras.layers.Layer):
             )
 
     def _masks(self):
-        """Of every kernel, `[from, to]`: 1 where a unit sees the other, else 0."""
-        # 1 for the first dimension.
+        """Masks of the kernels in turn, `[from, to]`: 1 where a unit sees the other, else 0."""
+        # The first dimension has degree 1.
         drawn, hidden = self.ordering == "random", self._hidden_degrees
         degrees = 1 + (tf.argsort(self._order) if drawn else np.argsort(self._order))
         yield degrees[:, None] <= hidden[0]
@@ -107,12 +110,13 @@ class MADE(keras.layers.Layer):
         yield (tf if drawn else np).repeat(last, self.num_params, axis=1)
 
     def given(self, condition=None, in_blocks=False):
-        """The network as a function of the inputs alone, with all that does not depend on them
-        computed once: for those who call it in a loop.
+        """Network as a function of the inputs alone, for use in a loop.
+
+        All that does not depend on the inputs is computed once.
 
         Args:
             condition: `[batch, features]` or None.
-            in_blocks: whether products with wide kernels leave out zeros: quicker, but for a
+            in_blocks: True for products with wide kernels that leave out zeros: quicker, but for a
                 gradient, which is slower.
         """
         dtype = tf.as_dtype(self.compute_dtype)
@@ -150,35 +154,25 @@ class MADE(keras.layers.Layer):
 
     @property
     def largest_input(self):
-        """What inputs may be without overflow of the hidden layers, for all that is known."""
+        """Largest inputs that let no hidden layer overflow, for all that is known."""
         dtype = tf.as_dtype(self.compute_dtype)
         return dtype.max if dtype == tf.float16 else dtype.max**0.5
 
     def call(self, inputs, condition=None):
         return self.given(condition)(inputs)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape, self.num_params)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_params": self.num_params,
-            "hidden_units": self.hidden_units,
-            "ordering": self.ordering,
-            "residual": self.residual,
-            "activation": keras.activations.serialize(self.activation),
-        }
+    def compute_output_shape(self, inputs_shape, condition_shape=None):
+        return (*inputs_shape, self.num_params)
 
 
 def _product(kernel, mask):
-    """The product with a masked kernel as a function."""
+    """Product with a masked kernel as a function."""
     kernel *= tf.cast(mask, kernel.dtype)
     return lambda x: tf.matmul(x, kernel)
 
 
 def _product_in_blocks(kernel, mask):
-    """The same, a block of columns at a time, without the rows below the last that it sees."""
+    """Product by blocks of columns, each without the rows below the last that it sees."""
     rows, columns = kernel.shape
     if min(rows, columns) < 2 * _BLOCK or not isinstance(mask, np.ndarray):
         return _product(kernel, mask)
@@ -192,8 +186,11 @@ def _product_in_blocks(kernel, mask):
 
 
 def _degrees(units, low, size):
-    """Of the units of a hidden layer, in order: each degree from `low` to `size - 1` as often, or,
-    where there are fewer units, evenly spread ones, the highest among them."""
+    """Degrees of the units of a hidden layer, in order.
+
+    Each degree from `low` to `size - 1` comes as often, or, where there are fewer units, evenly
+    spread ones do, the highest among them.
+    """
     count = max(size - low, 1)
     if units >= count:
         return low + np.arange(units) * count // units

@@ -6,18 +6,23 @@ import tensorflow as tf
 
 from tfgen.networks.weight_norm import WeightNormed
 from tfgen.utils import checks
+from tfgen.utils.part import Configured
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class MaskedConv2D(keras.layers.Conv2D):
-    """A convolution that sees no position after its own in raster order
-    (van den Oord et al. 2016, "Pixel recurrent neural networks", section 3.4).
+class MaskedConv2D(Configured, keras.layers.Conv2D):
+    """Convolution that sees no position after its own in raster order.
+
+    From van den Oord et al. 2016, "Pixel Recurrent Neural Networks", arXiv:1601.06759, section 3.4.
 
     Args:
         filters: number of output channels.
         kernel_size: odd side of the kernel.
-        mask: `"A"` sees only what comes before a position, `"B"` the position itself, too.
+        mask: `"A"` to see only the positions before its own, `"B"` to see that itself, too.
         **kwargs: `keras.layers.Conv2D` arguments.
+
+    Raises:
+        ValueError: another `mask`, or an even `kernel_size`.
 
     >>> import numpy as np, tfgen
     >>> layer = tfgen.networks.MaskedConv2D(1, 3, "A", kernel_initializer="ones")
@@ -48,27 +53,25 @@ class MaskedConv2D(keras.layers.Conv2D):
 
     @property
     def reach(self):
-        """How far the kernel sees in each direction."""
+        """Number of positions that the kernel sees in each direction."""
         return self.kernel_size[0] // 2
 
     @property
     def own_row(self):
-        """How many positions of its own row the kernel sees."""
+        """Number of positions of its own row that the kernel sees."""
         return self.reach + (self.mask == "B")
 
     def convolution_op(self, inputs, kernel):
         return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
 
-    def get_config(self):
-        return {**super().get_config(), "kernel_size": self.kernel_size[0], "mask": self.mask}
-
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class PixelCNNStack(WeightNormed):
-    """The network of a PixelCNN: features of each position from the pixels before it.
+    """Network of a PixelCNN: features of each position from the pixels before it.
 
-    Residual blocks of masked convolutions, and between them residual blocks of 1x1 convolutions,
-    with exponential linear units (Chen et al. 2017, appendix A). With `num_layers` convolutions of
+    It has residual blocks of masked convolutions, between them residual blocks of 1x1 convolutions,
+    and exponential linear units (Chen et al. 2017, "Variational Lossy Autoencoder",
+    arXiv:1611.02731, appendix A). With `num_layers` convolutions of
     3x3, a position sees those at offsets `(-r, c)` with `0 <= r <= num_layers` and
     `-num_layers <= c <= r` that come before it in raster order.
 
@@ -78,12 +81,12 @@ class PixelCNNStack(WeightNormed):
     Args:
         filters: number of channels.
         num_layers: number of masked convolutions.
-        kernel_size: side of their kernels.
+        kernel_size: odd side of their kernels, at least 3.
         num_mixers: number of 1x1 blocks: one after the first masked convolution and every other one
             after that, those left over after the last.
-        tied: whether the masked convolutions after the first share their weights.
-        **kwargs: `weight_norm` (whether the layers have `WeightNorm`, True by default) and
-            `keras.layers.Layer` arguments.
+        tied: True for masked convolutions after the first that share their weights.
+        weight_norm: True for `WeightNorm` of every layer.
+        **kwargs: `keras.layers.Layer` arguments.
 
     >>> import numpy as np, tfgen
     >>> stack = tfgen.networks.PixelCNNStack(filters=8)
@@ -98,9 +101,10 @@ class PixelCNNStack(WeightNormed):
         kernel_size=3,
         num_mixers=4,
         tied=False,
+        weight_norm=True,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(weight_norm, **kwargs)
         self.filters = checks.check_count(filters, "filters")
         self.num_layers = checks.check_count(num_layers, "num_layers")
         self.kernel_size = checks.check_count(kernel_size, "kernel_size")
@@ -133,15 +137,17 @@ class PixelCNNStack(WeightNormed):
         return self._run(inputs, self.read_context(context), lambda i, x: self._layer(i)(x))
 
     def read_context(self, context):
-        """What the context adds to each position, or None."""
+        """Addition of the context to each position, or None."""
         return None if context is None else self.context_layer(context)
 
     def _layer(self, i):
         return self.masked[min(i, len(self.masked) - 1)]
 
     def _run(self, x, context, convolve):
-        """The network over any positions: `convolve(i, x)` is masked convolution `i`, all else acts
-        on each position by itself."""
+        """Network over any positions.
+
+        `convolve(i, x)` is masked convolution `i`; all else acts on each position by itself.
+        """
         x = convolve(0, x)
         if context is not None:
             x += context
@@ -155,9 +161,5 @@ class PixelCNNStack(WeightNormed):
                 x += second(tf.nn.elu(first(tf.nn.elu(x))))
         return tf.nn.elu(x)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        names = ("filters", "num_layers", "kernel_size", "num_mixers", "tied")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+    def compute_output_shape(self, inputs_shape, context_shape=None):
+        return (*inputs_shape[:-1], self.filters)

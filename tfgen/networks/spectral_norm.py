@@ -4,6 +4,13 @@ import keras
 
 
 def spectrally_normalised(layer):
-    """The layer in `keras.layers.SpectralNormalization` (Miyato et al. 2018)."""
+    """Layer in `keras.layers.SpectralNormalization`.
+
+    After Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+    arXiv:1802.05957.
+
+    Args:
+        layer: Keras layer with a kernel.
+    """
     # Its norms overflow in half precision.
     return keras.layers.SpectralNormalization(layer, dtype=layer.variable_dtype)

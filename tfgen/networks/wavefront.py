@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 class Wavefront:
-    """Runs a `PixelCNNStack` over all pixels `(i, j)` of equal `j + slope * i` at once.
+    """Runner of a `PixelCNNStack` over all pixels `(i, j)` of equal `j + slope * i` at once.
 
     With `slope = reach + 1`, what a masked convolution sees of such a pixel was drawn in earlier
     waves: `width + slope * (height - 1)` waves draw an image exactly as pixel by pixel. Of each
@@ -15,8 +15,8 @@ class Wavefront:
 
     Args:
         stack: built `PixelCNNStack`.
-        height: of the images.
-        width: of the images.
+        height: height of the images.
+        width: width of the images.
     """
 
     def __init__(self, stack, height, width):
@@ -25,7 +25,7 @@ class Wavefront:
         self.reach = stack.kernel_size // 2
         self.slope = self.reach + 1
         self.num_waves = width + self.slope * (height - 1)
-        # How many earlier waves a convolution sees.
+        # Number of earlier waves that a convolution sees.
         self.memory = self.slope * self.reach + self.reach
         columns = np.arange(self.num_waves)[:, None] - self.slope * np.arange(height)
         self._valid = (columns >= 0) & (columns < width)
@@ -53,13 +53,13 @@ class Wavefront:
         """Draws images, one wave after the other.
 
         Args:
-            batch: how many images.
-            channels: of an image.
-            context: what `stack.read_context` gave, or None.
+            batch: number of images.
+            channels: number of channels of an image.
+            context: result of `stack.read_context`, or None.
             draw: function of the wave's number and of features `[batch, height, filters]` to
-                `(pixels, inputs)`, both `[batch, height, channels]`: what is drawn, and what the
-                stack sees of it.
-            dtype: of the pixels.
+                `(pixels, inputs)`, both `[batch, height, channels]`: the draws, and these as the
+                stack sees them.
+            dtype: dtype of the pixels.
 
         Returns:
             The pixels, `[batch, height, width, channels]`.
@@ -99,8 +99,7 @@ class Wavefront:
         return self.unskew(tf.ensure_shape(drawn.stack(), [self.num_waves, *shape]))
 
     def _kernels(self, i):
-        """Of convolution `i`: one matrix for each of its rows, from the upmost down, and the
-        bias."""
+        """Matrices of convolution `i`, one for each row from the upmost down, and the bias."""
         layer = self.stack._layer(i)
         kernel = tf.cast(tf.convert_to_tensor(layer.kernel), self.stack.compute_dtype)
         rows = [kernel[r] for r in range(self.reach)]
@@ -111,7 +110,7 @@ class Wavefront:
         return rows, tf.cast(tf.convert_to_tensor(layer.bias), kernel.dtype)
 
     def _at_wave(self, seen, rows, bias):
-        """A masked convolution at the newest of the waves `seen`."""
+        """Masked convolution at the newest of the waves `seen`."""
         taps = []
         for n, kernel in enumerate(rows):
             up = min(self.reach - n, self.height)

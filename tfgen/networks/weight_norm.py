@@ -7,12 +7,15 @@ import tensorflow as tf
 
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+from tfgen.utils.part import Configured
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class WeightNorm(keras.layers.Wrapper):
-    """A layer whose kernel is `gain * kernel / |kernel|` for each output unit
-    (Salimans and Kingma 2016, eq. 2).
+class WeightNorm(Configured, keras.layers.Wrapper):
+    """Layer whose kernel is `gain * kernel / |kernel|` for each output unit.
+
+    From Salimans and Kingma 2016, "Weight Normalization: A Simple Reparameterization to Accelerate
+    Training of Deep Neural Networks", arXiv:1602.07868, eq. 2.
 
     Inside `data_dependent_init`, a call sets gain and bias such that the layer's output has mean 0
     and standard deviation `init_scale` over the batch and all positions (eq. 5 and 6).
@@ -21,6 +24,9 @@ class WeightNorm(keras.layers.Wrapper):
         layer: Keras layer with `kernel` and `bias` and without an activation.
         init_scale: standard deviation of the outputs after the initialisation.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: a layer with an activation; on `build`, one without a kernel or a bias.
 
     >>> import keras, numpy as np, tfgen
     >>> layer = tfgen.networks.WeightNorm(keras.layers.Dense(4))
@@ -62,7 +68,7 @@ class WeightNorm(keras.layers.Wrapper):
 
     @property
     def bias(self):
-        """The layer's own."""
+        """The bias of the layer inside."""
         return self.layer.bias
 
     def call(self, inputs):
@@ -90,18 +96,14 @@ class WeightNorm(keras.layers.Wrapper):
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
 
-    def get_config(self):
-        return {**super().get_config(), "init_scale": self.init_scale}
-
-    @classmethod
-    def from_config(cls, config):
-        # Keras's takes the layer out of what it is given.
-        return super().from_config(dict(config))
-
 
 @contextlib.contextmanager
 def data_dependent_init(*layers):
-    """A scope in which the first call of every `WeightNorm` inside `layers` initialises it."""
+    """Scope in which the first call of every `WeightNorm` inside `layers` initialises it.
+
+    Args:
+        *layers: Keras layers. Frozen ones keep their weights.
+    """
     found = [part for layer in layers for part in layer._flatten_layers()]
     # What is frozen has its weights from elsewhere.
     found = [part for part in found if isinstance(part, WeightNorm) and part.trainable]
@@ -118,11 +120,11 @@ def _norm(kernel):
     return tf.sqrt(tf.reduce_sum(kernel**2, list(range(kernel.shape.rank - 1))))
 
 
-class WeightNormed(keras.layers.Layer):
-    """What networks share whose layers have `WeightNorm`, or not.
+class WeightNormed(Configured):
+    """Base of networks whose layers have `WeightNorm`, or not.
 
     Args:
-        weight_norm: whether they have.
+        weight_norm: True for `WeightNorm` of every layer.
         **kwargs: `keras.layers.Layer` arguments.
     """
 
@@ -131,7 +133,7 @@ class WeightNormed(keras.layers.Layer):
         self.weight_norm = checks.check_bool(weight_norm, "weight_norm")
 
     def _new(self, layer, *args, init_scale=1.0, **kwargs):
-        """A layer of this class, wrapped."""
+        """New layer of a class, wrapped in `WeightNorm` where the network has it."""
         settings = {"kernel_initializer": "he_normal", "dtype": self.dtype_policy}
         made = layer(*args, **settings, **kwargs)
         if not self.weight_norm:
@@ -140,6 +142,3 @@ class WeightNormed(keras.layers.Layer):
 
     def _dense(self, units):
         return self._new(keras.layers.Dense, units)
-
-    def get_config(self):
-        return {**super().get_config(), "weight_norm": self.weight_norm}

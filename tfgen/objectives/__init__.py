@@ -1,4 +1,4 @@
-"""What is minimised."""
+"""Objectives that models minimise, as functions of tensors."""
 
 from tfgen.objectives.adversarial import critic_loss
 from tfgen.objectives.adversarial import generator_loss
@@ -15,3 +15,7 @@ __all__ = [
     "injective_flow_terms",
     "log_det_penalty",
 ]
+
+
+def __dir__():
+    return sorted(__all__)

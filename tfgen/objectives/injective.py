@@ -1,4 +1,4 @@
-"""Objectives of relaxed injective flow."""
+"""Objectives of the relaxed injective flow."""
 
 import math
 
@@ -19,7 +19,7 @@ def injective_flow_terms(
     eta=0.1,
     lambda_=1.0,
 ):
-    """The terms that relaxed injective flow minimises (Kumar et al. 2019, eq. 8 and 10).
+    """Computes the terms of the relaxed injective flow's objective (Kumar et al. 2019, eq. 8, 10).
 
     `loss = neg_log_prior + mu * squared_error + log_volume + mu_in * injectivity`, where
     `log_volume` is above the log-volume `ln det(J^T J) / 2` of the generator's Jacobian `J` in the
@@ -31,20 +31,25 @@ def injective_flow_terms(
     `injectivity` is the mean of `min(|J v| / |v| - eta, 0)^2`.
 
     Args:
-        log_prior: `log p(z)` at `z = h(x)`, `[batch]`, nats.
+        log_prior: `log p(z)` at the code `z = h(x)`, `[batch]`, nats.
         squared_error: `|x - g(z)|^2`, `[batch]`.
         squared_norms: `|J v|^2`, `[probes, batch]`.
         squared_probes: `|v|^2`, `[probes, batch]`.
-        latent_dim: `d`.
+        latent_dim: the number of latents `d`: int.
         objective: `"log_frobenius"` or `"frobenius"`.
-        mu: weight of the squared error.
-        mu_in: weight of the injectivity.
-        eta: threshold of the singular values.
-        lambda_: of eq. 10.
+        mu: weight of the squared error: float.
+        mu_in: weight of `injectivity`: float.
+        eta: the least singular value of `J` that costs nothing: float.
+        lambda_: the upper bound's own parameter in eq. 10: positive float.
 
     Returns:
-        Dict of `loss`, `squared_error`, `neg_log_prior`, `log_volume` and `injectivity`, each
-        `[batch]`.
+        Dict of `loss`, `squared_error`, `neg_log_prior` (nats), `log_volume` (nats) and
+        `injectivity`, each `[batch]`.
+
+    References:
+        Kumar et al., Learning Generative Samplers using Relaxed Injective Flow, workshop INNF at
+        ICML 2019, whose equations these are; as Regularized Autoencoders via Relaxed Injective
+        Probability Flow, 2020, arXiv:2002.08927.
 
     >>> import tensorflow as tf, tfgen
     >>> ones = tf.ones([1, 2])

@@ -1,4 +1,4 @@
-"""RAdam: Adam whose first steps are rectified, so that it needs no warm-up."""
+"""RAdam: Adam with rectified first steps, which needs no warm-up."""
 
 import math
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class RAdam(keras.optimizers.Optimizer):
-    """Rectified Adam, Algorithm 2 of Liu et al. 2019.
+    """Rectified Adam (Liu et al. 2020, Algorithm 2).
 
     Adam's adaptive learning rate comes from few gradients in the first steps and varies wildly.
     RAdam estimates that variance from the step number t alone, by
@@ -32,7 +32,7 @@ class RAdam(keras.optimizers.Optimizer):
             and every step is a momentum step.
         epsilon: keeps the division finite, >= 0.
         name: the optimizer's name.
-        **kwargs: what every Keras optimizer takes: `weight_decay` (decoupled), `clipnorm`,
+        **kwargs: arguments of every Keras optimizer: `weight_decay` (decoupled), `clipnorm`,
             `clipvalue`, `global_clipnorm`, `use_ema`, `ema_momentum`,
             `ema_overwrite_frequency`, `loss_scale_factor`, `gradient_accumulation_steps`.
 
@@ -40,7 +40,7 @@ class RAdam(keras.optimizers.Optimizer):
         ValueError: a beta or epsilon is out of its range.
 
     References:
-        Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, ICLR 2020,
+        Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020,
         arXiv:1908.03265.
 
     Example:
@@ -75,7 +75,11 @@ class RAdam(keras.optimizers.Optimizer):
         self.epsilon = epsilon
 
     def build(self, variables):
-        """Makes the two moments of every variable, of its shape and type."""
+        """Creates the two moments of every variable, in its shape and dtype.
+
+        Args:
+            variables: list of `keras.Variable`, those that `apply` moves.
+        """
         if self.built:
             return
         super().build(variables)
@@ -84,13 +88,24 @@ class RAdam(keras.optimizers.Optimizer):
         )
 
     def apply(self, grads, trainable_variables=None):
-        """Moves the variables by one step along their gradients."""
+        """Moves the variables by one step along their gradients.
+
+        Args:
+            grads: list of tensors, one for each variable.
+            trainable_variables: list of `keras.Variable`; None for those it was built with.
+        """
         # Once a step: for every variable anew these scalars would be half of the graph.
         self._is_rectified, self._scale = self._rectify()
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Moves one variable by one step and updates its moments."""
+        """Moves one variable by one step and updates its moments.
+
+        Args:
+            gradient: tensor, or sparse gradient of an embedding.
+            variable: `keras.Variable` of the gradient's shape.
+            learning_rate: scalar tensor.
+        """
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         # Half-precision weights are stepped in float32: epsilon and the squares of small
@@ -112,7 +127,7 @@ class RAdam(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * m / divisor)
 
     def _rectify(self):
-        """What depends on the step number only, as float64 scalars.
+        """Computes the terms that depend on the step number only, as float64 scalars.
 
         In float32 rho_t would be the difference of two numbers near rho_inf, one of them divided
         by the rounded 1 - beta_2^t. With beta_2 = 0.9999 that gives rho_4 = 4.02 instead of

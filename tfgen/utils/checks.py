@@ -1,5 +1,8 @@
-"""Checks of what users pass in: every error names the argument, what was expected
-and what came."""
+"""Checks of users' arguments.
+
+Each returns the argument in its checked form, or raises a ValueError that names the argument, what
+was expected and what came.
+"""
 
 import keras
 import numpy as np
@@ -9,14 +12,14 @@ DATA_KINDS = ("real", "binary", "uint8")
 
 
 def check_data_kind(data_kind):
-    """One of `DATA_KINDS`."""
+    """Returns a data kind if it is one of `DATA_KINDS`."""
     if data_kind not in DATA_KINDS:
         raise ValueError(f"`data_kind` must be one of {list(DATA_KINDS)}; got {data_kind!r}")
     return data_kind
 
 
 def as_shape(shape, name):
-    """An int or a sequence of positive ints as a tuple."""
+    """Returns a positive int, or a sequence of such, as a tuple."""
     sides = list(shape) if np.ndim(shape) else [shape]
     if not sides or not all(map(_is_count, sides)):
         raise ValueError(f"`{name}` must hold positive whole numbers; got {shape!r}")
@@ -24,15 +27,18 @@ def as_shape(shape, name):
 
 
 def as_events(x, name, event_shape, kind, dtype, probabilities=False):
-    """Data of the given kind as an array `[n, *event_shape]`.
+    """Returns data of a kind as an array `[n, *event_shape]`.
 
     Args:
         x: array, tensor or nested list.
-        name: what to call it in an error.
-        event_shape: tuple.
+        name: name of the argument in an error.
+        event_shape: shape of one example: tuple.
         kind: `"real"`, `"binary"` or `"uint8"`.
         dtype: dtype of the result for `"real"`; the other kinds come as uint8.
-        probabilities: whether binary data may be probabilities of 1, which stay float32.
+        probabilities: bool; True lets binary data be probabilities of 1, which stay float32.
+
+    Returns:
+        A numpy array with at least one row.
 
     Raises:
         ValueError: wrong shape, no rows, NaN or inf, values out of the kind's range.
@@ -61,7 +67,16 @@ def as_events(x, name, event_shape, kind, dtype, probabilities=False):
 
 
 def as_mask(mask, name, shape):
-    """True or False for the pixels of images of this shape, `[n, h, w, c]`."""
+    """Returns a mask of pixels, `[n, h, w]` or `[h, w]`, broadcast to the images' shape.
+
+    Args:
+        mask: bools.
+        name: name of the argument in an error.
+        shape: shape of the images, `(n, h, w, c)`.
+
+    Returns:
+        bool array `[n, h, w, c]`.
+    """
     mask = as_numeric(mask, name)
     if mask.dtype.kind != "b":
         raise ValueError(f"`{name}` must hold True and False; got dtype {mask.dtype}")
@@ -74,7 +89,12 @@ def as_mask(mask, name, shape):
 
 
 def check_same_dtype(model, **parts):
-    """Parts of a model that compute in its dtype."""
+    """Checks that parts of a model compute in its dtype.
+
+    Args:
+        model: `keras.Model`.
+        **parts: layers, by the names of the arguments.
+    """
     # Of containers it has no meaning.
     containers = (keras.Model, keras.layers.InputLayer)
     for name, part in parts.items():
@@ -89,7 +109,11 @@ def check_same_dtype(model, **parts):
 
 
 def check_apart(**parts):
-    """Parts of a model that share no layer, which would not be saved as one."""
+    """Checks that parts of a model share no layer, which would not be saved as one.
+
+    Args:
+        **parts: layers, by the names of the arguments.
+    """
     owners = {}
     for name, part in parts.items():
         for layer in part._flatten_layers():
@@ -102,7 +126,11 @@ def check_apart(**parts):
 
 
 def as_policy(dtype):
-    """A Keras dtype policy whose weights are float32 or float64; None is the global one."""
+    """Returns a Keras dtype policy whose weights are float32 or float64.
+
+    Args:
+        dtype: name or policy; None for the global one.
+    """
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     if policy.variable_dtype not in ("float32", "float64"):
         raise ValueError(
@@ -113,7 +141,14 @@ def as_policy(dtype):
 
 
 def as_weights(weights, name, num_rows, things="examples"):
-    """Weights of examples, or of other things, as float32 `[n]`: finite and at least 0."""
+    """Returns weights, finite and at least 0, as a float32 array `[n]`.
+
+    Args:
+        weights: array `[n]` or `[n, 1]`.
+        name: name of the argument in an error.
+        num_rows: n.
+        things: plural noun for what is weighed, in an error.
+    """
     weights = as_numeric(weights, name).astype("float32")
     if weights.shape not in ((num_rows,), (num_rows, 1)):
         raise ValueError(
@@ -127,9 +162,19 @@ def as_weights(weights, name, num_rows, things="examples"):
 
 
 def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows):
-    """Conditions as an array of `num_rows` rows; a single one is broadcast if rows allow it.
+    """Returns conditions as an array with a row for each example; a single one is broadcast.
 
-    Labels come as int32, other conditions in `dtype`; None stays None.
+    Args:
+        condition: array `[n, *condition_shape]` or `condition_shape`; None for a model without.
+        name: name of the argument in an error.
+        condition_shape: shape of one condition: tuple; None for an unconditional model.
+        num_classes: number of labels; None for conditions that are no labels.
+        dtype: dtype of conditions that are no labels.
+        num_rows: number of examples; None for as many as there are conditions.
+
+    Returns:
+        int32 labels `[n]` or an array `[n, *condition_shape]` in `dtype`; None for an
+        unconditional model.
     """
     if condition_shape is None:
         if condition is not None:
@@ -175,7 +220,7 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows)
 
 
 def as_numeric(x, name):
-    """A numeric numpy array, or a ValueError that names the argument."""
+    """Returns numbers as a numpy array."""
     if x is None:
         raise ValueError(f"`{name}` is missing")
     if tf.is_symbolic_tensor(x):
@@ -196,7 +241,7 @@ def as_numeric(x, name):
 
 
 def as_order(order, name, choices):
-    """One of the choices, or a list that holds each index from 0 on once."""
+    """Returns an order: one of the choices, or a list that holds each index from 0 on once."""
     if isinstance(order, str):
         if order in choices:
             return order
@@ -208,21 +253,21 @@ def as_order(order, name, choices):
 
 
 def check_count(value, name):
-    """A positive whole number."""
+    """Returns a positive whole number as an int."""
     if not _is_count(value):
         raise ValueError(f"`{name}` must be a whole number of at least 1; got {value!r}")
     return int(value)
 
 
 def check_bool(value, name):
-    """True or False."""
+    """Returns True or False as a bool."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"`{name}` must be True or False; got {value!r}")
     return bool(value)
 
 
 def check_instance(value, cls, name):
-    """An instance of a class, or of one of several."""
+    """Returns a value if it is an instance of a class, or of one of a tuple of classes."""
     if not isinstance(value, cls):
         names = " or ".join(c.__name__ for c in (cls if isinstance(cls, tuple) else (cls,)))
         raise ValueError(f"`{name}` must be a {names}; got {value!r}")
@@ -230,28 +275,28 @@ def check_instance(value, cls, name):
 
 
 def check_int(value, name, least, most):
-    """A whole number from `least` to `most`."""
+    """Returns a whole number from `least` to `most`, both included, as an int."""
     if not _is_number(value) or value not in range(least, most + 1):
         raise ValueError(f"`{name}` must be a whole number from {least} to {most}; got {value!r}")
     return int(value)
 
 
 def check_weight(value, name):
-    """A finite number of at least 0."""
+    """Returns a finite number of at least 0 as a float."""
     if not _is_number(value) or value < 0:
         raise ValueError(f"`{name}` must be a number of at least 0; got {value!r}")
     return float(value)
 
 
 def check_positive(value, name):
-    """A finite number above 0."""
+    """Returns a finite number above 0 as a float."""
     if not check_weight(value, name):
         raise ValueError(f"`{name}` must be greater than 0; got 0")
     return float(value)
 
 
 def as_weight_or_schedule(value, name):
-    """A finite number of at least 0, or a Keras schedule, which gives one for each step."""
+    """Returns a finite number of at least 0 as a float, or a Keras schedule of such numbers."""
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
         return value
     if not _is_number(value) or value < 0:
@@ -273,7 +318,11 @@ def _is_number(value):
 
 
 def check_same_length(**arrays):
-    """All arrays that are not None must have as many rows as the first."""
+    """Checks that all arrays that are not None have equally many rows.
+
+    Args:
+        **arrays: arrays or None, by the names of the arguments.
+    """
     for name, a in arrays.items():
         if a is not None and np.ndim(a) == 0:
             raise ValueError(f"`{name}` must be an array with one row per example; got {a!r}")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written whole or not at all, and fingerprints."""
 
 import contextlib
 import hashlib
@@ -10,10 +10,16 @@ import numpy as np
 
 @contextlib.contextmanager
 def replacing(path):
-    """A file name to write to, which takes the place of `path` once it is written.
+    """Context manager of a file that takes the place of another once it is written.
 
-    Whoever reads `path` meanwhile, or after an interruption, finds the old file or the new one.
+    Readers of `path` find the old file or the new one, also meanwhile and after an interruption.
     Folders that are missing are made.
+
+    Args:
+        path: the file to replace: str or path object.
+
+    Yields:
+        The `pathlib.Path` to write to, in the same folder and with the same suffix.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -34,7 +40,15 @@ def replacing(path):
 
 
 def fingerprint(*parts):
-    """The first 12 hex digits of the SHA-256 of texts, bytes and arrays: equal in every process.
+    """Returns the first 12 hex digits of the SHA-256 of texts, bytes and arrays.
+
+    It is equal in every process.
+
+    Args:
+        *parts: str, bytes or numpy arrays, whose dtype and shape count, too.
+
+    Returns:
+        A str.
 
     >>> fingerprint("a", np.zeros(2)) == fingerprint("a", np.zeros([2, 1]))
     False

@@ -1,4 +1,4 @@
-"""Orders as state of layers; what Keras's flag `trainable` means for layers inside layers."""
+"""Helpers of layers: orders as state, freezing of layers inside layers, copies, building."""
 
 import keras
 import numpy as np
@@ -6,9 +6,12 @@ import tensorflow as tf
 
 
 def freeze_parts(layer):
-    """Lets `trainable=False` reach the parts of a layer that were made after it was set.
+    """Freezes the parts of a frozen layer that were made after `trainable=False` was set.
 
     Keras's own setter reaches those that there are already.
+
+    Args:
+        layer: Keras layer, whose parts are frozen in place.
     """
     for part in layer._flatten_layers():
         if not part.trainable:
@@ -17,14 +20,21 @@ def freeze_parts(layer):
 
 
 def is_frozen(layer):
-    """Whether neither the layer nor anything inside is trained."""
+    """True if neither the layer nor anything inside is trained."""
     return not any(part.trainable for part in layer._flatten_layers())
 
 
 def add_order(layer, order, name, size):
-    """The indices that an order means: `"natural"`, `"reverse"`, `"random"` or a list of them.
+    """Indices of an order, `[size]`.
 
-    An array, so that what is made of it is constant, too; a random one is a weight, to be saved.
+    They are an array, so that what is made of them is constant, too; random ones are a weight, to
+    be saved.
+
+    Args:
+        layer: the layer that the weight is added to.
+        order: `"natural"`, `"reverse"`, `"random"` or a list of indices.
+        name: the argument's name, for errors, and the weight's.
+        size: number of indices.
 
     Raises:
         ValueError: a list of another length than `size`.
@@ -46,15 +56,20 @@ def add_order(layer, order, name, size):
 
 
 def unbuilt_copy(layer):
-    """Another layer of the same configuration."""
+    """New layer of the configuration of another."""
     return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
 
 
 def build_once(layer, *shapes, **arguments):
-    """Builds a layer that was not built before it was given.
+    """Builds a layer, unless it was built before it was given.
+
+    Args:
+        layer: Keras layer.
+        *shapes: positional arguments of its `build`.
+        **arguments: its keyword arguments.
 
     Raises:
-        ValueError: it was, here, for something else.
+        ValueError: it was built here before, for other shapes.
     """
     wanted = [*shapes, *arguments.values()]
     if not layer.built:

@@ -3,8 +3,12 @@
 `row_uniform(seed, start, n, shape)` gives the same values for row `start + i`
 whatever `n` is, so that results do not depend on how the rows were chunked, on
 the batch size or on how a batch was divided among replicas.
+
+One seed serves several draws of a model; each draw folds the `Stream` that it
+reads into the seed, so that no two of them see the same noise.
 """
 
+import enum
 import math
 
 import numpy as np
@@ -13,8 +17,49 @@ import tensorflow as tf
 _PHILOX = 1
 
 
+class Stream(enum.IntEnum):
+    """Independent streams of noise of one seed, for `fold_in`.
+
+    The values are fixed: draws for a given seed, and so the figures of earlier runs, depend on
+    them.
+
+    >>> fold_in(as_seed(0), Stream.DATA).shape
+    TensorShape([2])
+    """
+
+    # The latents: of the prior in `sample`, of the posterior in `log_prob` and the objective; there
+    # an injective flow, whose codes have no noise, draws its probes.
+    LATENTS = 1
+    # The data given the latents: the observation's noise in `sample`, dequantisation in `log_prob`.
+    DATA = 2
+    # The posterior's draw of `encode(x, sample=True)`.
+    POSTERIOR = 3
+    # The data drawn by `decode` and `decompress`, whose latents are given.
+    DECODED = 4
+    # All of `sample`, lest it share noise with `log_prob` of the same seed.
+    SAMPLES = 0x53
+    # The samples that a critic is shown, latents and data.
+    FAKES = 0x66
+    # The dequantisation of the examples that a critic is shown.
+    REALS = 0x72
+    # The places between examples and samples where a gradient penalty is taken.
+    BETWEEN = 0x62
+    # The seeds of the steps of players beside the first.
+    PLAYERS = 0x63
+    # The bits drawn from probabilities: dynamic binarisation.
+    BITS = 0x64
+
+
 def as_seed(seed):
-    """An int, two ints or None (drawn afresh) as an int32 tensor `[2]`."""
+    """Converts a seed to an int32 tensor `[2]`.
+
+    Args:
+        seed: int, of which the lowest 64 bits count; two ints of 32 bits; or None, which draws a
+            seed from NumPy's global random state.
+
+    Raises:
+        ValueError: it is none of these.
+    """
     if seed is None:
         return tf.constant(np.random.randint(-(2**31), 2**31, size=2), tf.int32)
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
@@ -29,22 +74,61 @@ def as_seed(seed):
 
 
 def fold_in(seed, data):
-    """A new seed from `seed` and an integer."""
+    """Returns the seed of another stream of noise.
+
+    Args:
+        seed: int32 tensor `[2]`.
+        data: the stream: an int, a `Stream`, or a scalar tensor of integers.
+
+    Returns:
+        int32 tensor `[2]`.
+    """
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
 
 
 def row_uniform(seed, start, num_rows, shape, dtype="float32"):
-    """Uniform noise in [0, 1) for rows `start` to `start + num_rows`, `[num_rows, *shape]`."""
+    """Draws uniform noise in [0, 1) for the rows from `start` to `start + num_rows - 1`.
+
+    Args:
+        seed: int32 tensor `[2]`.
+        start: number of the first row: an int or a scalar tensor.
+        num_rows: number of rows: an int or a scalar tensor.
+        shape: the shape of one row's noise: a tuple of ints.
+        dtype: dtype of the result; the noise has float32's digits in any case.
+
+    Returns:
+        Tensor `[num_rows, *shape]`.
+    """
     return _rows(tf.raw_ops.StatelessRandomUniformV2, seed, start, num_rows, shape, dtype)
 
 
 def row_normal(seed, start, num_rows, shape, dtype="float32"):
-    """Standard normal noise for rows `start` to `start + num_rows`, `[num_rows, *shape]`."""
+    """Draws standard normal noise for the rows from `start` to `start + num_rows - 1`.
+
+    Args:
+        seed: int32 tensor `[2]`.
+        start: number of the first row: an int or a scalar tensor.
+        num_rows: number of rows: an int or a scalar tensor.
+        shape: the shape of one row's noise: a tuple of ints.
+        dtype: dtype of the result; the noise has float32's digits in any case.
+
+    Returns:
+        Tensor `[num_rows, *shape]`.
+    """
     return _rows(tf.raw_ops.StatelessRandomNormalV2, seed, start, num_rows, shape, dtype)
 
 
 def row_seeds(seed, start, num_rows):
-    """A seed for each of the rows `start` to `start + num_rows`, `[num_rows, 2]`."""
+    """Draws a seed for each of the rows from `start` to `start + num_rows - 1`.
+
+    Args:
+        seed: int32 tensor `[2]`.
+        start: number of the first row: an int or a scalar tensor.
+        num_rows: number of rows: an int or a scalar tensor.
+
+    Returns:
+        int32 tensor `[num_rows, 2]`.
+    """
     draw = tf.raw_ops.StatelessRandomUniformFullIntV2
     return _rows(draw, seed, start, num_rows, (2,), "int32", tf.int32)
 

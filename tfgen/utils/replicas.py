@@ -1,10 +1,17 @@
-"""Figures of a whole batch where it is divided among replicas."""
+"""Sums over the replicas that a batch is divided among."""
 
 import tensorflow as tf
 
 
 def sum_over_replicas(value):
-    """A tensor, or a list of them, summed over the replicas that work in step."""
+    """Sums a value over the replicas of a `tf.distribute` strategy that work in step.
+
+    Args:
+        value: tensor, or list of tensors, of this replica.
+
+    Returns:
+        The sum, in the structure of `value`; `value` itself where there is one replica only.
+    """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

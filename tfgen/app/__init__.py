@@ -1,0 +1,1 @@
+"""Runs, evaluation, pictures and the command line."""

@@ -1,0 +1,166 @@
+"""The `tfgen` command."""
+
+import json
+import sys
+
+import click
+
+
+class _Commands(click.Group):
+    """Command group that reports bad input and interruptions in a line, without a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, NotImplementedError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted; `tfgen train` goes on from the last epoch.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tfgen")
+def main():
+    """Train, sample and evaluate deep generative models."""
+
+
+def _setting(ctx, param, values):
+    """Parses `key=value` pairs into a dict; values are JSON where they can be."""
+    settings = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"expected key=value, got {text!r}")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
+
+
+@main.command()
+@click.argument("model")
+@click.option("--data", required=True, help="Name or path; `tfgen datasets` lists names.")
+@click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
+@click.option("--data-dir", type=click.Path(), help="Folder of prepared TFDS data sets.")
+@click.option("--download", is_flag=True, help="Let TFDS download the data set.")
+@click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
+@click.option(
+    "--binarise",
+    type=click.Choice(["static", "dynamic"]),
+    help="Images as 0 and 1, drawn once or afresh in each step.",
+)
+@click.option("--preset", help="Name or folder; `tfgen models` lists names.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    callback=_setting,
+    metavar="KEY=VALUE",
+    help="A constructor argument, such as num_steps=8; repeatable.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Default: the preset's, else 10.")
+@click.option("--batch-size", type=click.IntRange(1), help="Default: the preset's, else 32.")
+@click.option(
+    "--learning-rate", type=float, help="A constant one, in the preset's place (not of a critic)."
+)
+@click.option(
+    "--latents",
+    type=click.Choice(["gaussian", "gmm", "flow"]),
+    help="What is fitted to the latents after training.",
+)
+@click.option(
+    "--num-validation",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="Held-out examples scored after each epoch.",
+)
+@click.option("--max-minutes", type=float, help="Stop training after that time.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--verbose", type=click.IntRange(0, 2), default=1, show_default=True, help="As for fit."
+)
+def train(**settings):
+    """Train MODEL, or go on with an interrupted run: give the same command again."""
+    from tfgen.app import runs
+
+    out = settings.pop("out")
+    rows = runs.train(out, settings.pop("model"), settings.pop("data"), **settings)
+    _table(rows)
+    stopped = runs.read_stopped(out)
+    if stopped:
+        click.echo(f"Training stopped early, the figures are of the last finite weights: {stopped}")
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.option("--num-examples", type=click.IntRange(1), help="Held-out examples; default all.")
+@click.option("--num-samples", type=click.IntRange(1), help="Also estimate with so many draws.")
+@click.option(
+    "--extractor",
+    help="Also score images by Frechet distance: classifier (trained on the data's labels and "
+    "kept), inception (keras.applications), a .keras file or the folder of a SavedModel.",
+)
+@click.option("--cache-dir", type=click.Path(), help="Where classifiers are kept.")
+def evaluate(run, **settings):
+    """Score the held-out examples of RUN."""
+    from tfgen.app import runs
+
+    _table(runs.evaluate(run, **settings))
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.option("--num", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--temperature", type=float, default=1.0, show_default=True)
+@click.option("--seed", type=int, help="Default: a new one each time.")
+@click.option("--label", type=int, help="For a class-conditional model; default all in turn.")
+@click.option("--out", type=click.Path(), help="A .png or .npy file; default in RUN.")
+def sample(run, num, temperature, seed, label, out):
+    """Draw samples from the model of RUN."""
+    from tfgen.app import runs
+
+    click.echo(runs.sample(run, num, out=out, temperature=temperature, seed=seed, label=label))
+
+
+@main.command()
+def models():
+    """List the models and their presets."""
+    from tfgen.app import runs
+
+    for name, cls in runs.recipes().items():
+        first_paragraph = " ".join(cls.__doc__.split("\n\n")[0].split())
+        click.echo(f"{name}: {first_paragraph}")
+        for preset, description in cls.presets().items():
+            # Those of subclasses are theirs.
+            if cls.read_preset(preset)["model"]["class_name"].split(">")[-1] == name:
+                click.echo(f"  {preset}: {description}")
+
+
+@main.command()
+def datasets():
+    """List the data sets inside the package."""
+    from tfgen import data
+
+    for name in data.names():
+        found = data.load(name)
+        click.echo(f"{found!r}\n  {found.description}")
+    click.echo(
+        "Also: names of TensorFlow Datasets (--data-dir, --download), a folder of images, "
+        "a .npy, .npz, .csv or .tsv file."
+    )
+
+
+def _table(rows):
+    if not rows:
+        click.echo("This model has no likelihood: give an --extractor, to score its samples.")
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['name']:{width}}  {row['value']:8.4f} {row['unit']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""Runs: training that can be interrupted, the evaluation of its result, and samples from it.
+
+A run has a folder. It holds
+
+- `run.json`, the settings; `history.csv` and `history.png`; `checkpoint/`, for resuming;
+  `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN;
+- in the end `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`;
+- of images also `nearest.png`, samples and the training examples nearest to them, and of the
+  models that can draw them
+    - `resampled.png` (models with levels): the top level's latents kept, the others drawn anew;
+      this and the samples of flows over images are at temperature 0.8;
+    - `decompressed.png` (latent-variable models): held-out images, and images drawn given their
+      latents;
+    - `reconstructed.png` (autoencoders);
+    - `inpainted.png` (PixelCNN): the lower half drawn anew.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfgen import data as data_module
+from tfgen import models
+from tfgen import plots
+from tfgen.app import evaluation
+from tfgen.app import pictures
+from tfgen.app.run_folder import check_same_run
+from tfgen.app.run_folder import load_model
+from tfgen.app.run_folder import read_history
+from tfgen.app.run_folder import read_settings
+from tfgen.app.run_folder import read_stopped
+from tfgen.app.run_folder import resume_from
+from tfgen.app.settings import load_data
+from tfgen.app.settings import make_model
+from tfgen.app.settings import recipes
+from tfgen.callbacks import LatentReport
+from tfgen.callbacks import NaNGuard
+from tfgen.callbacks import TimeLimit
+from tfgen.models.latent.encoder_decoder import FITS
+from tfgen.utils import checks
+
+__all__ = [
+    "evaluate",
+    "load_model",
+    "read_history",
+    "read_stopped",
+    "recipes",
+    "sample",
+    "train",
+]
+
+# Examples that reports on latents are about.
+_NUM_REPORTED = 500
+
+
+def train(
+    out,
+    model,
+    data,
+    *,
+    data_dir=None,
+    download=False,
+    image_size=None,
+    binarise=None,
+    preset=None,
+    overrides=None,
+    epochs=None,
+    batch_size=None,
+    learning_rate=None,
+    latents=None,
+    num_validation=2000,
+    max_minutes=None,
+    seed=0,
+    verbose=1,
+    callbacks=(),
+):
+    """Trains a model, or goes on with an interrupted run, and evaluates it.
+
+    Args:
+        out: the run folder: a new or empty one, or that of a run with these settings.
+        model: name of a recipe, one of `recipes()`.
+        data: name or path of a data set, see `tfgen.data.load`.
+        data_dir: folder of prepared TFDS data sets; None for the default one of TFDS.
+        download: bool; True lets TFDS download a data set that is not there.
+        image_size: int or `(height, width)` that images are cropped and resized to; None keeps
+            them.
+        binarise: `"static"` or `"dynamic"`, for images as binary data; None keeps the grey levels.
+        preset: name or folder of a preset; None takes the recipe's own defaults.
+        overrides: dict of constructor arguments, which go before those of the preset.
+        epochs: epochs in all; by default those of the preset, else 10.
+        batch_size: rows in a batch; by default that of the preset, else 32.
+        learning_rate: a constant learning rate of the first player's optimizer, in place of the
+            default or the preset's; other players, such as a critic, keep theirs.
+        latents: kind of distribution that is fitted to the latents of the training examples in
+            the end, see `fit_latents`; by default a mixture (`"gmm"`) for models without a density
+            of the data, and none for others.
+        num_validation: number of held-out examples scored after each epoch.
+        max_minutes: minutes after which training stops; None for no limit.
+        seed: non-negative int, of weights, order and noise.
+        verbose: 0, 1 or 2, Keras's verbosity.
+        callbacks: more Keras callbacks; what they add to an epoch's logs is in the history.
+
+    Returns:
+        List of dicts `name`, `value`, `unit`: the evaluation, see `evaluate`.
+
+    Raises:
+        ValueError: bad settings, or a folder that holds a run with others.
+    """
+    out = Path(out)
+    for name, value in (("learning_rate", learning_rate), ("max_minutes", max_minutes)):
+        if value is not None and not checks.check_weight(value, name):
+            raise ValueError(f"`{name}` must be greater than 0; got {value!r}")
+    settings = {
+        "model": model,
+        "data": str(data),
+        "data_dir": data_dir and str(Path(data_dir).resolve()),
+        "image_size": image_size,
+        "binarise": binarise,
+        "preset": preset and str(preset),
+        "overrides": overrides or {},
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "latents": latents,
+        "num_validation": num_validation,
+        "max_minutes": max_minutes,
+        "seed": seed,
+    }
+    if data_dir is None and str(data) not in data_module.names() and Path(data).exists():
+        # A path, for whoever evaluates the run from another folder.
+        settings["data"] = str(Path(data).resolve())
+    check_same_run(out, settings)
+    examples = load_data(settings, download)
+    keras.utils.set_random_seed(seed)
+    net, training = make_model(settings, examples)
+    kind = _check_latents(net, latents)
+    epochs = epochs or training.get("epochs", 10)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.json").write_text(json.dumps(settings, indent=2))
+    (out / "stopped.json").unlink(missing_ok=True)
+
+    done, spent = resume_from(out)
+    x, y = pictures.taken_by(net, examples.train)
+    validation = pictures.taken_by(
+        net, tuple(a if a is None else a[:num_validation] for a in examples.test)
+    )
+    if done:
+        print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
+    guard = NaNGuard(restore_weights=True)
+    # Validation is of the averaged weights, where the optimizer keeps such, as all is in the end;
+    # pictures and reports of epochs are of those in training.
+    optimizer = getattr(net.optimizer, "inner_optimizer", net.optimizer)
+    averaged = [keras.callbacks.SwapEMAWeights()] if optimizer.use_ema else []
+    log = keras.callbacks.CSVLogger(str(out / "history.csv"), append=True)
+    backup = keras.callbacks.BackupAndRestore(
+        str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
+    )
+    if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
+        try:
+            net.fit(
+                x,
+                y,
+                batch_size=batch_size or training.get("batch_size", 32),
+                epochs=epochs,
+                validation_data=validation,
+                validation_batch_size=256,
+                verbose=verbose,
+                callbacks=[
+                    # It adds the seconds to what the others log.
+                    TimeLimit(max_minutes, spent),
+                    guard,
+                    *averaged,
+                    *callbacks,
+                    *pictures.of_epochs(out, net, examples, every=max(1, epochs // 10)),
+                    *_reports(net, validation, every=max(1, epochs // 10), verbose=verbose),
+                    log,
+                    # Last: what it keeps is complete when the rest of the epoch is written.
+                    backup,
+                ],
+            )
+        finally:
+            # Keras leaves the file open when a run is interrupted.
+            if log.csv_file is not None:
+                log.csv_file.close()
+        if guard.stopped_at:
+            (out / "stopped.json").write_text(json.dumps(guard.stopped_at._asdict()))
+    elif done:
+        # As in `fit`: from the last but one, if the last was cut off.
+        backup.set_model(net)
+        backup.on_train_begin()
+        # `fit` ends with this.
+        for player in net.players:
+            player.optimizer.finalize_variable_values(player.variables)
+    # Whatever becomes of the fit.
+    net.save(out / "model.keras")
+    if kind is not None:
+        _fit_latents(net, x, y, kind, given=latents, seed=seed, verbose=verbose)
+        net.save(out / "model.keras")
+    net.export(out / "export", verbose=bool(verbose))
+    history = read_history(out)
+    history.pop("seconds", None)
+    if history:
+        plots.plot_history(history, out / "history.png")
+    pictures.of_run(out, net, examples)
+    return evaluate(out, net=net, examples=examples)
+
+
+def evaluate(
+    run,
+    *,
+    num_examples=None,
+    num_samples=None,
+    extractor=None,
+    cache_dir=None,
+    net=None,
+    examples=None,
+):
+    """Scores the held-out examples of a run.
+
+    Args:
+        run: the run folder.
+        num_examples: number of held-out examples; all by default.
+        num_samples: draws for `estimate_log_prob`; by default only the likelihood itself is
+            computed, which is all there is to know if it is exact.
+        extractor: `"classifier"`, `"inception"`, a path or a `tfgen.metrics.FeatureExtractor`, see
+            `evaluation.get_extractor`. If given, as many reconstructions and samples are scored by
+            Frechet distance from the held-out images, whose features are kept in `reference.npz`.
+        cache_dir: folder of classifiers, see `tfgen.metrics.classifier`.
+        net: the run's model, if it is at hand; else it is loaded.
+        examples: the run's `tfgen.data.Data`, if they are at hand; else they are loaded.
+
+    Returns:
+        List of dicts `name`, `value`, `unit`, one for each row of the table; also written to
+        `evaluation.json`.
+
+    Raises:
+        ValueError: `run` is no folder of a finished run, or `extractor` is unknown or does not fit
+            the data.
+    """
+    run = Path(run)
+    settings = read_settings(run)
+    net = net or load_model(run)
+    examples = examples or load_data(settings)
+    x, y = (a if a is None else a[:num_examples] for a in pictures.taken_by(net, examples.test))
+    rows = evaluation.likelihood_rows(net, examples, x, y, num_samples)
+    if extractor is not None:
+        cache = run / "reference.npz"
+        rows += evaluation.quality_rows(net, examples, x, y, extractor, cache_dir, cache)
+    (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
+    return rows
+
+
+def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None):
+    """Draws from a run's model into a picture, or into an array where there is no picture.
+
+    Args:
+        run: the run folder.
+        num_samples: number of samples.
+        out: file to write, `.png`, `.npy` or, of vectors, `.csv`; by default `drawn.png` in the
+            run folder, or `drawn.npy` for data that are neither images nor points of the plane.
+        temperature: factor of every standard deviation in the model's `sample`.
+        seed: seed of the samples: int or two int32; None draws afresh.
+        label: the label, for a model conditional on labels; by default all in turn. Models with
+            other conditions draw for those of the held-out examples in turn.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        ValueError: `run` is no folder of a finished run, or `out` has another suffix.
+    """
+    net = load_model(run)
+    condition = label
+    if label is None and net.condition_shape is not None:
+        examples = None if net.num_classes else load_data(read_settings(Path(run)))
+        condition = pictures.conditions(net, examples, num_samples)
+    samples = net.sample(num_samples, condition, temperature, seed).numpy()
+    drawn = plots.can_draw(net.event_shape)
+    out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
+    if out.suffix == ".npy":
+        np.save(out, samples)
+    elif out.suffix == ".csv" and samples.ndim == 2:
+        np.savetxt(out, samples, "%.9g", ",")
+    elif out.suffix == ".png" and drawn:
+        plots.save_samples(out, samples)
+    else:
+        raise ValueError(
+            f"`out` must end in .npy (or .png, for images and points; .csv, for vectors); got {out}"
+        )
+    return out
+
+
+def _check_latents(net, latents):
+    """Returns the kind of distribution to fit to the latents in the end, or None."""
+    if latents is None:
+        density = net.likelihood not in ("manifold", "none")
+        return "gmm" if isinstance(net, models.EncoderDecoder) and not density else None
+    if latents not in FITS or not isinstance(net, models.EncoderDecoder):
+        raise ValueError(
+            f"`latents` must be one of {list(FITS)}, for a model with an encoder and a decoder; "
+            f"got {latents!r} for {type(net).__name__}"
+        )
+    return latents
+
+
+def _fit_latents(net, x, y, kind, given, seed, verbose):
+    if verbose:
+        print(f"Fitting the latents ({kind}) ...", flush=True)
+    arguments = {"verbose": verbose} if kind == "flow" else {}
+    try:
+        net.fit_latents(x, kind, y, seed=seed, **arguments)
+    except ValueError as error:
+        if given is not None:
+            raise
+        print(f"The latents were not fitted: {error}", flush=True)
+
+
+def _reports(net, validation, every, verbose):
+    if not (verbose and hasattr(net, "code_length")):
+        return []
+    x, y = (a if a is None else a[:_NUM_REPORTED] for a in validation)
+    return [LatentReport(x, y, every=every)]

@@ -1,0 +1,287 @@
+"""DataSpec: the one description of an example, of its condition, and of a batch."""
+
+import itertools
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.core.y_spec import YSpec
+from tfgen.data.feed import array_batches
+from tfgen.data.feed import dataset_batches
+from tfgen.utils import checks
+from tfgen.utils.random import Stream
+from tfgen.utils.random import fold_in
+from tfgen.utils.random import row_uniform
+
+ROLES = ("condition", "target")
+
+
+class DataSpec:
+    """Description of a model's examples and of what comes with them.
+
+    It checks what users pass in, turns anything that `fit` takes into batches with numbered rows,
+    and gives the `tf.TensorSpec`s of compiled functions. It knows no model.
+
+    A batch is a dict of `x`, `row` (the number of each row, on which noise depends) and, where
+    there are such, `condition` or `target`, and `sample_weight`.
+
+    Args:
+        event_shape: shape of one example, without a batch axis.
+        kind: `"real"`, `"binary"` (0 or 1) or `"uint8"` (0..255).
+        num_bits: bits of a value that a model sees of uint8 data, 1 to 8.
+        condition_shape: shape of the vector or image that comes with an example as `y`; None: none.
+        num_classes: number of labels, where `y` is a label, or a label and such a vector:
+            `{"label": [n], "vector": [n, *condition_shape]}` or the pair of both.
+        role: `"condition"` if `y` is given to a density, `"target"` if it is what a model learns to
+            tell. Without `condition_shape` and `num_classes`, `y` is ignored.
+        dtype: dtype of reals.
+
+    Attributes:
+        y: the `YSpec` of `y`, or None where it is ignored.
+        condition: `y` if it is a condition, else None.
+
+    >>> import numpy as np
+    >>> from tfgen.core.data_spec import DataSpec
+    >>> spec = DataSpec((2,), num_classes=3)
+    >>> spec.arrays(np.zeros((1, 2)), [2])["condition"]
+    array([2], dtype=int32)
+    >>> spec.arrays(np.zeros((1, 2)), [3])
+    Traceback (most recent call last):
+    ...
+    ValueError: `y` must hold labels in 0..2; got values from 3 to 3
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        kind="real",
+        num_bits=8,
+        condition_shape=None,
+        num_classes=None,
+        role="condition",
+        dtype="float32",
+    ):
+        self.event_shape = checks.as_shape(event_shape, "event_shape")
+        self.kind = checks.check_data_kind(kind)
+        self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
+        if role not in ROLES:
+            raise ValueError(f"`role` must be one of {list(ROLES)}; got {role!r}")
+        self.role = role
+        self.dtype = tf.as_dtype(dtype)
+        self.y = YSpec.of(condition_shape, num_classes, self.dtype)
+        self.condition = self.y if role == "condition" else None
+
+    @property
+    def num_dims(self):
+        """Number of values in one example."""
+        return math.prod(self.event_shape)
+
+    @property
+    def x_spec(self):
+        """The `tf.TensorSpec` of examples."""
+        dtype = self.dtype if self.kind == "real" else tf.uint8
+        return tf.TensorSpec([None, *self.event_shape], dtype, name="x")
+
+    @property
+    def condition_spec(self):
+        """The `tf.TensorSpec` of conditions, or a dict of them, or None."""
+        return self.condition and self.condition.tensor_spec()
+
+    # --- checks ---------------------------------------------------------------
+
+    def check_x(self, x, name="x", probabilities=False):
+        """Examples as an array `[n, *event_shape]`; see `utils.checks.as_events`."""
+        return checks.as_events(
+            x, name, self.event_shape, self.kind, self.dtype.as_numpy_dtype, probabilities
+        )
+
+    def check_condition(self, condition, num_rows, name="condition"):
+        """Conditions as arrays of `num_rows` rows, a single one broadcast; None where there are
+        none."""
+        return self._check_y(self.condition, condition, num_rows, name)
+
+    def _check_y(self, spec, y, num_rows, name):
+        if spec is not None:
+            return spec.check(y, name, num_rows)
+        # Says that there should be none.
+        return checks.as_condition(y, name, None, None, self.dtype.as_numpy_dtype, num_rows)
+
+    def require_shape(self, x):
+        """Refuses a tensor whose static shape is not that of a batch of examples."""
+        if not tf.TensorShape(x.shape).is_compatible_with([None, *self.event_shape]):
+            raise ValueError(
+                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
+                f"got {x.shape}"
+            )
+
+    def arrays(self, x, y=None, sample_weight=None, name="y"):
+        """Checked arrays of whole data, by name.
+
+        Args:
+            x: examples.
+            y: what comes with them; ignored where there is no such thing.
+            sample_weight: `[n]` or None.
+            name: the name of `y` in errors.
+        """
+        x = self.check_x(x, probabilities=True)
+        arrays = {"x": x}
+        if self.y is not None:
+            if y is not None:
+                self.y.check_length(x, y, name)
+            arrays[self.role] = self.y.check(y, name, len(x))
+        if sample_weight is not None:
+            arrays["sample_weight"] = checks.as_weights(sample_weight, "sample_weight", len(x))
+        return arrays
+
+    def weigh(self, batch, class_weight):
+        """A batch, or arrays by name, with the weights of its labels, if there are such."""
+        if class_weight is None:
+            return batch
+        if "sample_weight" in batch:
+            raise ValueError("give `sample_weight` or `class_weight`, not both")
+        if self.y is None or not self.y.num_classes:
+            raise ValueError("`class_weight` needs a model with `num_classes`")
+        weights = self.y.class_weights(class_weight)
+        return {**batch, "sample_weight": tf.gather(weights, self.y.labels(batch[self.role]))}
+
+    def draw_bits(self, x, seed, start):
+        """Binary data of a batch that holds the probabilities of 1; other data as they are."""
+        if self.kind != "binary" or not x.dtype.is_floating:
+            return x
+        seed = fold_in(seed, Stream.BITS)
+        noise = row_uniform(seed, start, tf.shape(x)[0], self.event_shape, x.dtype)
+        return tf.cast(noise < x, tf.uint8)
+
+    # --- batches --------------------------------------------------------------
+
+    def batch(self, data):
+        """The batch, a dict, of what a data set yields: such a dict, or `x`, `(x,)`, `(x, y)` or
+        `(x, y, sample_weight)`.
+
+        A model's own `train_step(data)` and `test_step(data)` begin with it.
+        """
+        if isinstance(data, tuple) and len(data) == 1:
+            data = data[0]
+        if _is_batch(data):
+            return data
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if x is None or isinstance(x, (dict, tuple, list)):
+            raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
+        x = tf.convert_to_tensor(x)
+        self.require_shape(x)
+        batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
+        if self.y is not None:
+            if y is None:
+                # Says what it should be.
+                self.y.check(None, "y", None)
+            batch[self.role] = self.y.cast(y)
+        if sample_weight is not None:
+            batch["sample_weight"] = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+        return batch
+
+    def unpack(self, data):
+        """`(x, y, sample_weight)` of what `train_step` gets, each None where there is none."""
+        batch = self.batch(data)
+        return tuple(batch.get(name) for name in ("x", self.role, "sample_weight"))
+
+    def peek(self, x, num_batches=1):
+        """The first batches of a stream, the first of them checked, and the whole stream."""
+        if isinstance(x, tf.distribute.DistributedDataset):
+            raise ValueError(
+                "`x` must be a tf.data.Dataset, which is distributed where the model was built "
+                "in a strategy's scope; got a DistributedDataset"
+            )
+        if isinstance(x, keras.utils.PyDataset):
+            known = num_batches if x.num_batches is None else x.num_batches
+            first = [x[i] for i in range(min(num_batches, known))]
+        else:
+            first = list(itertools.islice(iter(x), num_batches))
+        if not first:
+            raise ValueError("`x` must have at least one batch; got an empty data set")
+        if not _is_batch(first[0]):
+            given = keras.utils.unpack_x_y_sample_weight(first[0])
+            if not isinstance(given[0], (dict, tuple, list)):
+                self.arrays(*given)
+        batches = [self.batch(b) for b in first]
+        if hasattr(x, "__next__"):
+            x = itertools.chain(first, x)
+        return batches, x
+
+    def stream(self, x, class_weight=None, number_on=False):
+        """A user's own batches with numbered rows; a `PyDataset` stays as it is.
+
+        Args:
+            x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
+            class_weight: dict from label to weight, or None.
+            number_on: whether numbers go on from batch to batch.
+        """
+        if isinstance(x, keras.utils.PyDataset):
+            if class_weight is not None:
+                raise ValueError("`class_weight` does not go with a PyDataset as `x`")
+            return x
+        if hasattr(x, "__next__"):
+            return self._numbered(x, class_weight, number_on)
+
+        def pack(element):
+            batch = self.batch(element)
+            batch.pop("row")
+            return self.weigh(batch, class_weight)
+
+        return dataset_batches(x, pack, number_on)
+
+    def _numbered(self, x, class_weight, number_on):
+        """Batches of a generator, the only kind of iterator that Keras takes."""
+        start = 0
+        for element in x:
+            batch = self.batch(element)
+            rows = batch["row"] + start
+            if number_on:
+                start += len(batch["x"])
+            # Keras takes no generators of other things than tuples.
+            yield (self.weigh({**batch, "row": rows}, class_weight),)
+
+    def evaluation_batches(self, x, y=None, sample_weight=None, batch_size=32, name="y"):
+        """Batches in order, rows numbered from the first example on, of arrays or a stream."""
+        if not is_array(x):
+            refuse_beside_stream(x, **{name: y}, sample_weight=sample_weight)
+            _, x = self.peek(x)
+            return self.stream(x, number_on=True)
+        return array_batches(self.arrays(x, y, sample_weight, name), batch_size)
+
+
+def first_row(batch):
+    """The number of a batch's first row; of an empty batch, which a replica may get, any."""
+    return tf.reduce_min(batch["row"])
+
+
+def is_array(x):
+    """True if `x` is data as a whole, not batches of it."""
+    streams = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
+    return not isinstance(x, streams) and not hasattr(x, "__next__")
+
+
+def refuse_beside_stream(x, **arrays):
+    """Refuses arrays beside batches, which hold all that belongs to them."""
+    for name, value in arrays.items():
+        if value is not None:
+            raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
+
+
+def hold_out(arrays, fraction):
+    """Arrays by name without their last rows, and these, for validation, as in Keras."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie in (0, 1); got {fraction}")
+    num_rows = len(arrays["x"])
+    split = math.floor(num_rows * (1 - fraction))
+    if not 0 < split < num_rows:
+        raise ValueError(f"`validation_split` {fraction} of {num_rows} rows leaves a part empty")
+    return [
+        tf.nest.map_structure(lambda a, rows=rows: a[rows], arrays)
+        for rows in (slice(split), slice(split, None))
+    ]
+
+
+def _is_batch(data):
+    """True if `data` is a batch dict, not what a user's data set yields."""
+    return isinstance(data, dict) and "row" in data

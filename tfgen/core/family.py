@@ -1,0 +1,295 @@
+"""Family: the hooks that a family of models implements, and the cores that are made of them."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.core import adapt
+from tfgen.core.data_spec import DataSpec
+from tfgen.core.data_spec import first_row
+from tfgen.core.row_functions import RowFunctions
+from tfgen.core.training import Trainable
+from tfgen.metrics import bits_per_dim
+from tfgen.utils import checks
+from tfgen.utils.layers import freeze_parts
+from tfgen.utils.layers import is_frozen
+from tfgen.utils.random import Stream
+from tfgen.utils.random import fold_in
+from tfgen.utils.random import row_normal
+from tfgen.utils.recorded import Recorded
+from tfgen.utils.recorded import deserialized
+from tfgen.utils.recorded import recorded_config
+
+
+class Family(Trainable, metaclass=Recorded):
+    """Trainable model of which a density, samples and an objective are hooks.
+
+    The hooks stand at the end of the class: pure functions of tensors, with the noise as an
+    argument. `GenerativeModel` builds on the cores made of them what users call.
+
+    Arguments as for `GenerativeModel`.
+    """
+
+    likelihood = "none"
+
+    def __init__(
+        self,
+        event_shape,
+        data_kind="real",
+        condition_shape=None,
+        num_classes=None,
+        num_bits=8,
+        dtype=None,
+        name=None,
+    ):
+        policy = checks.as_policy(dtype)
+        spec = DataSpec(
+            event_shape,
+            data_kind,
+            num_bits,
+            condition_shape,
+            num_classes,
+            self._role,
+            policy.variable_dtype,
+        )
+        super().__init__(spec, dtype=policy, name=name)
+        self.event_shape, self.data_kind, self.num_bits = spec.event_shape, spec.kind, spec.num_bits
+        condition = spec.condition
+        self.condition_shape = None if condition is None else condition.condition_shape
+        self.num_classes = None if condition is None else condition.num_classes
+        self._rows = RowFunctions(lambda name: getattr(self, f"_{name}"), self._argument_specs)
+
+    def _after_init(self):
+        self.build()
+
+    def build(self, input_shape=None):
+        """Creates all weights; the constructor's last step."""
+        if self.built:
+            return
+        self.term_names = self._term_names()
+        self._build_training()
+        self._build_embedding()
+        self._build_parts()
+        freeze_parts(self)
+        self._build_players()
+        self.built = True
+
+    def _build_embedding(self):
+        """Makes the embedding of labels, and the shape of conditions as parts take them."""
+        self.features_shape = None
+        if self.num_classes:
+            # Orthogonal: as good a start as one-hot vectors, which many classes would make long.
+            self.embedding = keras.layers.Dense(
+                min(self.num_classes, 64),
+                use_bias=False,
+                kernel_initializer="orthogonal",
+                dtype=self.variable_dtype,
+            )
+            self.embedding.build((None, self.num_classes))
+            self.features_shape = (None, self.embedding.units + sum(self.condition_shape))
+        elif self.condition_shape is not None:
+            self.features_shape = (None, *self.condition_shape)
+
+    # --- machinery ------------------------------------------------------------
+
+    @property
+    def num_dims(self):
+        """Number of values in one example."""
+        return self.data_spec.num_dims
+
+    def _argument_specs(self):
+        """The `tf.TensorSpec`s of the arguments of cores, by name; None: there is no such."""
+        real = self.variable_dtype
+        latents = self.latent_shape and tf.TensorSpec([None, *self.latent_shape], real, name="z")
+        scalars = {
+            "seed": ([2], tf.int32),
+            "start": ([], tf.int64),
+            "num_rows": ([], tf.int32),
+            "num_samples": ([], tf.int64),
+            "temperature": ([], real),
+        }
+        return {
+            "x": self.data_spec.x_spec,
+            "condition": self.data_spec.condition_spec,
+            "z": latents,
+            **{name: tf.TensorSpec(*spec, name=name) for name, spec in scalars.items()},
+        }
+
+    def _features(self, condition):
+        """The condition as parts take it: a vector or an image."""
+        if condition is None:
+            return None
+        if not self.num_classes:
+            return tf.cast(condition, self.variable_dtype)
+        label = tf.cast(self.data_spec.condition.labels(condition), tf.int32)
+        # Labels out of range, which only later batches of a stream can have: not a number.
+        nan = tf.constant(np.nan, self.variable_dtype)
+        known = (label >= 0) & (label < self.num_classes)
+        one_hot = tf.one_hot(label, self.num_classes, dtype=self.variable_dtype)
+        features = tf.where(known[:, None], self.embedding(one_hot), nan)
+        if not self.data_spec.condition.is_pair:
+            return features
+        return tf.concat([features, tf.cast(condition["vector"], features.dtype)], -1)
+
+    def _batch_terms(self, batch, seed, training):
+        start = first_row(batch)
+        x = self.data_spec.draw_bits(batch["x"], seed, start)
+        noise = self._terms_noise(seed, start, tf.shape(x)[0])
+        return self._terms(x, batch.get("condition"), noise, training)
+
+    def _needs_adapt(self):
+        return self._is_adaptive() and not int(self.adapted.numpy())
+
+    def _adapt(self, batches):
+        adapt.adapt(self, [adapt.joined(batches)] if self._adapts_to_one_batch else batches)
+
+    # --- cores of the eager methods -------------------------------------------
+
+    def _log_prob(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        return self._log_weight(x, condition, noise)
+
+    def _estimate_log_prob(self, x, condition, seed, start, num_samples):
+        if self.likelihood in ("exact", "manifold"):
+            return self._log_prob(x, condition, seed, start)
+
+        log_weight = self._log_weight_of(x, condition)
+
+        def draw(i):
+            return log_weight(self._log_prob_noise(fold_in(seed, i), start, tf.shape(x)[0]))
+
+        def body(i, total):
+            return i + 1, tf.reduce_logsumexp(tf.stack([total, draw(i)]), 0)
+
+        first = draw(0)
+        _, total = tf.while_loop(
+            lambda i, _: i < num_samples, body, (tf.constant(1, tf.int64), first)
+        )
+        return total - tf.math.log(tf.cast(num_samples, total.dtype))
+
+    def _sample(self, condition, num_rows, seed, start, temperature):
+        if condition is not None:
+            condition = tf.nest.map_structure(
+                lambda c: tf.broadcast_to(c, tf.concat([[num_rows], tf.shape(c)[1:]], 0)),
+                condition,
+            )
+        # Noise of its own: with that of `log_prob` for the same seed, a sample would be scored with
+        # the very draw that it was made of.
+        noise = self._sample_noise(fold_in(seed, Stream.SAMPLES), start, num_rows)
+        return self._generate(noise, condition, temperature)
+
+    # --- configuration --------------------------------------------------------
+
+    def get_config(self):
+        config = {
+            **recorded_config(self, but=("dtype", "name")),
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
+        # As positions: names of layers are not the same in every process.
+        frozen = [i for i, layer in enumerate(self._all_layers()) if is_frozen(layer)]
+        return {**config, "frozen": frozen} if frozen else config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        model = cls(**deserialized(config))
+        layers = model._all_layers()
+        for i in frozen:
+            layers[i].trainable = False
+        return model
+
+    def _all_layers(self):
+        return list(self._flatten_layers())
+
+    def get_build_config(self):
+        # The constructor builds; a loader has nothing left to do.
+        return None
+
+    # --- hooks of a family ----------------------------------------------------
+
+    # What `y` is: a condition of densities and samples, or a `"target"`, which only training sees.
+    _role = "condition"
+    # Shape of an example's latents, where it has any.
+    latent_shape = None
+    # Whether examples have latents, where there are any.
+    _has_encoder = True
+    # Name of the `Base` that `sample` draws latents from.
+    _latents_from = None
+    # Whether there is anything to draw samples from.
+    can_sample = True
+    # Shape of one row of what `call` gives.
+    _output_event_shape = ()
+
+    def _build_parts(self):
+        """Builds the layers inside."""
+
+    def _log_weight(self, x, condition, noise):
+        """`[batch]`: the log of an estimate of the likelihood whose mean is the likelihood."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _log_weight")
+
+    def _log_weight_of(self, x, condition):
+        """`_log_weight` as a function of the noise, for many draws of it."""
+        return functools.partial(self._log_weight, x, condition)
+
+    def _log_prob_noise(self, seed, start, num_rows):
+        """The noise of `_log_weight` for these rows, or None."""
+        return None
+
+    def _generate(self, noise, condition, temperature):
+        """Examples in the data's type."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _generate")
+
+    def _sample_noise(self, seed, start, num_rows):
+        """The noise of `_generate` for these rows: by default standard normal, `[n, *shape]` with
+        the shape of latents or, where there are none, of examples."""
+        shape = self.latent_shape or self.event_shape
+        return row_normal(seed, start, num_rows, shape, self.variable_dtype)
+
+    @property
+    def _objective(self):
+        """Name of the loss of a likelihood: `"bpd"` of uint8 data, `"nll"` in nats of others."""
+        return "bpd" if self.data_kind == "uint8" else "nll"
+
+    def _term_names(self):
+        """Names of the terms of `_terms`, in order, but for `"loss"`."""
+        return () if self.likelihood == "none" else (self._objective,)
+
+    def _terms(self, x, condition, noise, training):
+        """Dict of the objective's terms, `"loss"` among them: `[batch]` or scalars. By default the
+        negative log-likelihood."""
+        log_prob = self._log_weight(x, condition, noise)
+        loss = -log_prob
+        if self._objective == "bpd":
+            loss = bits_per_dim(log_prob, self.num_dims)
+        return {self._objective: loss, "loss": loss}
+
+    def _terms_noise(self, seed, start, num_rows):
+        """The noise of `_terms` for these rows."""
+        return self._log_prob_noise(seed, start, num_rows)
+
+    def _outputs(self, x, condition, seed, start):
+        """The outputs of `call` and `predict`."""
+        return self._log_prob(x, condition, seed, start)
+
+    def _encode(self, x, condition):
+        raise NotImplementedError(f"{type(self).__name__} has no latents to encode to")
+
+    def _decode(self, z, condition):
+        raise NotImplementedError(f"{type(self).__name__} has no latents to decode from")
+
+    def _is_adaptive(self):
+        """True if there are data-dependent weights."""
+        return adapt.has_adaptive(self._all_layers())
+
+    # Whether data-dependent weights are set from all minibatches as one.
+    _adapts_to_one_batch = True
+
+    def _initialise(self, parts):
+        """Sets data-dependent weights from a list of `(x, condition, noise)`, with the noise of
+        `_terms`; by default in one pass of the likelihood, in which weight normalisation is set."""
+        for x, condition, noise in parts:
+            self._log_weight(x, condition, noise)

@@ -1,0 +1,275 @@
+"""GenerativeModel: the contract that every model keeps."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.core.export import export
+from tfgen.core.family import Family
+from tfgen.core.presets import list_presets
+from tfgen.core.presets import load_preset
+from tfgen.core.presets import read_preset
+from tfgen.core.presets import save_preset
+from tfgen.metrics import bits_per_dim
+from tfgen.utils import checks
+
+
+class GenerativeModel(Family):
+    """Generative model: a `keras.Model` that also samples and scores.
+
+    A family implements some of the hooks at the end of the class, pure functions of tensors with
+    the noise as an argument; everything that users call is built on them here. An exact density
+    needs two, `_log_weight` and `_generate`. `docs/extending.md` has the table of hooks.
+
+    The weights are made when the outermost constructor is done (`build`), and the configuration is
+    that constructor's arguments: a family writes neither.
+
+    Args:
+        event_shape: shape of one example.
+        data_kind: `"real"`, `"binary"` (0 or 1) or `"uint8"` (0..255).
+        condition_shape: shape of one condition, None for an unconditional
+            model; `()` with `num_classes` for integer labels.
+        num_classes: number of labels. With a `condition_shape` of `[features]` a condition is a
+            label and a vector: `{"label": [n], "vector": [n, features]}`, or the pair.
+        num_bits: bits of a value that the model sees of uint8 data.
+        dtype: Keras dtype policy. `"float64"` computes everything in float64;
+            `"mixed_bfloat16"` and `"mixed_float16"` reach the networks only.
+        name: Keras name.
+
+    Attributes:
+        likelihood: the meaning of `log_prob`: `"exact"`, `"bound"`, `"estimate"`,
+            `"manifold"` or `"none"`.
+        data_spec: the `DataSpec` of its data.
+        players: the list of `Player`s that train it.
+
+    >>> import tfgen
+    >>> model = tfgen.GenerativeModel.from_preset("glow_mnist", num_steps=1, filters=4)
+    >>> model.likelihood, model.data_kind, model.event_shape
+    ('bound', 'uint8', (28, 28, 1))
+    """
+
+    def call(self, inputs):
+        """`log_prob` of a batch, with the noise of seed 0; the reconstruction, if there is none.
+
+        Args:
+            inputs: `x`, or `(x, condition)` for a conditional model.
+        """
+        x, condition = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        self.data_spec.require_shape(x)
+        if (condition is None) != (self.condition_shape is None):
+            # Says what the condition is.
+            self.data_spec.check_condition(condition, None)
+        return self._outputs(x, condition, tf.zeros([2], tf.int32), 0)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of `call`'s outputs, for that of `x` or of `(x, condition)`."""
+        shape = input_shape
+        while isinstance(shape[0], (tuple, list)):
+            shape = shape[0]
+        return (shape[0], *self._output_event_shape)
+
+    def log_prob(self, x, condition=None, seed=0, batch_size=256):
+        """Log-density of the data as given, in nats.
+
+        Dequantisation, scaling and logit are part of it. Where it takes noise
+        (see `likelihood`), that depends on `seed` and row alone. It takes arrays
+        and is no part of a gradient: `model(x)` is differentiable.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: `[n, *condition_shape]`, or one for all; None for an
+                unconditional model.
+            seed: integer or two integers.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor, float32 (float64 under that policy).
+
+        Raises:
+            ValueError: for bad input, with the argument's name.
+            NotImplementedError: if `likelihood` is `"none"`.
+        """
+        self._require_likelihood()
+        return self._map_examples("log_prob", x, condition, batch_size, seed)
+
+    def estimate_log_prob(self, x, num_samples, condition=None, seed=0, batch_size=256):
+        """Log-mean-exp of `num_samples` draws of the likelihood, in nats.
+
+        For a `"bound"` this is the importance-weighted (multi-sample) bound (Burda et al. 2016,
+        "Importance Weighted Autoencoders", arXiv:1509.00519, eq. 8),
+        which rises to the log-likelihood of the data; an `"exact"` or
+        `"manifold"` likelihood is returned as it is. Memory does not grow with `num_samples`.
+
+        Args:
+            x: `[n, *event_shape]`.
+            num_samples: draws for each example.
+            condition: as in `log_prob`.
+            seed: integer or two integers.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor.
+        """
+        self._require_likelihood()
+        num_samples = tf.constant(checks.check_count(num_samples, "num_samples"), tf.int64)
+        return self._map_examples(
+            "estimate_log_prob", x, condition, batch_size, seed, num_samples=num_samples
+        )
+
+    def bits_per_dim(self, x, condition=None, seed=0, batch_size=256):
+        """`-log_prob` in bits per dimension of the data, `[n]`. Arguments as in `log_prob`."""
+        if self.likelihood in ("manifold", "none"):
+            raise ValueError(
+                f"bits per dimension need a density over the data; {type(self).__name__}'s "
+                f'likelihood is "{self.likelihood}"'
+            )
+        return bits_per_dim(self.log_prob(x, condition, seed, batch_size), self.num_dims)
+
+    def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
+        """Draws examples in the data's own type and range.
+
+        Args:
+            num_samples: number of examples.
+            condition: one condition for all, or one for each sample.
+            temperature: factor on every standard deviation; 0 is the mode (of a mixture, the
+                location of the likeliest component).
+            seed: integer or two integers; None draws afresh.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[num_samples, *event_shape]` tensor.
+        """
+        num_samples = checks.check_count(num_samples, "num_samples")
+        condition = self.data_spec.check_condition(condition, num_samples)
+        self.require_samples()
+        self._check_temperature(temperature)
+        temperature = self._as_temperature(temperature)
+        return self._rows.run(
+            "sample", num_samples, batch_size, seed, condition=condition, temperature=temperature
+        )
+
+    def encode(self, x, condition=None, batch_size=256):
+        """Latents of `x`, `[n, D]`. Arguments as in `log_prob`."""
+        return self._map_examples("encode", x, condition, batch_size)
+
+    def decode(self, z, condition=None, batch_size=256):
+        """Examples of latents `[n, D]`, in the data's own type and range."""
+        return self._map_latents("decode", z, condition, batch_size)
+
+    def reconstruct(self, x, condition=None, batch_size=256):
+        """`decode(encode(x))`."""
+        z = self.encode(x, condition, batch_size=batch_size)
+        return self.decode(z, condition, batch_size=batch_size)
+
+    def interpolate(self, a, b, num_steps=8, condition=None, batch_size=256):
+        """Examples decoded along the straight lines between the latents of `a` and `b`.
+
+        Args:
+            a: `[n, *event_shape]`.
+            b: `[n, *event_shape]`.
+            num_steps: points on each line, both ends included.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n, num_steps, *event_shape]` tensor.
+        """
+        num_steps = checks.check_count(num_steps, "num_steps")
+        a, b = self.data_spec.check_x(a, "a"), self.data_spec.check_x(b, "b")
+        checks.check_same_length(a=a, b=b)
+        condition = self.data_spec.check_condition(condition, len(a))
+        start, end = (self.encode(x, condition, batch_size=batch_size)[:, None] for x in (a, b))
+        weight = tf.linspace(tf.zeros([], start.dtype), 1, num_steps)[None, :, None]
+        z = tf.reshape((1 - weight) * start + weight * end, [-1, start.shape[-1]])
+        if condition is not None:
+            condition = tf.nest.map_structure(lambda c: np.repeat(c, num_steps, 0), condition)
+        x = self.decode(z, condition, batch_size=batch_size)
+        return tf.reshape(x, [len(a), num_steps, *self.event_shape])
+
+    def adapt(self, x, condition=None, num_batches=1, batch_size=32):
+        """Data-dependent initialisation from the first minibatches of `x`.
+
+        `fit` does this by itself before the first step of a model that needs it.
+
+        Args:
+            x: array `[n, *event_shape]`, or batches as `fit` takes them.
+            condition: conditions, if `x` is an array and the model conditional.
+            num_batches: number of minibatches; fewer, if the data hold no more.
+            batch_size: size of a minibatch, if `x` is an array.
+        """
+        num_batches = checks.check_count(num_batches, "num_batches")
+        spec, batch_size = self.data_spec, checks.check_count(batch_size, "batch_size")
+        if condition is not None and spec.role == "condition":
+            # Says that this model takes none.
+            spec.check_condition(condition, None)
+        data = spec.evaluation_batches(x, condition, batch_size=batch_size, name="condition")
+        batches = [spec.batch(b) for b in itertools.islice(data, num_batches)]
+        if not batches:
+            raise ValueError("`x` must have at least one batch; got an empty data set")
+        self._adapt(batches)
+
+    def graph_function(self, name):
+        """The compiled core of an eager method, a concrete `tf.function` of keyword arguments for
+        any number of rows: rows `start` to `start + n` of a call with this seed."""
+        return self._rows.function(name)
+
+    def signatures(self):
+        """Names of the functions that `export` serves."""
+        names = []
+        if self.can_sample:
+            names = ["sample"] if self.likelihood == "none" else ["log_prob", "sample"]
+        if self.latent_shape and self._has_encoder:
+            names.append("encode")
+        return names + (["decode"] if self.latent_shape else [])
+
+    def export(self, filepath, verbose=True):
+        """Writes a SavedModel that serves without tfgen; see `tfgen.core.export.export`."""
+        export(self, filepath, verbose=verbose)
+
+    presets = classmethod(list_presets)
+    read_preset = classmethod(read_preset)
+    from_preset = classmethod(load_preset)
+    save_to_preset = save_preset
+
+    # --- machinery ------------------------------------------------------------
+
+    def _require_likelihood(self):
+        if self.likelihood == "none":
+            raise NotImplementedError(
+                f"{type(self).__name__} has no likelihood: judge it by its samples "
+                "(`tfgen.metrics`)"
+            )
+        self.require_samples()
+
+    def require_samples(self):
+        """Raises a ValueError where there is no distribution of latents to draw from yet."""
+        if not self.can_sample:
+            raise ValueError(
+                f"this {type(self).__name__} has no distribution of latents: call `fit_latents` "
+                "first"
+            )
+
+    def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
+        """Runs a core over examples and their conditions, once both are checked."""
+        x = self.data_spec.check_x(x)
+        condition = self.data_spec.check_condition(condition, len(x))
+        return self._rows.run(name, len(x), batch_size, seed, x=x, condition=condition, **arguments)
+
+    def _map_latents(self, name, z, condition, batch_size, seed=None, **arguments):
+        """Runs a core over latents and conditions, once both are checked."""
+        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
+        condition = self.data_spec.check_condition(condition, len(z))
+        return self._rows.run(name, len(z), batch_size, seed, z=z, condition=condition, **arguments)
+
+    def _as_temperature(self, temperature):
+        return tf.constant(checks.check_weight(temperature, "temperature"), self.variable_dtype)
+
+    def _check_temperature(self, temperature):
+        name = self._latents_from
+        part = name and getattr(self, name)
+        if temperature != 1 and part and not part.allows_temperature:
+            raise ValueError(
+                f"`temperature` must be 1: `{name}` is a {type(part).__name__}, which has no "
+                f"scale that is known; got {temperature!r}"
+            )

@@ -1,0 +1,192 @@
+"""Played: a Keras model that players train; its optimizers and their configuration."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.core.players import Lead
+
+_COMPILE_ARGUMENTS = (
+    "optimizer",
+    "run_eagerly",
+    "steps_per_execution",
+    "jit_compile",
+    "auto_scale_loss",
+)
+# What Keras's `compile` takes, and here follows from the model.
+_OWN = {
+    "loss": "the objective is the model's own: weigh its terms by the constructor's arguments, or "
+    "override `compute_loss` in a subclass",
+    "loss_weights": "the terms of the objective have weights among the constructor's arguments",
+    "metrics": "every term of the objective is logged: add a `keras.metrics.Metric` as an "
+    "attribute of a subclass and update it in its `compute_loss`, or give `fit` a callback, such "
+    "as those of `tfgen.callbacks`",
+    "weighted_metrics": "the terms that are logged count `sample_weight` already",
+}
+
+
+class Played(keras.Model):
+    """Keras model of several players, each with an optimizer; the lead's is Keras's `optimizer`.
+
+    Args:
+        data_spec: `DataSpec`.
+        dtype: Keras dtype policy.
+        name: Keras name.
+
+    Attributes:
+        data_spec: the description of its data.
+        players: list of `Player`; the first is the lead.
+    """
+
+    def __init__(self, data_spec, dtype, name=None):
+        # Data are cast where they are used: half precision is for networks only.
+        super().__init__(dtype=dtype, name=name, autocast=False)
+        self.data_spec = data_spec
+        self.players = []
+        self._trackers = {}
+
+    def _build_training(self):
+        """Creates the state of training: seed, counts, trackers of terms, players."""
+        seed = np.random.randint(-(2**31), 2**31, size=2)
+        self.noise_seed = self._state("noise_seed", seed, "int32")
+        self.adapted = self._state("adapted", np.array(0), "int32")
+        # Not the optimizer's count, which stands still while gradients are accumulated.
+        self.steps_taken = self._state("steps_taken", np.array(0), "int64")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
+
+    def _build_players(self):
+        self.players = [Lead(self, self._batch_terms), *self._other_players()]
+
+    def _state(self, name, value, dtype):
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            dtype=dtype,
+            trainable=False,
+            aggregation="only_first_replica",
+            initializer=lambda shape, dtype: tf.constant(value, dtype),
+        )
+
+    # --- players --------------------------------------------------------------
+
+    @property
+    def trainable_variables(self):
+        """The lead's, which `optimizer` is for; those of another player are its `variables`."""
+        others = {id(v) for p in self.players[1:] for v in p.all_variables}
+        return [v for v in super().trainable_variables if id(v) not in others]
+
+    @property
+    def trainable_weights(self):
+        return self.trainable_variables
+
+    # Those of Keras's `optimizer` and the others are all that there are.
+    @property
+    def non_trainable_variables(self):
+        return super().non_trainable_variables + [v for p in self.players[1:] for v in p.variables]
+
+    @property
+    def non_trainable_weights(self):
+        return super().non_trainable_weights + [v for p in self.players[1:] for v in p.variables]
+
+    @property
+    def losses(self):
+        others = {id(loss) for p in self.players[1:] for loss in p.losses}
+        return [loss for loss in super().losses if id(loss) not in others]
+
+    # --- compile --------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer=None,
+        *,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+        **players,
+    ):
+        """Configures training. The objective is the model's own.
+
+        Args:
+            optimizer: Keras optimizer, or None for the model's own choice. Of a model with several
+                players it is the first one's.
+            run_eagerly: as in Keras.
+            steps_per_execution: as in Keras.
+            jit_compile: as in Keras; `"auto"` is XLA on accelerators and plain
+                graphs on CPUs, where convolutions in a loop are slow under XLA.
+            auto_scale_loss: as in Keras.
+            **players: for each further player its optimizer and the number of its steps before each
+                one of the first player's: of a `GAN` `critic_optimizer` and `critic_steps`. None
+                is the model's own choice. Keras's callbacks of learning rates and
+                `SwapEMAWeights` act on `optimizer` alone; averages that an optimizer keeps
+                (`use_ema=True`) are in its player's weights when `fit` ends.
+
+        Raises:
+            ValueError: an argument that is none of these; the message says what to do instead.
+        """
+        known = [name for player in self.players[1:] for name in player.argument_names]
+        for name, value in players.items():
+            if name in known or (name in _OWN and value is None):
+                continue
+            why = _OWN.get(name, f"its arguments are {list(_COMPILE_ARGUMENTS) + known}")
+            raise ValueError(f"`compile` of a {type(self).__name__} takes no `{name}`: {why}")
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer is None else optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self._given_jit_compile = jit_compile
+        optimizers = [self.optimizer]
+        for player in self.players[1:]:
+            given = [players.get(name) for name in player.argument_names]
+            player.configure(*given, others=optimizers)
+            optimizers.append(player.optimizer)
+            # As attributes Keras saves the optimizers with the model.
+            for name, value in zip(
+                player.argument_names, (player.optimizer, player.steps), strict=True
+            ):
+                setattr(self, name, value)
+        # Variables exist before any checkpoint is read.
+        with self.distribute_strategy.scope():
+            for player in self.players:
+                player.optimizer.build(player.variables)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if not config:
+            return config
+        # "auto" is decided where the model is loaded, not where it was saved.
+        config = {**config, "jit_compile": self._given_jit_compile}
+        for player in self.players[1:]:
+            saved = keras.optimizers.serialize(player.optimizer), player.steps
+            config |= zip(player.argument_names, saved, strict=True)
+        return config
+
+    @property
+    def compile_argument_names(self):
+        """Names of the arguments that `compile` takes of this model."""
+        others = [name for player in self.players[1:] for name in player.argument_names]
+        return (*_COMPILE_ARGUMENTS, *others)
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{k: v for k, v in config.items() if k in self.compile_argument_names})
+
+    def default_optimizer(self):
+        """The optimizer of `compile()` without arguments."""
+        return keras.optimizers.Adam(1e-3)
+
+    # --- hooks ----------------------------------------------------------------
+
+    # Names of the terms that are logged, beside the loss.
+    term_names = ()
+
+    def _batch_terms(self, batch, seed, training):
+        """The lead's terms of a batch: dict of `[batch]` or scalars, `"loss"` among them."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _batch_terms")
+
+    def _other_players(self):
+        """List of the players beside the lead."""
+        return []

@@ -1,0 +1,115 @@
+"""Players: the sides of a model's training."""
+
+import keras
+
+from tfgen.utils import checks
+from tfgen.utils.layers import is_frozen
+
+
+class Player:
+    """One side of a model's training: layers, the objective that they lower, and an optimizer.
+
+    A model has one player at least, the lead, which owns all layers that no other player has; so
+    every variable belongs to one player. In a training step the others move first, in their order
+    and each `steps` times, then the lead. Keras's `optimizer` is the lead's; that of another player
+    is the model's attribute `NAME_optimizer`, and the argument of that name to `compile`.
+
+    Args:
+        name: a Python name.
+        terms: function of `(batch, seed, training)` that gives a dict of terms, `[batch]` or
+            scalars, `"loss"` among them; the others are logged.
+        layers: list of layers whose trainable variables it moves.
+        default_optimizer: function that makes the optimizer of `compile()` without arguments.
+        default_steps: steps in one step of the model.
+
+    Attributes:
+        steps: steps in one step of the model.
+    """
+
+    def __init__(self, name, terms, layers, default_optimizer, default_steps=1):
+        self.name, self.terms, self.layers = name, terms, list(layers)
+        self.default_optimizer, self.default_steps = default_optimizer, default_steps
+        self.steps, self._optimizer = default_steps, None
+
+    @property
+    def optimizer(self):
+        """Its Keras optimizer, or None before `compile`."""
+        return self._optimizer
+
+    @property
+    def all_variables(self):
+        """All variables of its layers, each once."""
+        return _once(v for layer in self.layers for v in layer.variables)
+
+    @property
+    def variables(self):
+        """The variables that it moves."""
+        return _once(v for layer in self.layers for v in layer.trainable_variables)
+
+    @property
+    def losses(self):
+        """Losses of its layers: of regularisers, and of activities in the last call."""
+        return _once(loss for layer in self.layers for loss in layer.losses)
+
+    @property
+    def is_frozen(self):
+        """True if none of its layers is trained."""
+        return all(is_frozen(layer) for layer in self.layers)
+
+    @property
+    def argument_names(self):
+        """Names of its arguments to `compile`."""
+        return f"{self.name}_optimizer", f"{self.name}_steps"
+
+    def configure(self, optimizer, steps, others):
+        """Takes an optimizer and a number of steps, or its own for None.
+
+        Args:
+            optimizer: as of `keras.optimizers.get`.
+            steps: a positive whole number.
+            others: the optimizers of players before it, the lead's first.
+
+        Raises:
+            ValueError: no optimizer, or another player's; no such number.
+        """
+        optimizer_name, steps_name = self.argument_names
+        steps = self.default_steps if steps is None else steps
+        self.steps = checks.check_count(steps, steps_name)
+        optimizer = self.default_optimizer() if optimizer is None else optimizer
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"`{optimizer_name}` is none of Keras's: {error}") from error
+        inner = [getattr(other, "inner_optimizer", None) for other in others]
+        if any(optimizer is other for other in (*others, *inner)):
+            raise ValueError(f"`{optimizer_name}` must be another one than `optimizer`")
+        scaled = keras.optimizers.LossScaleOptimizer
+        if isinstance(others[0], scaled) and not isinstance(optimizer, scaled):
+            optimizer = scaled(optimizer, name=f"{self.name}_loss_scale_optimizer")
+        self._optimizer = optimizer
+
+
+class Lead(Player):
+    """The first player of a model: the variables, the losses and the optimizer are the model's."""
+
+    def __init__(self, model, terms):
+        super().__init__("model", terms, [], model.default_optimizer)
+        # Not Keras's to track: the model holds its players.
+        self._model = lambda: model
+
+    @property
+    def optimizer(self):
+        """Keras's `optimizer`, or None before `compile`."""
+        return self._model().optimizer
+
+    @property
+    def variables(self):
+        return self._model().trainable_variables
+
+    @property
+    def losses(self):
+        return self._model().losses
+
+
+def _once(things):
+    return list({id(thing): thing for thing in things}.values())

@@ -1,0 +1,101 @@
+"""Presets: configurations, and weights where there are some, in folders."""
+
+import importlib.resources
+import json
+import pathlib
+
+import keras
+
+
+def list_presets(cls):
+    """Names of the presets of this class, with their descriptions."""
+    found = {}
+    for file in sorted(importlib.resources.files("tfgen.zoo").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".json"):
+            preset = json.loads(file.read_text())
+            if issubclass(_model_class(preset), cls):
+                found[file.name.removesuffix(".json")] = preset["description"]
+    return found
+
+
+def read_preset(cls, preset):
+    """The content of a preset: `description`, `model`, `training`.
+
+    Args:
+        preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
+
+    Raises:
+        ValueError: no such preset, or one of another class.
+    """
+    folder = pathlib.Path(preset)
+    if (folder / "config.json").is_file():
+        content = json.loads((folder / "config.json").read_text())
+    else:
+        file = importlib.resources.files("tfgen.zoo") / f"{preset}.json"
+        if not file.is_file():
+            raise ValueError(
+                f"`preset` must be a folder with a config.json or one of "
+                f"{list(cls.presets())}; got {str(preset)!r}"
+            )
+        content = json.loads(file.read_text())
+    found = _model_class(content)
+    if not issubclass(found, cls):
+        raise ValueError(f"`preset` {str(preset)!r} is a {found.__name__}, not a {cls.__name__}")
+    return content
+
+
+def load_preset(cls, preset, **overrides):
+    """A compiled model from a preset.
+
+    Args:
+        preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
+        **overrides: constructor arguments that replace the preset's.
+
+    Returns:
+        The model, with the preset's weights if it has any.
+    """
+    content = cls.read_preset(preset)
+    config = {**content["model"]["config"], **overrides}
+    model = _model_class(content).from_config(config)
+    weights = pathlib.Path(preset) / "model.weights.h5"
+    if weights.is_file():
+        # Before there is an optimizer, which a model that was not compiled has saved none of.
+        model.load_weights(weights)
+    training = content.get("training", {})
+    names = _kept(model)
+    model.compile_from_config({name: training[name] for name in names if name in training})
+    return model
+
+
+def save_preset(model, folder, description=""):
+    """Writes `config.json` and `model.weights.h5`, for `from_preset(folder)`."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "description": description,
+        "model": {
+            "class_name": keras.saving.get_registered_name(type(model)),
+            "config": model.get_config(),
+        },
+        "training": {},
+    }
+    if model.compiled:
+        config = model.get_compile_config()
+        for name in _kept(model):
+            content["training"][name] = config[name]
+    (folder / "config.json").write_text(json.dumps(content, indent=2))
+    model.save_weights(folder / "model.weights.h5")
+
+
+def _kept(model):
+    """Names of the arguments of `compile` that a preset keeps: the players'."""
+    own = [name for player in model.players[1:] for name in player.argument_names]
+    return ["optimizer", *own]
+
+
+def _model_class(preset):
+    name = preset["model"]["class_name"]
+    found = keras.saving.get_registered_object(name if ">" in name else f"tfgen>{name}")
+    if found is None:
+        raise ValueError(f"the preset's model class {name!r} is not known; import it first")
+    return found

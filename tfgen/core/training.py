@@ -1,0 +1,303 @@
+"""`fit`, `evaluate`, `predict`: Keras's own, fed with numbered rows, run by players."""
+
+import math
+
+import tensorflow as tf
+
+from tfgen.core.data_spec import first_row
+from tfgen.core.data_spec import hold_out
+from tfgen.core.data_spec import is_array
+from tfgen.core.data_spec import refuse_beside_stream
+from tfgen.core.orders import passes
+from tfgen.core.played import Played
+from tfgen.data.feed import array_batches
+from tfgen.utils import checks
+from tfgen.utils.random import Stream
+from tfgen.utils.random import fold_in
+from tfgen.utils.replicas import sum_over_replicas
+
+
+class Trainable(Played):
+    """Keras model that players train, on batches with numbered rows.
+
+    Noise is a function of seed, step and row: equal on one replica and on many, and in a resumed
+    run. The order of arrays is a function of the model's seed and the step at which the epoch
+    starts.
+
+    A subclass gives the hooks at the end of the class.
+
+    Arguments as for `Played`.
+    """
+
+    # --- what users call ------------------------------------------------------
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Keras's `fit`; `y` is the condition, which an unconditional model ignores.
+
+        Initialises data-dependent weights (`adapt`) before the first step of a
+        model that needs it. Arguments as in `keras.Model.fit`, but for:
+
+        Args:
+            x: array `[n, *event_shape]`, or batches of such as a
+                `tf.data.Dataset`, `keras.utils.PyDataset` or iterator, with or
+                without conditions and sample weights. Binary data may be floats
+                in [0, 1]: probabilities of 1, drawn from afresh in every step
+                (dynamic binarisation).
+            y: conditions, `[n, *condition_shape]`.
+            class_weight: dict from label to weight, for models conditional on
+                labels.
+
+        Returns:
+            A `keras.callbacks.History` with one entry for every term of the
+            objective, `val_` for validation. A callback that monitors a term
+            needs `mode="min"`; it knows by itself that less `val_loss` is better.
+        """
+        self._assert_compile_called("fit")
+        batch_size = as_batch_size(batch_size)
+        if steps_per_epoch is not None:
+            steps_per_epoch = checks.check_count(steps_per_epoch, "steps_per_epoch")
+        if validation_steps is not None:
+            validation_steps = checks.check_count(validation_steps, "validation_steps")
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        validation_size = checks.check_count(validation_batch_size, "validation_batch_size")
+        spec = self.data_spec
+        holds_out = validation_split and validation_data is None
+        streams = not is_array(x)
+        if streams:
+            if holds_out:
+                raise ValueError("`validation_split` needs arrays; got batches as `x`")
+            refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+        else:
+            arrays = spec.arrays(x, y, sample_weight)
+            if holds_out:
+                arrays, held_out = hold_out(arrays, validation_split)
+                validation_data = array_batches(held_out, validation_size)
+            arrays = spec.weigh(arrays, class_weight)
+            num_batches = math.ceil(len(arrays["x"]) / batch_size)
+            order = passes(self, num_batches, forever=steps_per_epoch is not None)
+            x = array_batches(arrays, batch_size, order, shuffle)
+            if steps_per_epoch is None:
+                x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
+        needs_adapt = self._needs_adapt()
+        batches, x = spec.peek(x, self.num_init_batches if needs_adapt else 1)
+        if needs_adapt:
+            if verbose and self.num_init_batches > 1:
+                wanted = self.num_init_batches
+                of = "" if len(batches) == wanted else f", all there are of the {wanted} asked for"
+                print(f"Initialising from {len(batches)} minibatches{of} ...", flush=True)
+            self._adapt(batches)
+        if streams:
+            # Raises here rather than in the graph of a data set.
+            spec.weigh(batches[0], class_weight)
+            x = spec.stream(x, class_weight)
+        if validation_data is not None and not holds_out:
+            if not isinstance(validation_data, (tuple, list)):
+                validation_data = (validation_data,)
+            if not 1 <= len(validation_data) <= 3:
+                raise ValueError(
+                    "`validation_data` must be x, (x, y) or (x, y, sample_weight); got "
+                    f"{len(validation_data)} parts"
+                )
+            validation_data = spec.evaluation_batches(*validation_data, batch_size=validation_size)
+        history = super().fit(
+            x,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=False,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_freq=validation_freq,
+        )
+        for player in self.players[1:]:
+            # As Keras does for `optimizer`.
+            player.optimizer.finalize_variable_values(player.variables)
+        return history
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
+        """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`.
+
+        But for two cases of other noise: compiled with XLA, which draws its own, and batches of a
+        `PyDataset`, which have no order (each has the noise of the first rows).
+        """
+        self._assert_compile_called("evaluate")
+        if not kwargs.get("_use_cached_eval_dataset"):
+            size = as_batch_size(batch_size)
+            x = self.data_spec.evaluation_batches(x, y, sample_weight, size)
+        return super().evaluate(x, verbose=verbose, **kwargs)
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Keras's `predict`: the outputs of `call`, row by row, as one array.
+
+        Noise as in `evaluate`.
+        """
+        y = None
+        if is_array(x) and self.data_spec.condition is not None and isinstance(x, (tuple, list)):
+            x, y = x
+        x = self.data_spec.evaluation_batches(x, y, batch_size=as_batch_size(batch_size))
+        return super().predict(x, verbose=verbose, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        """Keras's, with `fit`'s checks and initialisation of data-dependent weights."""
+        self._assert_compile_called("train_on_batch")
+        arrays = self.data_spec.weigh(self.data_spec.arrays(x, y, sample_weight), class_weight)
+        batch = self._one_batch(arrays)
+        if self._needs_adapt():
+            self._adapt([self.data_spec.batch(batch)])
+        return super().train_on_batch(*batch, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Keras's, with `evaluate`'s checks."""
+        self._assert_compile_called("test_on_batch")
+        batch = self._one_batch(self.data_spec.arrays(x, y, sample_weight))
+        return super().test_on_batch(*batch, **kwargs)
+
+    def _one_batch(self, arrays):
+        """The arguments of Keras's methods of a single batch."""
+        return tuple(arrays.get(name) for name in ("x", self.data_spec.role, "sample_weight"))
+
+    def predict_on_batch(self, x):
+        """`predict` of one batch."""
+        rows = x[0] if isinstance(x, (tuple, list)) else x
+        return self.predict(x, batch_size=len(rows), verbose=0)
+
+    # --- steps ----------------------------------------------------------------
+
+    def train_step(self, data):
+        """One step of every player on a batch: the others in their order, then the lead.
+
+        Args:
+            data: what a data set yields; `data_spec.batch(data)` is the batch of it, a dict, and
+                `data_spec.unpack(data)` its `(x, y, sample_weight)`.
+
+        Returns:
+            The metrics' results by name.
+        """
+        batch = self.data_spec.batch(data)
+        seed = fold_in(self.noise_seed, self.steps_taken)
+        stream = fold_in(seed, Stream.PLAYERS)
+        for number, player in enumerate(self.players[1:]):
+            # The first one's is the stream itself, as when a critic was the only one.
+            own = fold_in(stream, -number) if number else stream
+            for i in range(player.steps):
+                self._move(player, batch, fold_in(own, i))
+        self._move(self.players[0], batch, seed)
+        # A pass over arrays reads the count at its start: it goes on only when the step has its
+        # batch.
+        with tf.control_dependencies([batch["row"]]):
+            self.steps_taken.assign_add(1)
+        return self._results()
+
+    def _move(self, player, batch, seed):
+        """One step of one player."""
+        with tf.GradientTape() as tape:
+            loss = self._loss(player, batch, seed, training=True)
+            scaled = player.optimizer.scale_loss(loss)
+        variables = player.variables
+        player.optimizer.apply(tape.gradient(scaled, variables), variables)
+
+    def test_step(self, data):
+        batch, seed = self.data_spec.batch(data), tf.zeros([2], tf.int32)
+        for player in [*self.players[1:], self.players[0]]:
+            self._loss(player, batch, seed, training=False)
+        return self._results()
+
+    def predict_step(self, data):
+        batch, seed = self.data_spec.batch(data), tf.zeros([2], tf.int32)
+        x = self.data_spec.draw_bits(batch["x"], seed, first_row(batch))
+        return self._outputs(x, batch.get("condition"), seed, first_row(batch))
+
+    def _loss(self, player, batch, seed, training):
+        """A player's loss of a batch, a scalar; its terms are tracked."""
+        terms, weight = player.terms(batch, seed, training), batch.get("sample_weight")
+        if player is self.players[0]:
+            y = batch.get(self.data_spec.role)
+            return self.compute_loss(batch["x"], y, terms, weight, training)
+        loss, num_rows = self._weighed(terms, weight, player.losses, batch["x"])
+        return self._mean(loss, num_rows)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The lead's loss of a batch from its terms, which are tracked by name.
+
+        Args:
+            x: the batch.
+            y: the conditions or targets, or None.
+            y_pred: dict of the terms, each `[batch]` or a scalar; `"loss"` is
+                what is minimised, the others are logged.
+            sample_weight: `[batch]` or None.
+            training: whether this is a training step.
+
+        Returns:
+            The scalar loss, divided among the replicas.
+        """
+        loss, num_rows = self._weighed(y_pred, sample_weight, self.losses, x)
+        self._loss_tracker.update_state(loss)
+        return self._mean(loss, num_rows)
+
+    def _weighed(self, terms, sample_weight, extras, x):
+        """The rows' losses by their weights with losses of layers, and the number of rows."""
+        num_rows = tf.shape(x)[0]
+        for name, value in terms.items():
+            if name != "loss":
+                weight = sample_weight if value.shape.rank else num_rows
+                self._trackers[name].update_state(value, sample_weight=weight)
+        loss = terms["loss"]
+        if sample_weight is not None:
+            loss *= tf.cast(sample_weight, loss.dtype)
+        if extras:
+            loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in extras])
+        return loss, num_rows
+
+    def _mean(self, loss, num_rows):
+        # Keras's own reduction: the sum over the batch by its size, not by its weights. The size
+        # is the whole batch's: replicas may have unequal shares of it, or none.
+        num_rows = sum_over_replicas(num_rows)
+        return tf.reduce_sum(loss) / tf.cast(num_rows, loss.dtype)
+
+    def _results(self):
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    # --- hooks ----------------------------------------------------------------
+
+    # Minibatches that `fit` initialises data-dependent weights from.
+    num_init_batches = 1
+
+    def _outputs(self, x, condition, seed, start):
+        """The outputs of `predict` for rows `start` and on."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _outputs")
+
+    def _needs_adapt(self):
+        """True if there are data-dependent weights that were not set yet."""
+        return False
+
+    def _adapt(self, batches):
+        """Data-dependent initialisation from a list of batches."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _adapt")
+
+
+def as_batch_size(batch_size):
+    """The size of a batch; None is Keras's own default."""
+    return checks.check_count(32 if batch_size is None else batch_size, "batch_size")

@@ -1,0 +1,247 @@
+"""Normalizing flows: a bijector over a base distribution."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.bijectors import Bijector
+from tfgen.bijectors import Centre
+from tfgen.bijectors import Chain
+from tfgen.bijectors import Dequantise
+from tfgen.bijectors import Flatten
+from tfgen.bijectors import Logit
+from tfgen.core.model import GenerativeModel
+from tfgen.distributions import Transformed
+from tfgen.distributions import get_base
+from tfgen.objectives import log_det_penalty as sum_of_squares
+from tfgen.utils import checks
+from tfgen.utils.random import row_uniform
+
+PIXELS = {"centre": Centre, "logit": Logit}
+
+
+@keras.saving.register_keras_serializable(package="tfgen")
+class Flow(GenerativeModel):
+    """`x = f(z)`, `z ~ base`: `log p(x) = log p(f^-1(x)) + log|df^-1/dx|`, trained by maximum
+    likelihood.
+
+    uint8 data are dequantised with uniform noise, so that `log_prob` is a bound
+    on the log-probability of the integers; on real data it is exact. The loss is
+    bits per dimension (`bpd`) for uint8 data and nats (`nll`) for real data.
+
+    Args:
+        event_shape: shape of one example.
+        bijector: tfgen bijector, data of `event_shape` to latents.
+        base: distribution of the latents: `"normal"` (standard, the default),
+            `"diagonal_normal"`, `"mixture"`, `"student_t"`, a
+            `tfgen.distributions.Base` or any `tfd.Distribution` over `[D]`.
+        data_kind: `"real"` or `"uint8"`.
+        num_bits: bits of a value that the model sees of uint8 data.
+        pixels: how uint8 data come to the bijector: `"centre"` (in [-0.5, 0.5))
+            or `"logit"`.
+        log_det_penalty: weight of the sum over the `InvertibleConv` layers of
+            their squared log-determinants (Tatsunami and Taki, eq. 2), logged
+            as `log_det_penalty`.
+        num_init_batches: minibatches of the data-dependent initialisation in
+            `fit`.
+        **kwargs: `GenerativeModel` arguments: `condition_shape`, `num_classes`,
+            `dtype`, `name`.
+
+    >>> import keras, numpy as np, tfgen
+    >>> keras.utils.set_random_seed(0)
+    >>> flow = tfgen.models.Flow((2,), tfgen.bijectors.ActNorm())
+    >>> flow.compile()
+    >>> history = flow.fit(np.random.normal(3, 2, size=(256, 2)), verbose=0)
+    >>> flow.log_prob(np.zeros((5, 2))).shape, flow.sample(3).shape
+    (TensorShape([5]), TensorShape([3, 2]))
+    """
+
+    def __init__(
+        self,
+        event_shape,
+        bijector,
+        base=None,
+        data_kind="real",
+        num_bits=8,
+        pixels="centre",
+        log_det_penalty=0.0,
+        num_init_batches=1,
+        **kwargs,
+    ):
+        super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, **kwargs)
+        if data_kind == "binary":
+            raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
+        checks.check_instance(bijector, Bijector, "bijector")
+        self._check_condition_shape()
+        if pixels not in PIXELS:
+            raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
+        self.pixels = pixels
+        self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
+        self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
+        self.base = get_base(base, self.variable_dtype)
+        checks.check_same_dtype(self, base=self.base)
+        dtype = {"dtype": self.dtype_policy}
+        parts = [bijector]
+        self.dequantise = None
+        if data_kind == "uint8":
+            self.dequantise = Dequantise(num_bits, dtype=self.variable_dtype)
+            parts = [PIXELS[pixels](num_bits, **dtype), bijector]
+        if len(bijector.inverse_event_shape(self.event_shape)) != 1:
+            parts.append(Flatten(**dtype))
+        # The given one, between the data and the base.
+        self.bijector = Chain(parts, **dtype)
+        self.likelihood = "exact" if data_kind == "real" else "bound"
+        self.latent_shape = (self.num_dims,)
+
+    def _check_condition_shape(self):
+        """Conditions are vectors, or images as large as the events."""
+        shape = self.condition_shape or ()
+        if len(shape) == 3 and len(self.event_shape) == 3:
+            if shape[:2] == self.event_shape[:2]:
+                return
+        elif len(shape) <= 1:
+            return
+        raise ValueError(
+            "`condition_shape` of a flow must be [features] or, for images, [height, width, "
+            f"channels] with the sides of `event_shape`; got {list(shape)} for events of "
+            f"{list(self.event_shape)}"
+        )
+
+    def _build_parts(self):
+        self.bijector.build((None, *self.event_shape), self.features_shape)
+        if self.log_det_penalty and self.bijector.mixing_log_dets().shape[0] == 0:
+            raise ValueError(
+                f"`log_det_penalty` is of the InvertibleConv layers in `bijector`; it has none, so "
+                f"the weight must be 0; got {self.log_det_penalty}"
+            )
+        if not self.base.built:
+            self.base.build((None, *self.latent_shape))
+        if self.base.size != self.num_dims:
+            raise ValueError(
+                f"`base` must be over vectors of {self.num_dims} values, as the events are; it was "
+                f"built for {self.base.size}"
+            )
+        if self.dequantise is not None:
+            self.dequantise.build((None, *self.event_shape))
+
+    def distribution(self, condition=None):
+        """The density as a `tfd.Distribution`, at the weights' current values.
+
+        For uint8 data it is the continuous one of the dequantised values, on
+        [0, 2^num_bits).
+
+        Args:
+            condition: one condition, or several, which become the batch shape.
+
+        Returns:
+            A `tfd.TransformedDistribution`, made afresh at each call.
+        """
+        condition = self.data_spec.check_condition(condition, None)
+        if condition is None:
+            base, features = self.base.to_tfd(), None
+        else:
+            features = self._features(tf.nest.map_structure(tf.constant, condition))
+            num_rows = len(features)
+            base = self.base.to_tfd(features[0] if num_rows == 1 else features)
+            if num_rows > 1 and base.batch_shape.rank == 0:
+                base = tfp.distributions.BatchBroadcast(base, [num_rows])
+        return tfp.distributions.TransformedDistribution(base, self.bijector.to_tfp(features))
+
+    _latents_from = "base"
+
+    def resample(self, x, num_kept, temperature=1.0, seed=None, condition=None, batch_size=256):
+        """`x` with its last (coarsest) latents kept and the others drawn anew.
+
+        Args:
+            x: `[n, *event_shape]`.
+            num_kept: how many latents are kept.
+            temperature: of the new ones.
+            seed: integer or two integers; None draws afresh.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n, *event_shape]` tensor in the data's type.
+        """
+        num_kept = checks.check_int(num_kept, "num_kept", 0, self.num_dims)
+        z = self.encode(x, condition, batch_size=batch_size)
+        fresh = self.encode(
+            self.sample(len(x), condition, temperature, seed, batch_size), condition, batch_size
+        )
+        num_new = self.num_dims - num_kept
+        return self.decode(
+            tf.concat([fresh[:, :num_new], z[:, num_new:]], -1), condition, batch_size
+        )
+
+    # --- hooks ----------------------------------------------------------------
+
+    # Block by block, all minibatches at once.
+    _adapts_to_one_batch = False
+
+    def _is_adaptive(self):
+        # Not of parts inside an inverted map, which keep their neutral start.
+        return self.bijector.adaptive
+
+    def _initialise(self, parts):
+        conditions = None
+        if self.condition_shape is not None:
+            conditions = [self._features(condition) for _, condition, _ in parts]
+        self.bijector.adapt([self._values(x, noise) for x, _, noise in parts], conditions)
+
+    def _values(self, x, noise):
+        return tf.cast(x, self.variable_dtype) if noise is None else self.dequantise(x, noise)
+
+    def _data(self, values):
+        return values if self.dequantise is None else self.dequantise.quantise(values)
+
+    def _log_prob_noise(self, seed, start, num_rows):
+        if self.dequantise is None:
+            return None
+        return row_uniform(seed, start, num_rows, self.event_shape, self.variable_dtype)
+
+    def _log_weight(self, x, condition, noise):
+        features = self._features(condition)
+        z, log_det = self.bijector.inverse_and_log_det(self._values(x, noise), condition=features)
+        return self.base.log_prob(z, features) + log_det
+
+    def _term_names(self):
+        return super()._term_names() + ("log_det_penalty",) * bool(self.log_det_penalty)
+
+    def _terms(self, x, condition, noise, training):
+        terms = super()._terms(x, condition, noise, training)
+        if self.log_det_penalty:
+            penalty = self.log_det_penalty * sum_of_squares(self.bijector.mixing_log_dets())
+            terms |= {"log_det_penalty": penalty, "loss": terms["loss"] + penalty}
+        return terms
+
+    def _sample_noise(self, seed, start, num_rows):
+        return self.base.noise(seed, start, num_rows)
+
+    def _generate(self, noise, condition, temperature):
+        return self._decode(
+            self.base.sample(noise, self._features(condition), temperature), condition
+        )
+
+    def _encode(self, x, condition):
+        # The middle of the bin: deterministic, and decoded to the same integer.
+        noise = None if self.dequantise is None else tf.constant(0.5, self.variable_dtype)
+        values = self._values(x, noise)
+        return self.bijector.inverse_and_log_det(values, condition=self._features(condition))[0]
+
+    def _decode(self, z, condition):
+        features = self._features(condition)
+        return self._data(self.bijector.forward_and_log_det(z, condition=features)[0])
+
+    def to_base(self):
+        """The distribution of its events as a `tfgen.distributions.Base`, to serve as a prior.
+
+        Raises:
+            ValueError: the model is conditional, or its events are no real vectors.
+        """
+        vectors = len(self.event_shape) == 1 and self.data_kind == "real"
+        if not vectors or self.condition_shape is not None:
+            raise ValueError(
+                "a base must be an unconditional flow of real vectors; got a "
+                f"{type(self).__name__} of {self.data_kind} events {list(self.event_shape)}"
+            )
+        return Transformed(self.bijector, self.base, dtype=self.variable_dtype)
