@@ -10,6 +10,7 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 
 from tfgen import bijectors
 from tfgen import callbacks
+from tfgen import core
 from tfgen import data
 from tfgen import distributions
 from tfgen import metrics
@@ -18,6 +19,7 @@ from tfgen import networks
 from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
+from tfgen import testing
 from tfgen.models import AFVAE
 from tfgen.models import CQ
 from tfgen.models import CQF
@@ -62,6 +64,7 @@ __all__ = [
     "RealNVP",
     "bijectors",
     "callbacks",
+    "core",
     "data",
     "distributions",
     "metrics",
@@ -70,4 +73,9 @@ __all__ = [
     "objectives",
     "optimizers",
     "plots",
+    "testing",
 ]
+
+
+def __dir__():
+    return sorted([*__all__, "__version__"])

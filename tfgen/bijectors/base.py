@@ -104,7 +104,7 @@ class Bijector(Configured):
         raise NotImplementedError(f"{type(self).__name__} must implement _inverse")
 
     def build(self, inputs_shape, condition_shape=None):
-        pass
+        self.event_shape = tuple(inputs_shape[1:])
 
     def forward_event_shape(self, latent_shape):
         """Shape of an event on the data side.

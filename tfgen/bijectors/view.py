@@ -66,6 +66,11 @@ class TFPView(OnePass):
         self._layer = layer
         self._condition = None if condition is None else tf.convert_to_tensor(condition)
         shape = getattr(layer, "event_shape", None)
+        if shape is None:
+            raise ValueError(
+                f"the `build` of {type(layer).__name__} must set `event_shape`, the shape of one "
+                "event on the data side: `super().build(inputs_shape, condition_shape)` does"
+            )
         self._rank = (len(layer.inverse_event_shape(shape)), len(shape))
         super().__init__(
             forward_min_event_ndims=self._rank[0],

@@ -261,9 +261,16 @@ class Trainable(Played):
         """The rows' losses by their weights with losses of layers, and the number of rows."""
         num_rows = tf.shape(x)[0]
         for name, value in terms.items():
-            if name != "loss":
-                weight = sample_weight if value.shape.rank else num_rows
-                self._trackers[name].update_state(value, sample_weight=weight)
+            if name == "loss":
+                continue
+            if name not in self._trackers:
+                raise ValueError(
+                    f"{type(self).__name__} has a term {name!r} that its `_term_names` lacks, "
+                    f"{list(self._trackers)}: name it there (a model with a density names its own "
+                    'once its `likelihood` is "exact", say)'
+                )
+            weight = sample_weight if value.shape.rank else num_rows
+            self._trackers[name].update_state(value, sample_weight=weight)
         loss = terms["loss"]
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)

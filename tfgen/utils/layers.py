@@ -1,5 +1,7 @@
 """Helpers of layers: orders as state, freezing of layers inside layers, copies, building."""
 
+import re
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -80,3 +82,12 @@ def build_once(layer, *shapes, **arguments):
             f"a {type(layer).__name__} must be given to one model only: this one was built for "
             f"{layer._built_for}, not for {wanted}"
         )
+
+
+def with_role(layer, role):
+    """The layer, named by its role in a model where nobody gave it a name: summaries show names."""
+    # Keras's name for a layer without one is that of its class, in small letters.
+    plain = re.sub(r"_\d+$", "", layer.name).replace("_", "")
+    if plain == type(layer).__name__.lower():
+        layer.name = role
+    return layer

@@ -15,6 +15,7 @@ from tfgen.distributions import Transformed
 from tfgen.distributions import get_base
 from tfgen.objectives import log_det_penalty as sum_of_squares
 from tfgen.utils import checks
+from tfgen.utils.layers import with_role
 from tfgen.utils.random import row_uniform
 
 PIXELS = {"centre": Centre, "logit": Logit}
@@ -78,7 +79,7 @@ class Flow(GenerativeModel):
         self.pixels = pixels
         self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
         self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
-        self.base = get_base(base, self.variable_dtype)
+        self.base = with_role(get_base(base, self.variable_dtype), "base")
         checks.check_same_dtype(self, base=self.base)
         dtype = {"dtype": self.dtype_policy}
         parts = [bijector]
@@ -89,7 +90,7 @@ class Flow(GenerativeModel):
         if len(bijector.inverse_event_shape(self.event_shape)) != 1:
             parts.append(Flatten(**dtype))
         # The given one, between the data and the base.
-        self.bijector = Chain(parts, **dtype)
+        self.bijector = Chain(parts, name="bijector", **dtype)
         self.likelihood = "exact" if data_kind == "real" else "bound"
         self.latent_shape = (self.num_dims,)
 

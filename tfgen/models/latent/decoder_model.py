@@ -9,6 +9,7 @@ from tfgen.networks.named import get_network
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.layers import unbuilt_copy
+from tfgen.utils.layers import with_role
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
 
@@ -51,10 +52,10 @@ class DecoderModel(GenerativeModel):
         self.latent_shape = (self.latent_dim,)
         self.prior = None
         for name, part in parts.items():
-            setattr(self, name, part)
+            setattr(self, name, with_role(part, name))
         networks = {name: self._network(given, name) for name, given in networks.items()}
         for name, network in networks.items():
-            setattr(self, name, network)
+            setattr(self, name, with_role(network, name))
         self._fitted = _Fitted()
         checks.check_same_dtype(self, **networks, **parts)
         checks.check_apart(**networks, **parts)
@@ -65,6 +66,12 @@ class DecoderModel(GenerativeModel):
         return get_network(
             given, name, self.event_shape, self.dtype_policy, default=self._for_images, name=name
         )
+
+    @property
+    def layers(self):
+        """The parts; the fitted latents among them where there are any."""
+        left_out = self._fitted if self.fitted_latents is None else None
+        return [layer for layer in super().layers if layer is not left_out]
 
     @property
     def _num_features(self):
