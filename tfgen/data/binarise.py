@@ -11,7 +11,7 @@ def binarise(data, way):
     """Makes binary data of grey levels: a pixel is 1 with probability `level / 255`.
 
     Args:
-        data: `Data` of kind `"uint8"`.
+        data: `Data` of kind `"uint8"`; binary data stay as they are.
         way: `"static"`, where all images are drawn once, alike in every run; or `"dynamic"` (Burda
             et al. 2016), where the training images stay probabilities, from which `fit` draws
             afresh in every step, and the test images are drawn once. Likelihoods of the one are
@@ -33,6 +33,13 @@ def binarise(data, way):
     """
     if way not in WAYS:
         raise ValueError(f"binarise: expected one of {list(WAYS)} or None, got {way!r}")
+    if data.kind == "binary":
+        if way == "dynamic":
+            raise ValueError(
+                f"binarise: {data.name!r} holds 0 and 1 already, and no probabilities to draw from "
+                'in each step; leave `binarise` out, or give "static"'
+            )
+        return dataclasses.replace(data, binarised=way)
     if data.kind != "uint8":
         raise ValueError(
             f"binarise: {data.name!r} must have grey levels 0..255 (uint8); it is {data.kind}"

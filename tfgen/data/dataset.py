@@ -47,6 +47,18 @@ class Data:
         return f"Data({self.name!r}, {kind} {list(self.event_shape)}, {sizes}{classes})"
 
 
+def array_kind(x):
+    """Returns the kind of data that an array holds: `"real"`, `"uint8"` or `"binary"`.
+
+    Args:
+        x: floating, uint8 or bool array. Of uint8 arrays those of 0 and 1 alone are binary: as grey
+            levels they would be black images.
+    """
+    if x.dtype.kind == "f":
+        return "real"
+    return "binary" if x.dtype.kind == "b" or x.max() <= 1 else "uint8"
+
+
 def hold_out(x, y, seed=0):
     """Splits arrays into training and test: the last 10 per cent after a seeded shuffle.
 

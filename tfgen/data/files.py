@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from tfgen.data.dataset import Data
+from tfgen.data.dataset import array_kind
 from tfgen.data.dataset import hold_out
 from tfgen.data.images import stack_images
 
@@ -112,8 +113,9 @@ def load_arrays(path, image_size=None, seed=0):
     lines and those that begin with # are passed over.
 
     Args:
-        path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8") or floating
-            [n, ...] (kind "real", cast to float32). y is [n] integer labels 0, 1, ... or
+        path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8", or "binary" where
+            it holds 0 and 1 alone), bool (kind "binary") or floating [n, ...] (kind "real", cast to
+            float32). y is [n] integer labels 0, 1, ... or
             floating [n, ...] conditions.
         image_size: int or `(height, width)`; only for x uint8 [n, h, w, c].
         seed: Non-negative int, by which the test split is held out.
@@ -138,6 +140,8 @@ def load_arrays(path, image_size=None, seed=0):
     if "x" not in arrays:
         raise ValueError(f"{path}: expected the keys x and perhaps y, got {sorted(arrays)}")
     x, y = arrays["x"], arrays.get("y")
+    if x.dtype == bool:
+        x = x.astype(np.uint8)
     if x.ndim < 2 or not x.size or not (x.dtype == np.uint8 or np.issubdtype(x.dtype, np.floating)):
         raise ValueError(
             f"{path}: expected x uint8 (0..255) or floating, [n, ...] of rank 2 or more, got "
@@ -152,8 +156,8 @@ def load_arrays(path, image_size=None, seed=0):
     num_classes = None
     if y is not None:
         y, num_classes = _check_labels(path, y, len(x))
-    kind = "uint8" if x.dtype == np.uint8 else "real"
-    train, test = hold_out(x if kind == "uint8" else x.astype(np.float32), y, seed)
+    kind = array_kind(x)
+    train, test = hold_out(x.astype(np.float32) if kind == "real" else x, y, seed)
     return Data(
         name=str(path),
         kind=kind,

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from tfgen.data.dataset import Data
+from tfgen.data.dataset import array_kind
 from tfgen.data.dataset import hold_out
 from tfgen.data.images import check_memory
 from tfgen.data.images import parse_image_size
@@ -88,7 +89,7 @@ def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
     num_classes = getattr(label, "num_classes", None)
     return Data(
         name=name,
-        kind="uint8",
+        kind=array_kind(x),
         train=train,
         test=test,
         num_classes=num_classes,

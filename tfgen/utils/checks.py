@@ -230,14 +230,42 @@ def as_numeric(x, name):
         )
     if getattr(x, "dtype", None) == tf.bfloat16:
         x = tf.cast(x, tf.float32)
+    if np.ma.is_masked(x):
+        # An array of it holds whatever numbers are under the mask.
+        rows = np.ma.getmaskarray(x).reshape(len(x), -1).any(1)
+        raise ValueError(
+            f"`{name}` must have no masked values; row {int(np.argmax(rows))} has some "
+            f"({int(rows.sum())} such rows): fill them or leave these rows out"
+        )
     try:
         array = np.asarray(x)
     except Exception:  # whatever an object's own conversion raises
         array = None
     if array is None or array.dtype.kind not in "fiub":
-        came = type(x).__name__ if array is None else f"dtype {array.dtype}"
-        raise ValueError(f"`{name}` must be an array of numbers; got {came}")
+        came = type(x).__name__
+        if array is not None and array.dtype.kind != "O":
+            came = f"{came} of dtype {array.dtype}"
+        raise ValueError(f"`{name}` must be an array of numbers; got {came}{_hint_for(x, array)}")
     return array
+
+
+def _hint_for(x, array):
+    """Says what to do with things that hold numbers, but are no array of them."""
+    if hasattr(x, "toarray") or isinstance(x, tf.SparseTensor):
+        return ": give a dense one (`x.toarray()`, `tf.sparse.to_dense(x)`)"
+    if isinstance(x, tf.RaggedTensor):
+        return ": rows must be of one length (`x.to_tensor()` pads them)"
+    if hasattr(x, "iloc"):
+        return ": its columns must all be of numbers, without missing values: encode categories"
+    kind = None if array is None else array.dtype.kind
+    hints = {
+        "c": ": give real and imaginary parts as values of their own",
+        "M": ": give times as numbers, counted from a day of the data",
+        "m": ": give durations as numbers",
+        "U": ": encode strings as numbers",
+        "S": ": encode strings as numbers",
+    }
+    return hints.get(kind, "")
 
 
 def as_order(order, name, choices):
