@@ -31,8 +31,13 @@ class MaskedConv2D(Configured, keras.layers.Conv2D):
     """
 
     def __init__(self, filters, kernel_size=3, mask="B", **kwargs):
-        for name in ("padding", "strides", "data_format", "dilation_rate", "groups"):
-            kwargs.pop(name, None)
+        fixed = {"padding": "same", "strides": 1, "data_format": "channels_last", "groups": 1}
+        for name, value in fixed.items():
+            given = kwargs.pop(name, None)
+            if given is not None and {*np.atleast_1d(given).tolist()} != {value}:
+                raise ValueError(
+                    f"`{name}` of a masked convolution must be {value!r}; got {given!r}"
+                )
         super().__init__(
             filters, kernel_size, padding="same", data_format="channels_last", **kwargs
         )
@@ -45,21 +50,12 @@ class MaskedConv2D(Configured, keras.layers.Conv2D):
     def build(self, input_shape):
         super().build(input_shape)
         mask = np.zeros((*self.kernel_size, 1, 1), "float32")
-        mask[: self.reach] = 1
-        mask[self.reach, : self.own_row] = 1
+        middle = self.kernel_size[0] // 2
+        mask[:middle] = 1
+        mask[middle, : middle + (self.mask == "B")] = 1
         self._mask = mask
         # Zero from the start, and so for ever: they take no part in norms of the kernel.
         self.kernel.assign(self.kernel * mask)
-
-    @property
-    def reach(self):
-        """Number of positions that the kernel sees in each direction."""
-        return self.kernel_size[0] // 2
-
-    @property
-    def own_row(self):
-        """Number of positions of its own row that the kernel sees."""
-        return self.reach + (self.mask == "B")
 
     def convolution_op(self, inputs, kernel):
         return super().convolution_op(inputs, kernel * tf.cast(self._mask, kernel.dtype))
