@@ -62,8 +62,7 @@ def load_preset(cls, preset, **overrides):
         # Before there is an optimizer, which a model that was not compiled has saved none of.
         model.load_weights(weights)
     training = content.get("training", {})
-    names = _kept(model)
-    model.compile_from_config({name: training[name] for name in names if name in training})
+    model.compile_from_config(_completed(model, training))
     return model
 
 
@@ -85,6 +84,18 @@ def save_preset(model, folder, description=""):
             content["training"][name] = config[name]
     (folder / "config.json").write_text(json.dumps(content, indent=2))
     model.save_weights(folder / "model.weights.h5")
+
+
+def _completed(model, training):
+    """A preset's arguments of `compile`; what its optimizers leave open is the class's own."""
+    config = {name: training[name] for name in _kept(model) if name in training}
+    for player in model.players:
+        name = "optimizer" if player is model.players[0] else player.argument_names[0]
+        own = keras.optimizers.serialize(player.default_optimizer())
+        given = config.get(name)
+        if isinstance(given, dict) and given["class_name"] == own["class_name"]:
+            config[name] = {**given, "config": {**own["config"], **given["config"]}}
+    return config
 
 
 def _kept(model):
