@@ -1,5 +1,7 @@
 """The critic: a second player beside any model that makes examples of latents."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -233,8 +235,12 @@ class Adversarial(metaclass=Recorded):
     def _fakes(self, noise, condition, training):
         for_latents, for_data = noise
         training = training and self.adversarial_weight > 0
-        decoded = self._decoded(self.prior.sample(for_latents), condition, training)
-        return self.observation.rsample(for_data, decoded)
+        # Moving averages are of the passes that are scored with them: of the likelihood's, where
+        # there is one. In the scope, what a pass of samples would assign to them is let go.
+        apart = training and self.likelihood != "none"
+        with keras.StatelessScope() if apart else contextlib.nullcontext():
+            decoded = self._decoded(self.prior.sample(for_latents), condition, training)
+            return self.observation.rsample(for_data, decoded)
 
     def _score(self, reals, condition, training):
         if condition is not None:
