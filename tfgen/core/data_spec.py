@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.core.y_spec import YSpec
+from tfgen.data.feed import NumberedDataset
 from tfgen.data.feed import array_batches
 from tfgen.data.feed import dataset_batches
 from tfgen.utils import checks
@@ -69,8 +70,14 @@ class DataSpec:
             raise ValueError(f"`role` must be one of {list(ROLES)}; got {role!r}")
         self.role = role
         self.dtype = tf.as_dtype(dtype)
-        self.y = YSpec.of(condition_shape, num_classes, self.dtype)
+        self.y = YSpec.of(condition_shape, num_classes, self.dtype, role)
         self.condition = self.y if role == "condition" else None
+
+    def without_target(self):
+        """The description of examples for densities and predictions, which see no target."""
+        if self.role == "condition":
+            return self
+        return DataSpec(self.event_shape, self.kind, self.num_bits, dtype=self.dtype)
 
     @property
     def num_dims(self):
@@ -165,6 +172,8 @@ class DataSpec:
             data = data[0]
         if _is_batch(data):
             return data
+        if isinstance(data, dict) and set(data) == set(NumberedDataset.PARTS):
+            return {**self.batch(data["given"]), "row": tf.cast(data["rows"], tf.int64)}
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if x is None or isinstance(x, (dict, tuple, list)):
             raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
@@ -209,7 +218,7 @@ class DataSpec:
         return batches, x
 
     def stream(self, x, class_weight=None, number_on=False):
-        """A user's own batches with numbered rows; a `PyDataset` stays as it is.
+        """A user's own batches with numbered rows; a `PyDataset` in training stays as it is.
 
         Args:
             x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
@@ -219,7 +228,7 @@ class DataSpec:
         if isinstance(x, keras.utils.PyDataset):
             if class_weight is not None:
                 raise ValueError("`class_weight` does not go with a PyDataset as `x`")
-            return x
+            return NumberedDataset(x) if number_on else x
         if hasattr(x, "__next__"):
             return self._numbered(x, class_weight, number_on)
 

@@ -133,6 +133,15 @@ class Family(Trainable, metaclass=Recorded):
             return features
         return tf.concat([features, tf.cast(condition["vector"], features.dtype)], -1)
 
+    def _fresh_seed(self):
+        """A seed that was not used before: by the model's own, a count, and the replica."""
+        seed = fold_in(fold_in(self.noise_seed, Stream.FRESH), self.fresh_draws)
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = fold_in(seed, replica.replica_id_in_sync_group)
+        self.fresh_draws.assign_add(1)
+        return seed
+
     def _batch_terms(self, batch, seed, training):
         start = first_row(batch)
         x = self.data_spec.draw_bits(batch["x"], seed, start)
@@ -260,7 +269,8 @@ class Family(Trainable, metaclass=Recorded):
 
     def _terms(self, x, condition, noise, training):
         """Dict of the objective's terms, `"loss"` among them: `[batch]` or scalars. By default the
-        negative log-likelihood."""
+        negative log-likelihood. A `"penalty"`, a scalar, is added to the loss, whatever the sample
+        weights."""
         log_prob = self._log_weight(x, condition, noise)
         loss = -log_prob
         if self._objective == "bpd":

@@ -13,6 +13,10 @@ from tfgen.core.presets import read_preset
 from tfgen.core.presets import save_preset
 from tfgen.metrics import bits_per_dim
 from tfgen.utils import checks
+from tfgen.utils.kept import Kept
+from tfgen.utils.random import Stream
+from tfgen.utils.random import as_seed
+from tfgen.utils.random import fold_in
 
 
 class GenerativeModel(Family):
@@ -49,18 +53,64 @@ class GenerativeModel(Family):
     ('bound', 'uint8', (28, 28, 1))
     """
 
-    def call(self, inputs):
-        """`log_prob` of a batch, with the noise of seed 0; the reconstruction, if there is none.
+    def call(self, inputs, training=False):
+        """`log_prob` of a batch; the reconstruction, if there is none.
 
         Args:
             inputs: `x`, or `(x, condition)` for a conditional model.
+            training: False for the noise of seed 0, the same in each call; True for fresh noise, as
+                a loss needs it (see `loss`): a model that is trained on one draw learns that draw.
         """
         x, condition = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        self._require_batch(x, condition)
+        seed = self._fresh_seed() if training else tf.zeros([2], tf.int32)
+        return self._outputs(x, condition, seed, 0)
+
+    def _objective_of(self, x, condition=None, seed=None, return_dict=False):
+        """Objective of training, differentiable, for loops of one's own.
+
+        It is what `fit` minimises of these rows, without the losses of layers (`model.losses`) and
+        of other players, and has the noise of no evaluation.
+
+        Args:
+            x: tensor `[n, *event_shape]`, unchecked but for its shape; binary data may be
+                probabilities of 1.
+            condition: `[n, *condition_shape]`, or None for an unconditional model.
+            seed: integer, two integers or a tensor of them; None for fresh noise in each call, in
+                graphs, too.
+            return_dict: True for a dict of all terms, `"loss"` among them.
+
+        Returns:
+            `[n]` tensor, or a scalar where the objective is of the batch as a whole.
+
+        >>> import tensorflow as tf, tfgen
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
+        >>> x = tf.zeros([3, 4])
+        >>> with tf.GradientTape() as tape:
+        ...     loss = tf.reduce_mean(model.loss(x))
+        >>> gradients = tape.gradient(loss, model.trainable_variables)
+        >>> sorted(model.loss(x, return_dict=True))
+        ['active_units', 'kl', 'kl_bits', 'loss', 'negative_elbo', 'reconstruction']
+        """
+        x = tf.convert_to_tensor(x)
+        self._require_batch(x, condition)
+        seed = self._fresh_seed() if seed is None else fold_in(as_seed(seed), Stream.FRESH)
+        batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
+        if condition is not None:
+            batch["condition"] = self.data_spec.condition.cast(condition)
+        terms = self._batch_terms(batch, seed, training=True)
+        terms["loss"] += tf.cast(terms.pop("penalty", 0.0), terms["loss"].dtype)
+        return terms if return_dict else terms["loss"]
+
+    # Keras's trainer assigns None to an attribute of this name.
+    loss = Kept(_objective_of)
+
+    def _require_batch(self, x, condition):
+        """Refuses what can be told to be wrong without reading values."""
         self.data_spec.require_shape(x)
         if (condition is None) != (self.condition_shape is None):
             # Says what the condition is.
             self.data_spec.check_condition(condition, None)
-        return self._outputs(x, condition, tf.zeros([2], tf.int32), 0)
 
     def compute_output_shape(self, input_shape):
         """The shape of `call`'s outputs, for that of `x` or of `(x, condition)`."""
@@ -74,7 +124,7 @@ class GenerativeModel(Family):
 
         Dequantisation, scaling and logit are part of it. Where it takes noise
         (see `likelihood`), that depends on `seed` and row alone. It takes arrays
-        and is no part of a gradient: `model(x)` is differentiable.
+        and is no part of a gradient: `model(x)` and `model.loss(x)` are differentiable.
 
         Args:
             x: `[n, *event_shape]`.
@@ -199,8 +249,9 @@ class GenerativeModel(Family):
             batch_size: size of a minibatch, if `x` is an array.
         """
         num_batches = checks.check_count(num_batches, "num_batches")
-        spec, batch_size = self.data_spec, checks.check_count(batch_size, "batch_size")
-        if condition is not None and spec.role == "condition":
+        batch_size = checks.check_count(batch_size, "batch_size")
+        spec = self.data_spec.without_target()
+        if condition is not None:
             # Says that this model takes none.
             spec.check_condition(condition, None)
         data = spec.evaluation_batches(x, condition, batch_size=batch_size, name="condition")

@@ -55,7 +55,43 @@ class Played(keras.Model):
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
 
     def _build_players(self):
+        # Draws afresh outside of `fit`, which go on where a saved model's stopped. Last of the
+        # model's own weights: files of earlier versions end before it.
+        self.fresh_draws = self._state("fresh_draws", np.array(0), "int64")
         self.players = [Lead(self, self._batch_terms), *self._other_players()]
+
+    def load_own_variables(self, store):
+        own = self._trainable_variables + self._non_trainable_variables
+        if len(store.keys()) == len(own) - 1:
+            own = [v for v in own if v is not self.fresh_draws]
+        if len(store.keys()) != len(own):
+            raise ValueError(
+                f"{type(self).__name__} has {len(own)} weights of its own; the file has "
+                f"{len(store.keys())}: was it written by a model of other arguments?"
+            )
+        for i, variable in enumerate(own):
+            variable.assign(store[str(i)])
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        """All state there is, for `tf.train.Checkpoint`: TensorFlow finds attributes only, and not
+        all of Keras's variables are in such."""
+        if save_type != "checkpoint":
+            return super()._trackable_children(save_type, **kwargs)
+        kept = {id(v) for v in (*self.weights, *self.metrics_variables)}
+        # Metrics begin anew in every epoch.
+        groups = {"weight": self.weights}
+        groups["other"] = [v for v in self.variables if id(v) not in kept]
+        for player in self.players:
+            optimizer = player.optimizer
+            groups[f"{player.name}_optimizer"] = [] if optimizer is None else optimizer.variables
+        return {f"{name}_{i}": v.value for name, vs in groups.items() for i, v in enumerate(vs)}
+
+    def _lookup_dependency(self, name, cached_dependencies=None):
+        children = cached_dependencies
+        if children is None:
+            # Asked for every attribute that is set; those of `_trackable_children` end in a number.
+            children = self._trackable_children() if self.built and name[-1:].isdigit() else {}
+        return children.get(name)
 
     def _state(self, name, value, dtype):
         return self.add_weight(

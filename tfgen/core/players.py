@@ -100,7 +100,7 @@ class Lead(Player):
     @property
     def optimizer(self):
         """Keras's `optimizer`, or None before `compile`."""
-        return self._model().optimizer
+        return getattr(self._model(), "optimizer", None)
 
     @property
     def variables(self):

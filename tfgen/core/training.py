@@ -140,8 +140,7 @@ class Trainable(Played):
     ):
         """Keras's `evaluate`: the mean of each term, with the noise of `log_prob(x, seed=0)`.
 
-        But for two cases of other noise: compiled with XLA, which draws its own, and batches of a
-        `PyDataset`, which have no order (each has the noise of the first rows).
+        Compiled with XLA, which draws its own, the noise is another one.
         """
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
@@ -157,7 +156,8 @@ class Trainable(Played):
         y = None
         if is_array(x) and self.data_spec.condition is not None and isinstance(x, (tuple, list)):
             x, y = x
-        x = self.data_spec.evaluation_batches(x, y, batch_size=as_batch_size(batch_size))
+        spec = self.data_spec.without_target()
+        x = spec.evaluation_batches(x, y, batch_size=as_batch_size(batch_size))
         return super().predict(x, verbose=verbose, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
@@ -226,7 +226,8 @@ class Trainable(Played):
         return self._results()
 
     def predict_step(self, data):
-        batch, seed = self.data_spec.batch(data), tf.zeros([2], tf.int32)
+        batch = self.data_spec.without_target().batch(data)
+        seed = tf.zeros([2], tf.int32)
         x = self.data_spec.draw_bits(batch["x"], seed, first_row(batch))
         return self._outputs(x, batch.get("condition"), seed, first_row(batch))
 
@@ -246,7 +247,8 @@ class Trainable(Played):
             x: the batch.
             y: the conditions or targets, or None.
             y_pred: dict of the terms, each `[batch]` or a scalar; `"loss"` is
-                what is minimised, the others are logged.
+                what is minimised, the others are logged. A scalar `"penalty"` is
+                added to it that no sample weight changes, as of weights.
             sample_weight: `[batch]` or None.
             training: whether this is a training step.
 
@@ -261,7 +263,7 @@ class Trainable(Played):
         """The rows' losses by their weights with losses of layers, and the number of rows."""
         num_rows = tf.shape(x)[0]
         for name, value in terms.items():
-            if name == "loss":
+            if name in ("loss", "penalty"):
                 continue
             if name not in self._trackers:
                 raise ValueError(
@@ -274,6 +276,8 @@ class Trainable(Played):
         loss = terms["loss"]
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)
+        if "penalty" in terms:
+            extras = [*extras, terms["penalty"]]
         if extras:
             loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in extras])
         return loss, num_rows

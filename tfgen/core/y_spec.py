@@ -17,6 +17,7 @@ class YSpec:
         shape: shape of the vector or image; None where there is only a label.
         num_classes: number of labels; None where there is no label.
         dtype: dtype of the vectors.
+        role: `"condition"` or `"target"`, for errors.
 
     Attributes:
         is_pair: whether there is a label and a vector.
@@ -27,12 +28,13 @@ class YSpec:
     ([1], [[0.0, 4.0]])
     """
 
-    def __init__(self, shape, num_classes, dtype):
+    def __init__(self, shape, num_classes, dtype, role="condition"):
         self.shape, self.num_classes, self.dtype = shape, num_classes, tf.as_dtype(dtype)
+        self.role = role
         self.is_pair = bool(num_classes) and shape is not None
 
     @classmethod
-    def of(cls, condition_shape, num_classes, dtype):
+    def of(cls, condition_shape, num_classes, dtype, role="condition"):
         """The description that a model's arguments mean, or None.
 
         Args:
@@ -40,6 +42,7 @@ class YSpec:
                 alone.
             num_classes: number of labels or None.
             dtype: dtype of vectors.
+            role: `"condition"` or `"target"`.
 
         Raises:
             ValueError: `()` without a number of labels, or sizes that are no positive numbers.
@@ -61,7 +64,7 @@ class YSpec:
                 )
         if condition_shape is None and num_classes is None:
             return None
-        return cls(condition_shape, num_classes, dtype)
+        return cls(condition_shape, num_classes, dtype, role)
 
     @property
     def condition_shape(self):
@@ -82,6 +85,8 @@ class YSpec:
         Raises:
             ValueError: none at all, wrong shapes, NaN, labels out of range, another number of rows.
         """
+        if y is None and self.role == "target":
+            raise ValueError(f"`{name}` is missing: training needs the targets of the examples")
         if not self.is_pair:
             return (self._label if self.num_classes else self._vector)(y, name, num_rows)
         if y is None:

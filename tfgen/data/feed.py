@@ -5,6 +5,8 @@ numbers the examples - within the batch for training, from the first example on 
 and travels with them to whichever replica gets them: noise is a function of seed and row.
 """
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -63,6 +65,50 @@ def dataset_batches(dataset, pack, number_on):
         return start + size if number_on else start, {**batch, "row": rows}
 
     return _by_data(dataset.scan(tf.constant(0, tf.int64), number))
+
+
+class NumberedDataset(keras.utils.PyDataset):
+    """A user's `PyDataset` whose rows are numbered on, read by as many workers.
+
+    An item is a dict of `given`, the user's own, and `rows`, int64 `[batch]`: workers need nothing
+    of TensorFlow.
+
+    Args:
+        dataset: a `keras.utils.PyDataset` of batches of one size; the last may have fewer rows.
+    """
+
+    PARTS = ("given", "rows")
+
+    def __init__(self, dataset):
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self._dataset = dataset
+        # Workers read out of order: the number of a row follows from that of its batch.
+        self._size = _num_rows(dataset[0])
+
+    @property
+    def num_batches(self):
+        return self._dataset.num_batches
+
+    def __getitem__(self, index):
+        given = self._dataset[index]
+        size = _num_rows(given)
+        if size > self._size or (size < self._size and index + 1 != self.num_batches):
+            raise ValueError(
+                f"`x` must have batches of one size, but for the last; batch {index} has {size} "
+                f"rows, the first {self._size}"
+            )
+        rows = index * self._size + np.arange(size, dtype=np.int64)
+        return (dict(zip(self.PARTS, (given, rows), strict=True)),)
+
+    def on_epoch_begin(self):
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self._dataset.on_epoch_end()
+
+
+def _num_rows(given):
+    return len(keras.utils.unpack_x_y_sample_weight(given)[0])
 
 
 def _by_data(dataset):

@@ -46,6 +46,8 @@ class Stream(enum.IntEnum):
     BETWEEN = 0x62
     # The seeds of the steps of players beside the first.
     PLAYERS = 0x63
+    # The seeds of draws afresh, of `model(x, training=True)` and `model.loss(x)`.
+    FRESH = 0x46
     # The bits drawn from probabilities: dynamic binarisation.
     BITS = 0x64
 
@@ -61,7 +63,12 @@ def as_seed(seed):
         ValueError: it is none of these.
     """
     if seed is None:
-        return tf.constant(np.random.randint(-(2**31), 2**31, size=2), tf.int32)
+        if tf.executing_eagerly():
+            return tf.constant(np.random.randint(-(2**31), 2**31, size=2), tf.int32)
+        # NumPy's numbers would be those of the tracing, in every run of the graph.
+        return tf.random.uniform([2], -(2**31), 2**31 - 1, tf.int32)
+    if tf.is_tensor(seed) and (tf.is_symbolic_tensor(seed) or seed.dtype in (tf.int32, tf.int64)):
+        return _tensor_seed(seed)
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         return tf.constant(np.array([low, high], np.uint32).view(np.int32))
@@ -71,6 +78,17 @@ def as_seed(seed):
     if pair.min() < -(2**31) or pair.max() >= 2**31:
         raise ValueError(f"`seed` must hold two integers of 32 bits; got {seed!r}")
     return tf.constant(pair.astype(np.int32))
+
+
+def _tensor_seed(seed):
+    """A tensor as a seed: two integers of 32 bits, or one, as Python's integers are taken."""
+    if seed.dtype not in (tf.int32, tf.int64) or seed.shape not in ((), (2,)):
+        raise ValueError(
+            f"`seed` must be a tensor of integers, one or two; got {seed.dtype.name} {seed.shape}"
+        )
+    if seed.shape.rank:
+        return tf.cast(seed, tf.int32)
+    return tf.bitcast(tf.cast(seed, tf.int64), tf.int32)
 
 
 def fold_in(seed, data):

@@ -212,7 +212,7 @@ class Flow(GenerativeModel):
         terms = super()._terms(x, condition, noise, training)
         if self.log_det_penalty:
             penalty = self.log_det_penalty * sum_of_squares(self.bijector.mixing_log_dets())
-            terms |= {"log_det_penalty": penalty, "loss": terms["loss"] + penalty}
+            terms |= {"log_det_penalty": penalty, "penalty": penalty}
         return terms
 
     def _sample_noise(self, seed, start, num_rows):

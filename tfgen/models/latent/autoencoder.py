@@ -73,7 +73,7 @@ class PointAutoencoder(EncoderDecoder):
         if self.decoder_l2:
             weights = self.decoder.trainable_variables + self.observation.trainable_variables
             penalty = self.decoder_l2 * sum(tf.reduce_sum(w.value**2) for w in weights)
-            terms |= {"loss": terms["loss"] + penalty, "decoder_l2": penalty}
+            terms |= {"penalty": penalty, "decoder_l2": penalty}
         return terms
 
     def _term_names(self):
