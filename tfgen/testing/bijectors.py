@@ -7,22 +7,42 @@ import tensorflow as tf
 
 from tfgen.bijectors import Bijector
 from tfgen.testing import copies
-from tfgen.testing.errors import CheckError
 from tfgen.testing.errors import calling
+from tfgen.testing.errors import in_graph
 from tfgen.testing.errors import require
 from tfgen.testing.errors import require_close
-from tfgen.testing.errors import require_dtype
-from tfgen.testing.errors import require_finite
-from tfgen.testing.errors import require_shape
+from tfgen.testing.errors import require_gradients
+from tfgen.testing.errors import require_reals
+from tfgen.testing.inverses import assert_inverts
+from tfgen.testing.inverses import assert_log_det_is_the_jacobians
+from tfgen.testing.inverses import assert_log_dets_cancel
+from tfgen.testing.inverses import inverse_error
+from tfgen.testing.inverses import jacobians
+from tfgen.testing.tolerances import INVERSE_ERROR
+from tfgen.testing.tolerances import LOG_DET_ERROR
+from tfgen.testing.tolerances import ROUNDING
+from tfgen.testing.tolerances import SAME
+from tfgen.testing.tolerances import of_map
 from tfgen.utils import checks
 
-# By the dtype of the map.
-INVERSE_ERROR = {"float32": 1e-4, "float64": 1e-10}
-LOG_DET_ERROR = {"float32": 1e-4, "float64": 1e-6}
-# Of what one computation gives in two ways.
-SAME = {"float32": 1e-4, "float64": 1e-9}
-ROUNDING = {"float32": 1e-5, "float64": 1e-12}
-HALF = 5e-2
+__all__ = [
+    "INVERSE_ERROR",
+    "LOG_DET_ERROR",
+    "Passes",
+    "assert_all",
+    "assert_copies_are_equal",
+    "assert_graph_equals_eager",
+    "assert_inverts",
+    "assert_log_det_is_the_jacobians",
+    "assert_log_dets_cancel",
+    "assert_rows_do_not_see_each_other",
+    "assert_shapes_and_dtypes",
+    "assert_to_tfp_is_the_layer",
+    "assert_weights_have_gradients",
+    "check_bijector",
+    "inverse_error",
+    "jacobians",
+]
 
 
 def check_bijector(bijector, event_shape, condition_shape=None, x=None, z=None, num_rows=3, seed=0):
@@ -84,14 +104,15 @@ def check_bijector(bijector, event_shape, condition_shape=None, x=None, z=None, 
     if moved.adaptive and not moved.trainable_variables:
         with calling(f"{type(moved).__name__}.adapt"):
             moved.adapt([tf.constant(x)], None if condition is None else [condition])
-    assert_copies_are_equal(as_given, x, condition)
     for layer in (as_given, moved):
         given = z
         if free and z is None:
             with calling(f"{type(layer).__name__}.inverse_event_shape"):
                 latent_shape = layer.inverse_event_shape(shape)
             given = rng.normal(size=(len(x), *latent_shape))
-        assert_all(Passes(layer, x, given, condition))
+        passes = Passes(layer, x, given, condition)
+        assert_all(passes)
+    assert_copies_are_equal(passes)
 
 
 def assert_all(passes):
@@ -103,8 +124,7 @@ def assert_all(passes):
     assert_shapes_and_dtypes(passes)
     assert_rows_do_not_see_each_other(passes)
     assert_inverts(passes)
-    layer = passes.layer
-    assert_log_det_is_the_jacobians(layer, passes.x, passes.condition, _of(LOG_DET_ERROR, layer))
+    assert_log_det_is_the_jacobians(passes)
     assert_log_dets_cancel(passes)
     assert_weights_have_gradients(passes)
     assert_graph_equals_eager(passes)
@@ -168,11 +188,9 @@ def assert_shapes_and_dtypes(passes):
         (f"{kind}._forward", "data", event_shape, passes.from_z),
     ):
         value, log_det = result
-        require_shape(name, f"the {side}", value, (num_rows, *shape), f"[batch, *{side}' shape]")
-        require_shape(name, "the log-determinant", log_det, (num_rows,), "[batch]")
-        for what, part in ((f"the {side}", value), ("the log-determinant", log_det)):
-            require_dtype(name, what, part, dtype)
-            require_finite(name, what, part)
+        words = f"[batch, *{side}' shape]"
+        require_reals(name, f"the {side}", value, (num_rows, *shape), words, dtype)
+        require_reals(name, "the log-determinant", log_det, (num_rows,), "[batch]", dtype)
     with calling(f"{kind}.compute_output_shape"):
         shapes = [tuple(s) for s in layer.compute_output_shape((None, *event_shape))]
     require(
@@ -182,113 +200,15 @@ def assert_shapes_and_dtypes(passes):
     )
 
 
-def inverse_error(passes, high=None):
-    """The largest error of the way there and back, from either side.
-
-    Args:
-        passes: `Passes`, or anything with its attributes.
-        high: size of the data, such as 256 for pixels, that errors on the data side are divided by;
-            by default the largest value, at least 1.
-    """
-
-    def error(back, start, size):
-        return np.abs(np.asarray(back) - start).max() / size
-
-    x, z = passes.x, passes.z
-    high = max(1, np.abs(x).max()) if high is None else high
-    return max(
-        error(passes.back_to_x[0], x, high),
-        error(passes.back_to_z[0], z, max(1, np.abs(z).max())),
-    )
-
-
-def assert_inverts(passes, atol=None):
-    """`_forward` undoes `_inverse`, and the reverse.
-
-    Args:
-        passes: `Passes`.
-        atol: largest error in units of the largest value; by default that of the dtype.
-    """
-    kind = type(passes.layer).__name__
-    atol = _of(INVERSE_ERROR, passes.layer) if atol is None else atol
-    for name, what, back, start in (
-        ("_forward", "x must come back from `_inverse`", passes.back_to_x[0], passes.x),
-        ("_inverse", "z must come back from `_forward`", passes.back_to_z[0], passes.z),
-    ):
-        size = max(1, np.abs(start).max())
-        require_close(f"{kind}.{name}", what, back, start, rtol=0, atol=atol * size)
-
-
-def jacobians(function, x, condition):
-    """The Jacobian at each row, `[n, D, D]`, in one backward pass over D copies of the rows.
-
-    Args:
-        function: from `x` and `condition=` to a value and something else.
-        x: array `[n, ...]` of D values a row, none of which sees another row.
-        condition: array with as many rows, or None.
-    """
-    size = x[0].size
-    inputs = tf.constant(np.repeat(x, size, 0))
-    condition = None if condition is None else tf.constant(np.repeat(condition, size, 0))
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = tf.reshape(function(inputs, condition=condition)[0], [len(x), size, size])
-        # Copy i answers for output i: no copy's output depends on another copy.
-        diagonals = tf.linalg.trace(outputs)
-    gradient = tape.gradient(diagonals, inputs)
-    return None if gradient is None else gradient.numpy().reshape(len(x), size, size)
-
-
-def assert_log_det_is_the_jacobians(layer, x, condition=None, tolerance=None):
-    """The log-determinant of `_inverse` is that of the Jacobian by differentiation.
-
-    Args:
-        layer: built `Bijector`.
-        x: array `[n, *event_shape]`.
-        condition: array `[n, *condition_shape]`, or None.
-        tolerance: relative and absolute; by default that of the dtype.
-    """
-    name = f"{type(layer).__name__}._inverse"
-    tolerance = _of(LOG_DET_ERROR, layer) if tolerance is None else tolerance
-    _, log_det = _inverse(layer, x, condition)
-    with calling(name):
-        matrices = jacobians(layer.inverse_and_log_det, x, condition)
-    require(matrices is not None, f"`{name}`: the latents have no gradient of x")
-    sign, expected = np.linalg.slogdet(matrices.astype("float64"))
-    if (sign == 0).any():
-        row = int(np.argmax(sign == 0))
-        raise CheckError(f"`{name}` has no inverse: its Jacobian at row {row} is singular")
-    what = "the log-determinant must be that of the Jacobian by differentiation"
-    # Absolute, too: a log-determinant near 0 is a sum of terms of order 1.
-    require_close(name, what, log_det, expected, rtol=tolerance, atol=tolerance)
-
-
-def assert_log_dets_cancel(passes, tolerance=None):
-    """The log-determinants of the two directions add up to 0.
-
-    Args:
-        passes: `Passes`, or anything with its attributes.
-        tolerance: relative and absolute; by default that of the dtype.
-    """
-    tolerance = _of(SAME, passes.layer) if tolerance is None else tolerance
-    name = f"{type(passes.layer).__name__}._forward"
-    what = "the log-determinant must be minus that of `_inverse`"
-    for there, back in (
-        (passes.from_x, passes.back_to_x),
-        (passes.from_z, passes.back_to_z),
-    ):
-        require_close(name, what, back[1], -np.asarray(there[1]), rtol=tolerance, atol=tolerance)
-
-
-def assert_rows_do_not_see_each_other(passes, tolerance=None):
+def assert_rows_do_not_see_each_other(passes, atol=None):
     """A row alone gives what it gives among others, in both directions.
 
     Args:
         passes: `Passes`, or anything with its attributes.
-        tolerance: relative and absolute; by default that of the dtype.
+        atol: absolute tolerance; by default the relative one, which is that of the dtype, times
+            the largest value, at least 1.
     """
-    layer = passes.layer
-    tolerance = _of(ROUNDING, layer) if tolerance is None else tolerance
+    layer, rtol = passes.layer, of_map(ROUNDING, passes.layer)
     condition = None if passes.condition is None else passes.condition[1:2]
     for run, name, points, together in (
         (_inverse, "_inverse", passes.x, passes.from_x),
@@ -298,8 +218,8 @@ def assert_rows_do_not_see_each_other(passes, tolerance=None):
         name = f"{type(layer).__name__}.{name}"
         for what, one, all_ in zip(("value", "log-determinant"), alone, together, strict=True):
             what = f"rows must not see each other: the {what} of a row alone and among others"
-            size = max(1, np.abs(all_).max())
-            require_close(name, what, one[0], all_[1], tolerance, tolerance * size)
+            allowed = rtol * max(1, np.abs(all_).max()) if atol is None else atol
+            require_close(name, what, one[0], all_[1], rtol, allowed)
 
 
 def assert_weights_have_gradients(passes):
@@ -313,13 +233,11 @@ def assert_weights_have_gradients(passes):
     with calling(name), tf.GradientTape() as tape:
         z, log_det = layer.inverse_and_log_det(tf.constant(passes.x), condition=passes.condition)
         total = tf.reduce_sum(z) + tf.reduce_sum(log_det)
-    for weight, gradient in zip(weights, tape.gradient(total, weights), strict=True):
-        require(
-            gradient is not None,
-            f"`{name}`: the weight {weight.path} gets no gradient. Inside, use the variable as it "
-            "is or `tf.convert_to_tensor`, not its NumPy value",
-        )
-        require_finite(name, f"the gradient of {weight.path}", tf.convert_to_tensor(gradient))
+    words = (
+        "gets no gradient. Inside, use the variable as it is or `tf.convert_to_tensor`, not its "
+        "NumPy value"
+    )
+    require_gradients(name, weights, tape.gradient(total, weights), words)
 
 
 def assert_graph_equals_eager(passes):
@@ -328,35 +246,30 @@ def assert_graph_equals_eager(passes):
     Args:
         passes: `Passes`, or anything with its attributes.
     """
-    layer, tolerance = passes.layer, _of(SAME, passes.layer)
+    layer, tolerance = passes.layer, of_map(SAME, passes.layer)
     for method, name, points, expected in (
         (layer.inverse_and_log_det, "_inverse", passes.x, passes.from_x),
         (layer.forward_and_log_det, "_forward", passes.z, passes.from_z),
     ):
-        given = [v for v in (points, passes.condition) if v is not None]
         name = f"{type(layer).__name__}.{name}"
-        with calling(f"{name} in a graph", "The batch's size is None there: use `tf.shape(x)[0]`."):
-            specs = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in given]
-            function = tf.function(method).get_concrete_function(*specs)
-            got = function(*map(tf.constant, given))
+        got = in_graph(name, method, points, passes.condition)
         for one, other in zip(got, expected, strict=True):
             size = max(1, np.abs(other).max())
             what = "a graph must give what eager execution gives"
             require_close(name, what, one, other, tolerance, tolerance * size)
 
 
-def assert_copies_are_equal(layer, x, condition=None):
+def assert_copies_are_equal(passes):
     """A copy from the configuration keeps the arguments and, with the same weights, is the map.
 
     Args:
-        layer: built `Bijector`.
-        x: array `[n, *event_shape]`.
-        condition: array `[n, *condition_shape]`, or None.
+        passes: `Passes`, or anything with its attributes.
     """
-    kind, rounding = type(layer).__name__, _of(ROUNDING, layer)
+    layer, x, condition = passes.layer, passes.x, passes.condition
+    kind, rounding = type(layer).__name__, of_map(ROUNDING, layer)
     copy = _copy(layer, x.shape[1:], None if condition is None else condition.shape[1:])
-    one, other = (_inverse(part, x, condition) for part in (layer, copy))
-    for what, a, b in zip(("latents", "log-determinants"), one, other, strict=True):
+    other = _inverse(copy, x, condition)
+    for what, a, b in zip(("latents", "log-determinants"), passes.from_x, other, strict=True):
         what = f"a copy of the same configuration and weights must give the same {what}"
         require_close(f"{kind}.get_config", what, b, a, rounding, rounding)
 
@@ -368,7 +281,7 @@ def assert_to_tfp_is_the_layer(passes):
         passes: `Passes`, or anything with its attributes.
     """
     layer, condition = passes.layer, passes.condition
-    name, tolerance = f"{type(layer).__name__}.to_tfp", _of(SAME, layer)
+    name, tolerance = f"{type(layer).__name__}.to_tfp", of_map(SAME, layer)
     ranks = passes.x.ndim - 1, passes.z.ndim - 1
     with calling(name):
         # A view for each: TFP caches.
@@ -389,29 +302,15 @@ def assert_to_tfp_is_the_layer(passes):
 # --------------------------------------------------------------------------------------- helpers
 
 
-def _of(table, layer):
-    """A tolerance; where networks compute in half precision, theirs."""
-    if layer.network_dtype.compute_dtype in ("float16", "bfloat16"):
-        return HALF
-    return table[layer.variable_dtype]
-
-
 def _copy(bijector, event_shape, condition_shape):
     """A built copy of a bijector, with its weights if it has any."""
-    copy = copies.round_trip(bijector)
-    copies.require_arguments_kept(bijector, copy)
-    _build(copy, event_shape, condition_shape)
-    if bijector.built:
-        copies.copy_weights(bijector, copy)
-    return copy
 
+    def build(copy):
+        if not copy.built:
+            with calling(f"{type(copy).__name__}.build"):
+                copy.build((None, *event_shape), condition_shape and (None, *condition_shape))
 
-def _build(layer, event_shape, condition_shape):
-    if layer.built:
-        return
-    condition_shape = condition_shape and (None, *condition_shape)
-    with calling(f"{type(layer).__name__}.build"):
-        layer.build((None, *event_shape), condition_shape)
+    return copies.copied(bijector, build)
 
 
 def _inverse(layer, x, condition):

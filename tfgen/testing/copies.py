@@ -41,6 +41,22 @@ def round_trip(made):
     return copy
 
 
+def copied(made, build=None):
+    """A copy by the configuration, with each argument and with the weights if there are any.
+
+    Args:
+        made: layer or model.
+        build: function that builds the copy, if `made` may not have been built.
+    """
+    copy = round_trip(made)
+    require_arguments_kept(made, copy)
+    if build is not None:
+        build(copy)
+    if made.built:
+        copy_weights(made, copy)
+    return copy
+
+
 def copy_weights(made, copy):
     """Gives a copy the weights of what it is a copy of.
 
@@ -142,7 +158,7 @@ def _arguments(made):
 
 
 def _value(made, name):
-    """Whether the value of an argument is known and plain, and that value as JSON holds it."""
+    """The value of an argument as JSON holds it, after whether it is known and plain."""
     missing = object()
     value = getattr(made, name, missing)
     if value is missing and hasattr(made, "_recorded"):

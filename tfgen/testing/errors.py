@@ -38,6 +38,21 @@ def calling(name, hint=""):
         raise CheckError(f"{message} {hint}".strip()) from error
 
 
+def in_graph(name, function, *given):
+    """Calls a function in a graph for any number of rows.
+
+    Args:
+        name: of the method that is called.
+        function: of tensors.
+        *given: scalars, or arrays whose first axis is that of the rows; None is left out.
+    """
+    with calling(f"{name} in a graph", "The batch's size is None there: use `tf.shape(x)[0]`."):
+        given = [tf.convert_to_tensor(value) for value in given if value is not None]
+        shapes = [[None, *value.shape[1:]] if value.shape.rank else [] for value in given]
+        specs = [tf.TensorSpec(s, v.dtype) for s, v in zip(shapes, given, strict=True)]
+        return tf.function(function).get_concrete_function(*specs)(*given)
+
+
 def require(condition, message):
     """Raises a `CheckError` with this message unless the condition holds."""
     if not condition:
@@ -85,6 +100,57 @@ def require_finite(name, what, value):
         )
 
 
+def require_reals(name, what, value, shape, words, dtype):
+    """Checks shape and dtype of real values, and that they are finite."""
+    require_shape(name, what, value, shape, words)
+    require_dtype(name, what, value, dtype)
+    require_finite(name, what, value)
+
+
+def require_gradients(name, weights, gradients, words="gets no gradient"):
+    """Checks that each weight has a gradient, and that it is finite.
+
+    Args:
+        name: of the method that is to depend on the weights.
+        weights: variables.
+        gradients: tensors, None where there is no gradient.
+        words: said of a weight without one.
+    """
+    for weight, gradient in zip(weights, gradients, strict=True):
+        require(gradient is not None, f"`{name}`: the weight {weight.path} {words}")
+        gradient = tf.convert_to_tensor(gradient)
+        require_finite(name, f"the gradient of {weight.path}", gradient)
+
+
+def require_noise_of_rows(name, noise):
+    """Checks that a row's noise does not depend on the rows that are asked for beside it.
+
+    Args:
+        name: of the method.
+        noise: function of `start` and `num_rows`.
+    """
+    with calling(name):
+        whole, part = (
+            tf.nest.flatten(noise(tf.constant(start, tf.int64), num_rows))
+            for start, num_rows in ((0, 6), (2, 3))
+        )
+        pairs = list(zip(whole, part, strict=True))
+    for a, b in pairs:
+        if a is None and b is None:
+            continue
+        shapes = [list(getattr(value, "shape", ())) for value in (a, b)]
+        require(
+            [shape[:1] for shape in shapes] == [[6], [3]],
+            f"`{name}` must have as many rows as are asked for, 6 and 3; got shapes {shapes[0]} "
+            f"and {shapes[1]}",
+        )
+        require(
+            np.array_equal(a[2:5], b),
+            f"`{name}`: a row's noise must depend on the seed and on its number, `start` and on; "
+            "rows 2, 3, 4 have another one without the rows around them",
+        )
+
+
 def require_close(name, what, got, expected, rtol, atol):
     """Checks that two arrays are equal but for rounding, and says where they differ most.
 
@@ -115,7 +181,7 @@ def require_close(name, what, got, expected, rtol, atol):
         )
 
 
-def require_data(name, what, value, shape, data_kind, num_bits, dtype):
+def require_data(name, what, value, shape, made):
     """Checks shape, type and range of what should be examples in the data's type.
 
     Args:
@@ -123,17 +189,15 @@ def require_data(name, what, value, shape, data_kind, num_bits, dtype):
         what: what it gave, as `"samples"`.
         value: tensor.
         shape: tuple of ints.
-        data_kind: `"real"`, `"binary"` or `"uint8"`.
-        num_bits: bits of a value of uint8 data.
-        dtype: dtype of reals.
+        made: model or `Observation` that gave it, which names the kind of data.
     """
-    require_shape(name, what, value, shape, "[batch, *event_shape]")
-    require_dtype(name, what, value, dtype if data_kind == "real" else "uint8")
-    require_finite(name, what, value)
+    kind, num_bits = made.data_kind, made.num_bits
+    dtype = made.variable_dtype if kind == "real" else "uint8"
+    require_reals(name, what, value, shape, "[batch, *event_shape]", dtype)
     value = np.asarray(value)
-    if data_kind == "binary":
+    if kind == "binary":
         wrong, words = value > 1, "0 or 1"
-    elif data_kind == "uint8":
+    elif kind == "uint8":
         step = 256 >> num_bits
         wrong = value % step != 0
         words = "0..255" if num_bits == 8 else f"multiples of {step} in 0..{256 - step}"
@@ -141,5 +205,5 @@ def require_data(name, what, value, shape, data_kind, num_bits, dtype):
         return
     if wrong.any():
         raise CheckError(
-            f"`{name}`: {what} of {data_kind} data must be {words}; got {value[wrong].flat[0]}"
+            f"`{name}`: {what} of {kind} data must be {words}; got {value[wrong].flat[0]}"
         )

@@ -1,7 +1,5 @@
 """Checks of observation models."""
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
@@ -9,24 +7,22 @@ from tfgen.distributions import Factorised
 from tfgen.distributions import Observation
 from tfgen.distributions import OutputDistribution
 from tfgen.testing import copies
-from tfgen.testing.errors import CheckError
 from tfgen.testing.errors import calling
+from tfgen.testing.errors import in_graph
 from tfgen.testing.errors import require
 from tfgen.testing.errors import require_close
-from tfgen.testing.errors import require_data
-from tfgen.testing.errors import require_dtype
-from tfgen.testing.errors import require_finite
-from tfgen.testing.errors import require_shape
+from tfgen.testing.observation_draws import assert_examples
+from tfgen.testing.observation_draws import assert_inputs
+from tfgen.testing.observation_draws import assert_noise_is_of_rows
+from tfgen.testing.observation_draws import assert_rsample
+from tfgen.testing.observation_draws import assert_temperature
+from tfgen.testing.observation_log_probs import assert_gradients
+from tfgen.testing.observation_log_probs import assert_log_prob
+from tfgen.testing.observation_log_probs import assert_probabilities
+from tfgen.testing.tolerances import TOLERANCE
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.random import as_seed
-
-# So many states or fewer are all looked at.
-MOST_STATES = 1024
-# So hot that most values come from beyond the ends.
-HOT = 30.0
-# By the dtype that networks compute in.
-TOLERANCE = {"float16": 1e-2, "bfloat16": 5e-2, "float32": 1e-4, "float64": 1e-9}
 
 
 def check_observation(
@@ -154,7 +150,8 @@ class Draws:
         """Log-probabilities; by default of all rows."""
         if x is None:
             x, features, noise = self.x, self.features, self.log_prob_noise()
-        with calling(f"{self.kind}.log_prob", self._hint("log_prob")):
+        hint = "Of an observation that only draws, give `has_density=False`."
+        with calling(f"{self.kind}.log_prob", hint if self.has_density else ""):
             return self.layer.log_prob(tf.constant(x), features, noise)
 
     def sample(self, noise, temperature=1.0):
@@ -162,236 +159,8 @@ class Draws:
         with calling(f"{self.kind}.sample"):
             return self.layer.sample(noise, self.features, temperature)
 
-    def _hint(self, name):
-        if name == "log_prob" and self.has_density:
-            return "Of an observation that only draws, give `has_density=False`."
-        return ""
-
 
 # ------------------------------------------------------------------------------------ assertions
-
-
-def assert_noise_is_of_rows(draws):
-    """Noise depends on the seed and on the row, not on the rows that are asked for beside it.
-
-    Args:
-        draws: `Draws`.
-    """
-    for name, noise in (("noise", draws.noise), ("log_prob_noise", draws.log_prob_noise)):
-        name = f"{draws.kind}.{name}"
-        if name.endswith("log_prob_noise"):
-            require(
-                draws.layer.dequantises == (noise() is not None),
-                f"`{name}` must give noise where `dequantises` is True, and None where it is "
-                f"False; `dequantises` is {draws.layer.dequantises}",
-            )
-        whole, part = tf.nest.flatten(noise(0, 6)), tf.nest.flatten(noise(2, 3))
-        for a, b in zip(whole, part, strict=True):
-            if a is None:
-                continue
-            require(
-                len(a.shape) > 0 and (a.shape[0], b.shape[0]) == (6, 3),
-                f"`{name}` must have as many rows as are asked for, 6 and 3; got shapes "
-                f"{list(a.shape)} and {list(b.shape)}",
-            )
-            what = "rows 2, 3, 4 must have the same noise whether rows 0 and 1 come with them"
-            require_close(name, what, b, a[2:5], 0, 0)
-        for a, b in zip(whole, tf.nest.flatten(noise(0, 6, seed=12345)), strict=True):
-            require(
-                a is None or not np.array_equal(a, b),
-                f"`{name}` gives the same for two seeds: it must be made of `seed`",
-            )
-
-
-def assert_examples(draws):
-    """`sample`, also of a high temperature, and `decode` give examples in the data's type.
-
-    Args:
-        draws: `Draws`.
-    """
-    noise = draws.noise()
-    _require_data(draws, "sample", "draws", draws.sample(noise))
-    if draws.layer.data_kind != "real":
-        _require_data(draws, "sample", "draws", draws.sample(noise, HOT))
-    with calling(f"{draws.kind}.decode"):
-        decoded = draws.layer.decode(noise, draws.features)
-    _require_data(draws, "decode", "examples", decoded)
-
-
-def assert_inputs(draws):
-    """`inputs` and `dequantised` give finite reals.
-
-    Args:
-        draws: `Draws`.
-    """
-    layer = draws.layer
-    with calling(f"{draws.kind}.inputs"):
-        inputs = layer.inputs(tf.constant(draws.x))
-    name = f"{draws.kind}.inputs"
-    require(
-        len(inputs.shape) > 1 and inputs.shape[0] == len(draws.x),
-        f"`{name}` must give {len(draws.x)} rows; got shape {list(inputs.shape)}",
-    )
-    require_dtype(name, "what it gives", inputs, layer.variable_dtype)
-    require_finite(name, "what it gives", inputs)
-    name = f"{draws.kind}.dequantised"
-    with calling(name):
-        values = layer.dequantised(tf.constant(draws.x), draws.log_prob_noise())
-    require_dtype(name, "what it gives", values, layer.variable_dtype)
-    require_finite(name, "what it gives", values)
-    with calling(f"{draws.kind}.compute_output_shape"):
-        features_shape = None if draws.features is None else (None, *draws.features.shape[1:])
-        shape = layer.compute_output_shape(features_shape, tuple(draws.x.shape[1:]))
-    expected = (None, *draws.x.shape[1:])
-    require(
-        tuple(shape) == expected,
-        f"`{draws.kind}.compute_output_shape` must give {expected}; got {shape}",
-    )
-
-
-def assert_temperature(draws):
-    """At temperature 0 draws do not depend on the noise; above it they do.
-
-    Args:
-        draws: `Draws`.
-    """
-    noises = [draws.noise(), draws.noise(seed=12345)]
-    modes = [np.asarray(draws.sample(noise, 0.0), "float64") for noise in noises]
-    what = "at temperature 0 draws must be the mode, whatever the noise"
-    require_close(f"{draws.kind}.sample", what, modes[0], modes[1], 1e-6, 1e-6)
-
-
-def assert_rsample(draws):
-    """`rsample` gives what `sample` does on the scale of `dequantised`, with a gradient.
-
-    Args:
-        draws: `Draws`.
-    """
-    layer, name, noise = draws.layer, f"{draws.kind}.rsample", draws.noise()
-    if not layer.reparameterized:
-        try:
-            layer.rsample(noise, draws.features)
-        except NotImplementedError:
-            return
-        raise CheckError(
-            f"`{name}` gives draws, though `reparameterized` is False: set it to True, or let it "
-            "raise a NotImplementedError"
-        )
-    with calling(name), tf.GradientTape() as tape:
-        if draws.features is not None:
-            tape.watch(draws.features)
-        drawn = layer.rsample(noise, draws.features)
-    require_shape(name, "draws", drawn, draws.x.shape, "[batch, *event_shape]")
-    require_dtype(name, "draws", drawn, layer.variable_dtype)
-    require_finite(name, "draws", drawn)
-    if draws.features is not None:
-        gradient = tape.gradient(drawn, draws.features)
-        require(gradient is not None, f"`{name}`: draws have no gradient of the features")
-        require_finite(name, "the gradient of the features", gradient)
-    middle = None if draws.log_prob_noise() is None else tf.constant(0.5, layer.variable_dtype)
-    with calling(f"{draws.kind}.dequantised"):
-        expected = np.asarray(layer.dequantised(draws.sample(noise), middle))
-    got, atol = np.asarray(drawn), 1e-4
-    if layer.data_kind == "uint8":
-        # Up to the bin of an integer, and what lies beyond the ends.
-        got, atol = np.clip(got, expected.min(), expected.max()), 2 / 2**layer.num_bits
-    what = "draws must be those of `sample` on the scale of `dequantised`"
-    require_close(name, what, got, expected, 1e-4, atol)
-
-
-def assert_log_prob(draws):
-    """Log-probabilities are finite, one for each row, which sees no other row.
-
-    Args:
-        draws: `Draws`.
-    """
-    layer, name, log_prob = draws.layer, f"{draws.kind}.log_prob", draws.log_prob()
-    require_shape(name, "log-probabilities", log_prob, (len(draws.x),), "[batch]")
-    require_dtype(name, "log-probabilities", log_prob, layer.variable_dtype)
-    require_finite(name, "log-probabilities", log_prob)
-    features = None if draws.features is None else draws.features[1:2]
-    alone = draws.log_prob(draws.x[1:2], features, draws.log_prob_noise(1, 1))
-    what = "rows must not see each other: a row alone and among others"
-    tolerance = TOLERANCE[layer.compute_dtype]
-    require_close(name, what, alone, log_prob[1:2], tolerance, tolerance)
-    if layer.data_kind != "real" and not layer.dequantises:
-        require(
-            bool(np.all(log_prob <= 1e-4)),
-            f"`{name}` of {layer.data_kind} data is that of a probability, at most 0; got "
-            f"{float(tf.reduce_max(log_prob)):.6g}",
-        )
-
-
-def assert_probabilities(draws, num_draws=4000):
-    """The probabilities of all states sum to 1, and draws follow them; where states are few.
-
-    Args:
-        draws: `Draws`.
-        num_draws: number of draws.
-    """
-    layer, event_shape = draws.layer, draws.x.shape[1:]
-    size = int(np.prod(event_shape))
-    levels = {"binary": 2, "uint8": 2**layer.num_bits}.get(layer.data_kind)
-    # Not of a bound: its exponentials sum to less than 1.
-    if levels is None or layer.dequantises or levels**size > MOST_STATES:
-        return
-    step = 1 if layer.data_kind == "binary" else 256 // levels
-    states = np.array(list(itertools.product(range(0, step * levels, step), repeat=size)))
-    states = states.reshape(-1, *event_shape).astype("uint8")
-    features = draws.features
-
-    def repeated(count):
-        return None if features is None else tf.repeat(features[:1], count, 0)
-
-    log_prob = draws.log_prob(states, repeated(len(states)))
-    probabilities = np.exp(np.asarray(log_prob, "float64"))
-    require(
-        abs(probabilities.sum() - 1) < 1e-3,
-        f"`{draws.kind}.log_prob`: the probabilities of all {len(states)} states must sum to 1; "
-        f"they sum to {probabilities.sum():.6g}",
-    )
-    if len(states) > 64:
-        return
-    with calling(f"{draws.kind}.sample"):
-        drawn = layer.sample(draws.noise(0, num_draws), repeated(num_draws))
-    drawn = np.asarray(drawn).reshape(num_draws, 1, size)
-    found = (drawn == states.reshape(1, -1, size)).all(2).mean(0)
-    # Five standard deviations, and a little for what is hardly ever drawn.
-    allowed = 5 * np.sqrt(probabilities * (1 - probabilities) / num_draws) + 2 / num_draws
-    if (np.abs(found - probabilities) > allowed).any():
-        k = int(np.argmax(np.abs(found - probabilities) - allowed))
-        raise CheckError(
-            f"`{draws.kind}.sample`: draws must follow `log_prob`; the state "
-            f"{states[k].ravel().tolist()} has probability {probabilities[k]:.4f} and was drawn at "
-            f"a rate of {found[k]:.4f}"
-        )
-
-
-def assert_gradients(draws):
-    """The features and each trainable weight move log-probabilities, or draws without such.
-
-    Args:
-        draws: `Draws`.
-    """
-    layer = draws.layer
-    if not draws.has_density and not layer.reparameterized:
-        return
-    method = "log_prob" if draws.has_density else "rsample"
-    name, weights = f"{draws.kind}.{method}", layer.trainable_variables
-    with tf.GradientTape(persistent=True) as tape:
-        if draws.features is not None:
-            tape.watch(draws.features)
-        if draws.has_density:
-            total = tf.reduce_sum(draws.log_prob())
-        else:
-            total = tf.reduce_sum(layer.rsample(draws.noise(), draws.features))
-    if draws.features is not None:
-        gradient = tape.gradient(total, draws.features)
-        require(gradient is not None, f"`{name}` has no gradient of the features")
-        require_finite(name, "the gradient of the features", gradient)
-    for weight, gradient in zip(weights, tape.gradient(total, weights), strict=True):
-        require(gradient is not None, f"`{name}`: the weight {weight.path} gets no gradient")
-        require_finite(name, f"the gradient of {weight.path}", tf.convert_to_tensor(gradient))
 
 
 def assert_graph_equals_eager(draws):
@@ -403,25 +172,19 @@ def assert_graph_equals_eager(draws):
     layer, tolerance = draws.layer, TOLERANCE[draws.layer.compute_dtype]
     start = tf.constant(0, tf.int64)
 
-    def sample(num_rows, features):
+    def sample(num_rows, features=None):
         return layer.sample(layer.noise(draws.seed, start, num_rows), features)
 
-    def log_prob(x, features):
+    def log_prob(x, features=None):
         noise = layer.log_prob_noise(draws.seed, start, tf.shape(x)[0])
         return layer.log_prob(x, features, noise)
 
-    features = draws.features
-    spec = features is not None and tf.TensorSpec([None, *features.shape[1:]], features.dtype)
-    calls = [("sample", sample, tf.constant(len(draws.x)), draws.sample(draws.noise()))]
+    calls = [("sample", sample, len(draws.x), draws.sample(draws.noise()))]
     if draws.has_density:
-        calls.append(("log_prob", log_prob, tf.constant(draws.x), draws.log_prob()))
+        calls.append(("log_prob", log_prob, draws.x, draws.log_prob()))
     for name, function, given, expected in calls:
         name = f"{draws.kind}.{name}"
-        shape = [None, *given.shape[1:]] if given.shape.rank else []
-        with calling(f"{name} in a graph", "The batch's size is None there: use `tf.shape(x)[0]`."):
-            specs = tf.TensorSpec(shape, given.dtype), spec or None
-            got = tf.function(function).get_concrete_function(*specs)
-            got = got(given) if features is None else got(given, features)
+        got = in_graph(name, function, given, draws.features)
         what = "a graph must give what eager execution gives"
         if expected.dtype.is_integer:
             # Rounding may carry a value over the edge of its bin.
@@ -460,17 +223,10 @@ def _examples(observation, shape, rng):
 
 def _copy(observation, event_shape, features_shape):
     """A built copy of an observation, with its weights if it has any."""
-    copy = copies.round_trip(observation)
-    copies.require_arguments_kept(observation, copy)
-    with calling(f"{type(copy).__name__}.build"):
-        shape = None if features_shape is None else (None, *features_shape)
-        build_once(copy, shape, tuple(event_shape))
-    if observation.built:
-        copies.copy_weights(observation, copy)
-    return copy
 
+    def build(copy):
+        with calling(f"{type(copy).__name__}.build"):
+            shape = None if features_shape is None else (None, *features_shape)
+            build_once(copy, shape, tuple(event_shape))
 
-def _require_data(draws, name, what, value):
-    layer, name = draws.layer, f"{draws.kind}.{name}"
-    kind = layer.data_kind, layer.num_bits, layer.variable_dtype
-    require_data(name, what, value, draws.x.shape, *kind)
+    return copies.copied(observation, build)
