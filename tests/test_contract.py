@@ -157,12 +157,12 @@ def test_graph_equals_eager(case):
     assert_same_data(case, samples, generate(drawn))
 
 
-def test_xla_equals_eager(costly_case):
-    (score, noise), (generate, drawn) = cores(costly_case)
+def test_xla_equals_eager(xla_case):
+    (score, noise), (generate, drawn) = cores(xla_case)
     got = tf.function(score, jit_compile=True)(noise)
-    assert error(costly_case, got, score(noise)) < 1e-5
+    assert error(xla_case, got, score(noise)) < 1e-5
     got = tf.function(generate, jit_compile=True)(drawn)
-    assert_same_data(costly_case, got, generate(drawn))
+    assert_same_data(xla_case, got, generate(drawn))
 
 
 # ------------------------------------------------------------------------------------- chunks

@@ -191,11 +191,17 @@ def test_a_distribution_trains_the_model():
 # ---------------------------------------------------------------------------------- full size
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-10)])
-@pytest.mark.parametrize("build", ["glow", "realnvp"])
+@pytest.mark.parametrize(
+    "build, dtype, tolerance",
+    [("image_glow", "float64", 1e-10), ("image_realnvp", "float32", 1e-4)]
+    + [
+        pytest.param("image_glow", "float32", 1e-4, marks=pytest.mark.slow),
+        pytest.param("image_realnvp", "float64", 1e-10, marks=pytest.mark.slow),
+    ],
+)
 def test_image_models_invert_at_full_size(build, dtype, tolerance):
     shape = (32, 32, 3)
-    if build == "glow":
+    if build == "image_glow":
         model = tfgen.Glow(shape, num_levels=3, num_steps=3, filters=16, dtype=dtype)
     else:
         sizes = {"num_levels": 2, "filters": 8, "num_blocks": 1}

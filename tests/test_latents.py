@@ -186,7 +186,8 @@ PRIORS = {"normal": "normal", "af": zoo.af_prior}
 
 @pytest.mark.parametrize("posterior", ["iaf", *zoo.slow("normal")])
 @pytest.mark.parametrize("prior", ["af", *zoo.slow("normal")])
-@pytest.mark.parametrize("observation", OBSERVATIONS)
+# The entries `afvae` and `iafvae` have the Bernoulli observation.
+@pytest.mark.parametrize("observation", [*list(OBSERVATIONS)[1:], *zoo.slow("bernoulli")])
 def test_every_combination(posterior, prior, observation, tmp_path):
     model = zoo.vae(
         tfgen.VAE,
@@ -207,8 +208,10 @@ def test_every_combination(posterior, prior, observation, tmp_path):
     assert samples.shape == (3, *SHAPE) and samples.dtype == model.decompress(x[:1]).dtype
     model.save(tmp_path / "model.keras")
     copy = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(copy.log_prob(x), bound)
-    np.testing.assert_array_equal(copy.sample(3, seed=0), samples)
+    np.testing.assert_array_equal(zoo.eager_outputs(copy, x), zoo.eager_outputs(model, x))
+    np.testing.assert_array_equal(
+        zoo.eager_samples(copy, 3, seed=0), zoo.eager_samples(model, 3, seed=0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -301,11 +304,11 @@ def test_collapse_is_told(capsys):
     model = zoo.vae(tfgen.VAE, beta=1000.0)
     x, _ = zoo.make_data(model)
     model.compile(keras.optimizers.Adam(0.05))
-    report = tfgen.callbacks.LatentReport(x, every=20)
-    model.fit(x, epochs=60, verbose=0, callbacks=[report])
-    assert sorted(report.reports) == [20, 40, 60]
-    assert not report.reports[60].in_use and report.reports[60].kl < 0.3
-    assert "epoch 60, latents: KL 0." in capsys.readouterr().out
+    report = tfgen.callbacks.LatentReport(x, every=15)
+    model.fit(x, epochs=30, verbose=0, callbacks=[report])
+    assert sorted(report.reports) == [15, 30]
+    assert not report.reports[30].in_use and report.reports[30].kl < 0.3
+    assert "epoch 30, latents: KL 0." in capsys.readouterr().out
     case = zoo.case("pixelcnn")
     model = case.entry.build()
     model.compile()

@@ -264,3 +264,27 @@ def test_what_a_presets_optimizer_leaves_open_is_the_classs_own():
         model = tfgen.CQF.from_preset(name, latent_dim=1)
         assert model.optimizer.global_clipnorm == model.default_optimizer().global_clipnorm > 0
         assert float(model.optimizer.learning_rate) == np.float32(5e-4)
+
+
+# ------------------------------------------------------------------------------------ callbacks
+
+
+def test_callbacks_know_that_less_of_a_term_is_better(case):
+    model = case.model
+    ordered = set(model.term_names) - model._unordered_terms
+    assert case.entry.terms[0] in ordered
+    assert not {"real_score", "fake_score", "active_units"} & ordered
+    stop = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}")
+    kept = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}", mode="max")
+    model._direct([stop, kept, keras.callbacks.TerminateOnNaN()])
+    assert (stop.mode, kept.mode) == ("min", "max")
+    model._direct(None)
+
+
+def test_early_stopping_of_a_term_stops_where_it_rises():
+    model = zoo.MODELS["realnvp_2"].build()
+    model.compile(keras.optimizers.SGD(0.0))
+    x, _ = zoo.make_data(model)
+    stop = keras.callbacks.EarlyStopping("val_nll", patience=1)
+    history = model.fit(x, validation_data=x, epochs=5, verbose=0, callbacks=[stop]).history
+    assert len(history["loss"]) == 2

@@ -23,6 +23,7 @@ from tfgen.networks import MADE
 from tfgen.networks import MLP
 from tfgen.networks import ConvNet
 from tfgen.utils import checks
+from tfgen.utils.random import as_seed
 
 # ------------------------------------------------------------------------------------ models
 
@@ -42,6 +43,7 @@ class ModelEntry:
         draws: whether `decode` draws, with noise that depends on the row.
         reconstructs: whether `call` gives examples, and not a number for each.
         falls: the term that training lowers; by default the first.
+        compile: arguments of `compile` where the model's own choices take long.
     """
 
     build: Callable
@@ -54,6 +56,7 @@ class ModelEntry:
     draws: bool = False
     reconstructs: bool = False
     falls: str | None = None
+    compile: dict = dataclasses.field(default_factory=dict)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -371,9 +374,17 @@ ADVERSARIAL = {
         data_kind="real",
         condition_shape=(3,),
         prior=af_prior,
+        compile={"critic_steps": 2},
         **{**ONLY_GAME, "terms": (*GAME, "gradient_penalty")},
     ),
-    "wgan_clipped": model(adversarial, tfgen.WGAN, data_kind="real", weight_clip=0.1, **ONLY_GAME),
+    "wgan_clipped": model(
+        adversarial,
+        tfgen.WGAN,
+        data_kind="real",
+        weight_clip=0.1,
+        compile={"critic_steps": 2},
+        **ONLY_GAME,
+    ),
     "vaef": model(vae, tfgen.VAEF, (4, 4, 1), observation=pixel_flow, **PIXEL_ELBO),
     # Weights with which the terms as they are add up to the loss.
     "cq": model(
@@ -414,13 +425,18 @@ MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
 
 # Those whose recipe and kind of data another entry has, too: their checks are among the slow ones.
 VARIANTS = {
-    *("glow_additive", "glow_colour", "glow_penalty"),
+    *("glow", "glow_additive", "glow_colour", "glow_penalty"),
     *("realnvp_1", "realnvp_3", "realnvp_64", "realnvp_labels", "realnvp_odd_images"),
+    "realnvp_diagonal",
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
     *("wgan_clipped", "pixelcnn_gated"),
 }
+
+# Of these the other entries of their recipes have the signatures, parts and kinds of values: the
+# tests of files and exports are slow ones of them.
+ALIKE = {"glow_real", "realnvp_bits", "nsf", "vae_colour", "gan", "pixelcnn"}
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
 OTHER_BASES = {"realnvp_mixture": model(mixture_flow), "realnvp_tfd": model(tfd_flow)}
@@ -431,6 +447,11 @@ NUM_ROWS, BATCH_SIZE, EPOCHS = 20, 8, 6
 def slow(*values):
     """Values of a parameter whose tests are slow ones."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def but_alike(names):
+    """Names of models as values of a parameter, slow ones of those that are alike."""
+    return [name for name in names if name not in ALIKE] + slow(*sorted(ALIKE & {*names}))
 
 
 def make_data(model, num_rows=NUM_ROWS, seed=0):
@@ -456,13 +477,16 @@ def make_data(model, num_rows=NUM_ROWS, seed=0):
 class Case:
     """A model of the registry that tests share: they must not change its weights."""
 
-    def __init__(self, name):
+    def __init__(self, name, trained=True):
         self.name, self.entry = name, (MODELS | OTHER_BASES)[name]
         keras.utils.set_random_seed(0)
         self.model = self.entry.build()
         self.x, self.y = make_data(self.model)
-        self.model.compile()
-        self.history = self.fit(self.model)
+        self.model.compile(**self.entry.compile)
+        if trained:
+            self.history = self.fit(self.model)
+        elif self.model._needs_adapt():
+            self.model.adapt(self.x, self.y, batch_size=BATCH_SIZE)
         self.trained = [w.numpy() for w in self.model.weights]
         perturb(self.model)
         # It stays: the garbage collector need not look through its graphs again and again.
@@ -471,8 +495,8 @@ class Case:
 
     def fit(self, model, **arguments):
         """Trains a model of this entry as the shared one was; returns the history."""
+        arguments = {"validation_data": (self.x, self.y), **arguments}
         arguments = {"epochs": EPOCHS, "batch_size": BATCH_SIZE, "verbose": 0, **arguments}
-        arguments["validation_data"] = (self.x, self.y)
         return model.fit(self.x, self.y, **arguments).history
 
     @property
@@ -506,7 +530,13 @@ class Case:
 
 @functools.cache
 def case(name):
-    return Case(name)
+    return Case(name, trained=name in MODELS)
+
+
+@functools.cache
+def untrained(name):
+    """A case of which a few tests need no more than that its weights are perturbed."""
+    return Case(name, trained=False)
 
 
 # --------------------------------------------------------------------------------- bijectors
@@ -776,6 +806,23 @@ def outputs(model, x, y=None, **arguments):
         return model.critic_score(x, y, **arguments)
     arguments.pop("seed", None)
     return model.reconstruct(x, y, **arguments)
+
+
+def eager_outputs(model, x, y=None, seed=0):
+    """What `outputs` gives, with nothing compiled: for models that give it once."""
+    x, y = tensors(model.data_spec.check_x(x), model.data_spec.check_condition(y, len(x)))
+    return model._outputs(x, y, as_seed(seed), tf.constant(0, tf.int64))
+
+
+def eager_samples(model, num_samples, y=None, seed=0):
+    """What `sample` gives, with nothing compiled."""
+    (y,) = tensors(model.data_spec.check_condition(y, num_samples))
+    start, temperature = tf.constant(0, tf.int64), tf.ones([], model.variable_dtype)
+    return model._sample(y, num_samples, as_seed(seed), start, temperature)
+
+
+def tensors(*arrays):
+    return [array if array is None else tf.constant(array) for array in arrays]
 
 
 def unrolled(bijector):
