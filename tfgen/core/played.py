@@ -218,6 +218,8 @@ class Played(keras.Model):
 
     # Names of the terms that are logged, beside the loss.
     term_names = ()
+    # Those among them of which neither less nor more is better.
+    _unordered_terms = frozenset()
 
     def _batch_terms(self, batch, seed, training):
         """The lead's terms of a batch: dict of `[batch]` or scalars, `"loss"` among them."""

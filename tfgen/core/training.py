@@ -67,10 +67,12 @@ class Trainable(Played):
 
         Returns:
             A `keras.callbacks.History` with one entry for every term of the
-            objective, `val_` for validation. A callback that monitors a term
-            needs `mode="min"`; it knows by itself that less `val_loss` is better.
+            objective, `val_` for validation. Callbacks that monitor one in
+            `mode="auto"` take less to be better, but for scores, weights and
+            counts of units, which say neither.
         """
         self._assert_compile_called("fit")
+        self._direct(callbacks)
         batch_size = as_batch_size(batch_size)
         if steps_per_epoch is not None:
             steps_per_epoch = checks.check_count(steps_per_epoch, "steps_per_epoch")
@@ -134,6 +136,14 @@ class Trainable(Played):
             # As Keras does for `optimizer`.
             player.optimizer.finalize_variable_values(player.variables)
         return history
+
+    def _direct(self, callbacks):
+        """Says of terms that less is better, where callbacks leave that open."""
+        ordered = set(self.term_names) - self._unordered_terms
+        for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+            monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
+            if getattr(callback, "mode", None) == "auto" and monitored in ordered:
+                callback.mode = "min"
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs

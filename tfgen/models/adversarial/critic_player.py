@@ -210,6 +210,10 @@ class Adversarial(metaclass=Recorded):
         for _, condition, (_, fakes) in parts:
             self._score(self._fakes(fakes, condition, training=False), condition, training=False)
 
+    @property
+    def _unordered_terms(self):
+        return super()._unordered_terms | {"real_score", "fake_score"}
+
     def _term_names(self):
         names = ("adversarial", "critic_loss", "real_score", "fake_score")
         return (

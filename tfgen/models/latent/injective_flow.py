@@ -200,6 +200,8 @@ class InjectiveFlow(PointAutoencoder):
 
     # --- hooks ----------------------------------------------------------------
 
+    _unordered_terms = frozenset({"log_volume", "mu", "mu_in"})
+
     def _term_names(self):
         names = ("squared_error", "neg_log_prior", "log_volume", "injectivity", "mu", "mu_in")
         return names + ("decoder_l2",) * bool(self.decoder_l2)

@@ -180,6 +180,8 @@ class VAE(EncoderDecoder):
         self.prior.adapt(self.posterior.sample(for_latents, self._encoded(x, condition))[0])
         self._log_weight(x, condition, noise)
 
+    _unordered_terms = frozenset({"active_units", "beta"})
+
     def _term_names(self):
         names = ("negative_elbo", "reconstruction", "kl", "kl_bits", "active_units")
         bits = ("bpd",) * (self.data_kind == "uint8")
