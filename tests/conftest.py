@@ -72,3 +72,10 @@ def costly_case(request):
 def xla_case(request):
     """The same, of those that XLA compiles."""
     yield from shared(request.param)
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    """Two replicas."""
+    # One for all: TensorFlow's collectives on CPUs remember the shapes of an earlier strategy.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

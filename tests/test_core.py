@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgen.core.data_spec import DataSpec
 from tfgen.core.players import Player
+from tfgen.core.players import check_players
 from tfgen.core.row_functions import RowFunctions
 from tfgen.utils.random import row_normal
 from tfgen.utils.recorded import Recorded
@@ -159,10 +160,11 @@ def test_a_player_has_the_variables_and_losses_of_its_layers():
 def test_a_players_optimizer_and_steps():
     rival, _ = player(default_steps=3)
     lead = keras.optimizers.SGD()
-    rival.configure(None, None, others=[lead])
+    rival.configure(*rival.choose(None, None, others=[lead]), lead=lead)
     assert isinstance(rival.optimizer, keras.optimizers.Adam)
     assert rival.steps == 3
-    rival.configure("sgd", 2, others=[keras.optimizers.LossScaleOptimizer(lead)])
+    scaled = keras.optimizers.LossScaleOptimizer(lead)
+    rival.configure(*rival.choose("sgd", 2, others=[scaled]), lead=scaled)
     assert isinstance(rival.optimizer, keras.optimizers.LossScaleOptimizer)
     assert rival.steps == 2
     for given, words in (
@@ -171,7 +173,7 @@ def test_a_players_optimizer_and_steps():
         ((None, 0), "`rival_steps` must be a whole number of at least 1; got 0"),
     ):
         with pytest.raises(ValueError, match=words):
-            rival.configure(*given, others=[lead])
+            rival.choose(*given, others=[lead])
 
 
 # ----------------------------------------------------------------------------------- arguments
@@ -211,3 +213,15 @@ def test_the_signature_is_the_constructors():
     assert list(inspect.signature(Child).parameters) == ["size", "depth", "kwargs"]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'size'"):
         Child()
+
+
+def test_players_have_names_and_layers_of_their_own():
+    one, other = player()[0], player()[0]
+    with pytest.raises(ValueError, match="players must have names of their own.*'rival', 'rival'"):
+        check_players([one, other])
+    shared = Player("third", None, one.layers, keras.optimizers.Adam)
+    with pytest.raises(ValueError, match="share no layer; .* is one of 'rival' and of 'third'"):
+        check_players([Player("model", None, [], None), one, shared])
+    with pytest.raises(ValueError, match="names of their own, as in Python; got .'jit compile'"):
+        check_players([Player("jit compile", None, [], keras.optimizers.Adam)])
+    check_players([Player("model", None, [], None), one])

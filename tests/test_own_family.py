@@ -187,12 +187,6 @@ def test_it_is_saved_and_served(tmp_path):
     np.testing.assert_array_equal(preset.sample(3, seed=1), model.sample(3, seed=1))
 
 
-@pytest.fixture(scope="module")
-def strategy():
-    # One for all: TensorFlow's collectives on CPUs remember the shapes of an earlier strategy.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def trained(make, strategy, x, **optimizers):
     """A model trained with stochastic gradient descent, and its history."""
     keras.utils.set_random_seed(0)

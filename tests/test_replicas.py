@@ -14,12 +14,6 @@ import tfgen
 from tfgen.utils.random import fold_in
 
 
-@pytest.fixture(scope="module")
-def strategy():
-    # One for all: TensorFlow's collectives on CPUs remember the shapes of an earlier strategy.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def build(entry, strategy):
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():

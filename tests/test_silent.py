@@ -156,6 +156,159 @@ def test_averages_are_of_the_passes_that_are_scored(recipe):
     assert all(np.any(v.numpy() != b) for v, b in zip(averages, before, strict=True))
 
 
+def small(recipe, **arguments):
+    networks = {"decoder": "mlp"} | (
+        {"critic": "mlp"} if recipe is tfgen.GAN else {"encoder": "mlp"}
+    )
+    return recipe(3, latent_dim=2, data_kind="real", **networks, **arguments)
+
+
+def test_a_checkpoint_waits_for_what_is_made_later(tmp_path):
+    """A model compiled after it was restored, and a variable of the user's own."""
+
+    class Counting(tfgen.RealNVP):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.count = tf.Variable(0)
+
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    for recipe in (Counting, tfgen.GAN):
+        build = (lambda: Counting(3, 2, (4,))) if recipe is Counting else (lambda: small(tfgen.GAN))
+        models = build(), build()
+        models[0].compile()
+        models[0].fit(x, epochs=2, verbose=0)
+        if recipe is Counting:
+            models[0].count.assign(7)
+        path = tf.train.Checkpoint(model=models[0]).save(tmp_path / recipe.__name__)
+        tf.train.Checkpoint(model=models[1]).restore(path)
+        models[1].compile()
+        assert [int(p.optimizer.iterations) for p in models[1].players] == [
+            int(p.optimizer.iterations) for p in models[0].players
+        ]
+        assert recipe is not Counting or int(models[1].count) == 7
+
+
+def test_latents_that_were_fitted_move_no_other_state_of_a_checkpoint(tmp_path):
+    models = small(tfgen.GAN), small(tfgen.GAN)
+    models[0].set_latents("mixture")
+    path = tf.train.Checkpoint(model=models[0]).save(tmp_path / "checkpoint")
+    tf.train.Checkpoint(model=models[1]).restore(path).assert_existing_objects_matched()
+    for part in ("decoder", "critic"):
+        for a, b in zip(*(getattr(m, part).weights for m in models), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_averages_of_no_step_are_not_put_in_a_players_weights():
+    model = small(tfgen.GAN)
+    model.compile(
+        *[keras.optimizers.Adam(use_ema=True)], critic_optimizer=keras.optimizers.Adam(use_ema=True)
+    )
+    before = [w.numpy() for w in model.weights]
+    model.fit(np.ones((4, 3)), epochs=0, verbose=0)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_dropout_is_another_one_in_each_pass():
+    """Passes of samples leave averages alone, and yet use up random numbers."""
+    decoder = keras.Sequential([keras.layers.Dense(64), keras.layers.Dropout(0.5)])
+    model = tfgen.CQ((4, 4, 1), latent_dim=2, encoder="mlp", decoder=decoder, critic="mlp")
+    x = tf.zeros([1, 4, 4, 1], tf.uint8)
+    own, fakes = model._terms_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 1)
+    drawn = [model._fakes(fakes, None, training=True).numpy() for _ in range(2)]
+    assert not np.allclose(*drawn)
+    assert model._terms(x, None, (own, fakes), training=True)["loss"].shape == (1,)
+
+
+# ------------------------------------------------------------------------------------ objectives
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Mean(tfgen.GenerativeModel):
+    """Fits a mean, by the rows' errors or by their mean over the batch."""
+
+    def __init__(self, event_shape, whole=False, **kwargs):
+        super().__init__(event_shape, **kwargs)
+        self.whole = whole
+
+    def _build_parts(self):
+        self.loc = self.add_weight(name="loc", shape=self.event_shape, initializer="zeros")
+
+    def _term_names(self):
+        return ("error",)
+
+    def _terms(self, x, condition, noise, training):
+        error = tf.reduce_sum((x - self.loc) ** 2, -1)
+        return {"error": error, "loss": tf.reduce_mean(error) if self.whole else error}
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.ones(16)])
+def test_a_loss_of_the_batch_trains_as_that_of_its_rows(sample_weight):
+    x = np.random.default_rng(0).normal(5, 1, (16, 2)).astype("float32")
+    locs = []
+    for whole in (False, True):
+        model = Mean(2, whole)
+        model.compile(keras.optimizers.SGD(0.1))
+        model.fit(x, batch_size=16, sample_weight=sample_weight, verbose=0)
+        locs.append(model.loc.numpy())
+    np.testing.assert_allclose(locs[0], 0.2 * x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(*locs, rtol=1e-5)
+
+
+def test_a_term_without_a_name_is_told():
+    class Unnamed(Mean):
+        def _term_names(self):
+            return ()
+
+    model = Unnamed(2)
+    model.compile(run_eagerly=True)
+    with pytest.raises(
+        ValueError, match="Unnamed has a term 'error' that its `_term_names` lacked"
+    ):
+        model.fit(np.ones((4, 2)), verbose=0)
+
+
+def test_a_weight_of_the_objective_may_change_its_type():
+    model = small(tfgen.VAE)
+    model.beta = 2
+    model.compile()
+    assert "beta" not in model.fit(np.ones((4, 3)), verbose=0).history
+    assert model.get_config()["beta"] == 2
+
+
+def test_a_refused_compile_leaves_the_model_as_it_was():
+    model, x = small(tfgen.GAN), np.ones((4, 3))
+    lead = keras.optimizers.Adam()
+    for arguments in (
+        {"critic_steps": 0},
+        {"critic_optimizer": "nonsense"},
+        {"optimizer": lead, "critic_optimizer": keras.optimizers.LossScaleOptimizer(lead)},
+    ):
+        with pytest.raises(ValueError, match="`critic_"):
+            model.compile(**arguments)
+        assert not model.compiled
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="`critic_optimizer`"):
+        model.compile("adam", critic_optimizer="nonsense")
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+
+
+def test_an_argument_with_a_name_of_keras_is_the_users():
+    @keras.saving.register_keras_serializable(package="tests")
+    class Named(tfgen.VAE):
+        def __init__(self, event_shape, metrics=None, optimizer="sgd", **kwargs):
+            super().__init__(event_shape, **kwargs)
+
+    model = Named(3, latent_dim=2, encoder="mlp", decoder="mlp")
+    model.compile("adam")
+    config = model.get_config()
+    assert (config["metrics"], config["optimizer"]) == (None, "sgd")
+    gan = small(tfgen.GAN)
+    gan.adversarial_loss = "wasserstein"
+    assert gan.get_config()["loss"] == "wasserstein"
+
+
 # ---------------------------------------------------------------------------------------- data
 
 
@@ -177,8 +330,8 @@ def frame(values):
         (np.ma.array([[1.0], [2.0], [3.0]], mask=[[0], [1], [1]]), "row 1 has some .2 such rows.*"),
         (tf.sparse.from_dense([[1.0, 0.0]]), "got SparseTensor: give a dense one"),
         (tf.ragged.constant([[1.0], [2.0, 3.0]]), "RaggedTensor: rows must be of one length"),
-        (np.array([["a"]]), "got ndarray of dtype <U1: encode strings"),
-        (np.array([[1 + 2j]]), "of dtype complex128: give real and imaginary"),
+        (np.array([["a"]]), "got dtype <U1: encode strings"),
+        (np.array([[1 + 2j]]), "got dtype complex128: give real and imaginary"),
         (np.array([["2026-01-01"]], "datetime64[D]"), "give times as numbers"),
         (np.array([[3]], "timedelta64[s]"), "give durations as numbers"),
         (frame([[1, None]]), "got Frame: its columns must all be of numbers"),

@@ -59,4 +59,4 @@ def _signature(model, name):
             given[argument] = {part: given.pop(part) for part in parts}
         return {_OUTPUTS[name]: core(**given, **fixed)}
 
-    return tf.function(serve).get_concrete_function(**inputs)
+    return tf.function(serve, autograph=False).get_concrete_function(**inputs)

@@ -207,6 +207,11 @@ class Family(Trainable, metaclass=Recorded):
         frozen = config.pop("frozen", ())
         model = cls(**deserialized(config))
         layers = model._all_layers()
+        if max(frozen, default=0) >= len(layers):
+            raise ValueError(
+                f"`frozen` names layer {max(frozen)} of a {cls.__name__} that has {len(layers)}: "
+                "its parts are others than those that were frozen"
+            )
         for i in frozen:
             layers[i].trainable = False
         return model

@@ -63,21 +63,25 @@ class GenerativeModel(Family):
         """
         x, condition = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
         self._require_batch(x, condition)
+        if condition is not None:
+            condition = self.data_spec.condition.cast(condition)
         seed = self._fresh_seed() if training else tf.zeros([2], tf.int32)
         return self._outputs(x, condition, seed, 0)
 
-    def _objective_of(self, x, condition=None, seed=None, return_dict=False):
+    def loss(self, x, condition=None, seed=None, return_dict=False):
         """Objective of training, differentiable, for loops of one's own.
 
         It is what `fit` minimises of these rows, without the losses of layers (`model.losses`) and
-        of other players, and has the noise of no evaluation.
+        of other players, and has the noise of no evaluation. Data-dependent weights are not set by
+        it: call `adapt(x)` before, as `fit` does.
 
         Args:
             x: tensor `[n, *event_shape]`, unchecked but for its shape; binary data may be
                 probabilities of 1.
-            condition: `[n, *condition_shape]`, or None for an unconditional model.
-            seed: integer, two integers or a tensor of them; None for fresh noise in each call, in
-                graphs, too.
+            condition: `[n, *condition_shape]`, or None for an unconditional model; of one that
+                learns targets, these.
+            seed: integer, two integers or a tensor of them, the same on each replica; None for
+                fresh noise in each call, in graphs, too.
             return_dict: True for a dict of all terms, `"loss"` among them.
 
         Returns:
@@ -93,17 +97,16 @@ class GenerativeModel(Family):
         ['active_units', 'kl', 'kl_bits', 'loss', 'negative_elbo', 'reconstruction']
         """
         x = tf.convert_to_tensor(x)
-        self._require_batch(x, condition)
+        if self.data_spec.role == "condition":
+            self._require_batch(x, condition)
+        batch = self.data_spec.batch((x, condition))
         seed = self._fresh_seed() if seed is None else fold_in(as_seed(seed), Stream.FRESH)
-        batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
-        if condition is not None:
-            batch["condition"] = self.data_spec.condition.cast(condition)
         terms = self._batch_terms(batch, seed, training=True)
         terms["loss"] += tf.cast(terms.pop("penalty", 0.0), terms["loss"].dtype)
         return terms if return_dict else terms["loss"]
 
     # Keras's trainer assigns None to an attribute of this name.
-    loss = Kept(_objective_of)
+    loss = Kept(loss)
 
     def _require_batch(self, x, condition):
         """Refuses what can be told to be wrong without reading values."""

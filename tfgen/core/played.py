@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.core.players import Lead
+from tfgen.core.players import check_players
 
 _COMPILE_ARGUMENTS = (
     "optimizer",
@@ -59,6 +60,7 @@ class Played(keras.Model):
         # model's own weights: files of earlier versions end before it.
         self.fresh_draws = self._state("fresh_draws", np.array(0), "int64")
         self.players = [Lead(self, self._batch_terms), *self._other_players()]
+        check_players(self.players)
 
     def load_own_variables(self, store):
         own = self._trainable_variables + self._non_trainable_variables
@@ -74,24 +76,35 @@ class Played(keras.Model):
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         """All state there is, for `tf.train.Checkpoint`: TensorFlow finds attributes only, and not
-        all of Keras's variables are in such."""
-        if save_type != "checkpoint":
-            return super()._trackable_children(save_type, **kwargs)
+        all of Keras's variables are in such. Numbered, beside what it finds."""
+        children = super()._trackable_children(save_type, **kwargs)
+        if save_type != "checkpoint" or not self.built:
+            return children
         kept = {id(v) for v in (*self.weights, *self.metrics_variables)}
-        # Metrics begin anew in every epoch.
-        groups = {"weight": self.weights}
-        groups["other"] = [v for v in self.variables if id(v) not in kept]
+        # What a user put into the model has numbers of its own, lest it move those of the others.
+        apart = {id(v) for v in self._replaceable_variables()}
+        groups = {
+            "weight": [v for v in self.weights if id(v) not in apart],
+            "replaceable": self._replaceable_variables(),
+            # Metrics begin anew in every epoch.
+            "other": [v for v in self.variables if id(v) not in kept],
+        }
         for player in self.players:
             optimizer = player.optimizer
-            groups[f"{player.name}_optimizer"] = [] if optimizer is None else optimizer.variables
-        return {f"{name}_{i}": v.value for name, vs in groups.items() for i, v in enumerate(vs)}
+            groups[f"{player.name}_state"] = [] if optimizer is None else optimizer.variables
+        numbered = {f"{k}_{i}": v.value for k, vs in groups.items() for i, v in enumerate(vs)}
+        return {**children, **numbered}
+
+    def _replaceable_variables(self):
+        """Variables that are not there in every model of these arguments."""
+        return []
 
     def _lookup_dependency(self, name, cached_dependencies=None):
-        children = cached_dependencies
-        if children is None:
-            # Asked for every attribute that is set; those of `_trackable_children` end in a number.
-            children = self._trackable_children() if self.built and name[-1:].isdigit() else {}
-        return children.get(name)
+        found = super()._lookup_dependency(name, cached_dependencies)
+        # Asked for every attribute that is set; those numbered here end in a number.
+        if found is None and cached_dependencies is None and name[-1:].isdigit():
+            found = self._trackable_children().get(name)
+        return found
 
     def _state(self, name, value, dtype):
         return self.add_weight(
@@ -166,19 +179,24 @@ class Played(keras.Model):
                 continue
             why = _OWN.get(name, f"its arguments are {list(_COMPILE_ARGUMENTS) + known}")
             raise ValueError(f"`compile` of a {type(self).__name__} takes no `{name}`: {why}")
+        optimizer = self.default_optimizer() if optimizer is None else optimizer
+        optimizers = [keras.optimizers.get(optimizer)]
+        # All are looked at before any is taken.
+        chosen = []
+        for player in self.players[1:]:
+            given = [players.get(name) for name in player.argument_names]
+            chosen.append(player.choose(*given, others=optimizers))
+            optimizers.append(chosen[-1][0])
         super().compile(
-            optimizer=self.default_optimizer() if optimizer is None else optimizer,
+            optimizer=optimizers[0],
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
         self._given_jit_compile = jit_compile
-        optimizers = [self.optimizer]
-        for player in self.players[1:]:
-            given = [players.get(name) for name in player.argument_names]
-            player.configure(*given, others=optimizers)
-            optimizers.append(player.optimizer)
+        for player, settings in zip(self.players[1:], chosen, strict=True):
+            player.configure(*settings, lead=self.optimizer)
             # As attributes Keras saves the optimizers with the model.
             for name, value in zip(
                 player.argument_names, (player.optimizer, player.steps), strict=True

@@ -61,8 +61,8 @@ class Player:
         """Names of its arguments to `compile`."""
         return f"{self.name}_optimizer", f"{self.name}_steps"
 
-    def configure(self, optimizer, steps, others):
-        """Takes an optimizer and a number of steps, or its own for None.
+    def choose(self, optimizer, steps, others):
+        """The optimizer and the number of steps that are meant, its own for None.
 
         Args:
             optimizer: as of `keras.optimizers.get`.
@@ -73,20 +73,22 @@ class Player:
             ValueError: no optimizer, or another player's; no such number.
         """
         optimizer_name, steps_name = self.argument_names
-        steps = self.default_steps if steps is None else steps
-        self.steps = checks.check_count(steps, steps_name)
+        steps = checks.check_count(self.default_steps if steps is None else steps, steps_name)
         optimizer = self.default_optimizer() if optimizer is None else optimizer
         try:
             optimizer = keras.optimizers.get(optimizer)
         except (ValueError, TypeError) as error:
             raise ValueError(f"`{optimizer_name}` is none of Keras's: {error}") from error
-        inner = [getattr(other, "inner_optimizer", None) for other in others]
-        if any(optimizer is other for other in (*others, *inner)):
+        if any(_inner(optimizer) is _inner(other) for other in others):
             raise ValueError(f"`{optimizer_name}` must be another one than `optimizer`")
+        return optimizer, steps
+
+    def configure(self, optimizer, steps, lead):
+        """Takes what was chosen; the loss is scaled where the lead's optimizer scales its own."""
         scaled = keras.optimizers.LossScaleOptimizer
-        if isinstance(others[0], scaled) and not isinstance(optimizer, scaled):
+        if isinstance(lead, scaled) and not isinstance(optimizer, scaled):
             optimizer = scaled(optimizer, name=f"{self.name}_loss_scale_optimizer")
-        self._optimizer = optimizer
+        self._optimizer, self.steps = optimizer, steps
 
 
 class Lead(Player):
@@ -113,3 +115,28 @@ class Lead(Player):
 
 def _once(things):
     return list({id(thing): thing for thing in things}.values())
+
+
+def _inner(optimizer):
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def check_players(players):
+    """Refuses players that share a name or a layer, the lead first among them.
+
+    Raises:
+        ValueError: a name that is none of Python's, or that two have; a layer of two.
+    """
+    names = [player.name for player in players]
+    for name in names:
+        if not name.isidentifier() or names.count(name) > 1:
+            raise ValueError(f"players must have names of their own, as in Python; got {names}")
+    owners = {}
+    for player in players[1:]:
+        for variable in player.all_variables:
+            owner = owners.setdefault(id(variable), player.name)
+            if owner != player.name:
+                raise ValueError(
+                    f"players must share no layer; {variable.path} is one of {owner!r} and of "
+                    f"{player.name!r}"
+                )

@@ -46,7 +46,7 @@ class RowFunctions:
                 return core(**absent, **arguments)
 
             given = {k: specs[k] for k in names if k not in absent}
-            self._kept[name] = tf.function(function).get_concrete_function(**given)
+            self._kept[name] = tf.function(function, autograph=False).get_concrete_function(**given)
         return self._kept[name]
 
     def clear(self):

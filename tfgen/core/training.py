@@ -133,8 +133,9 @@ class Trainable(Played):
             validation_freq=validation_freq,
         )
         for player in self.players[1:]:
-            # As Keras does for `optimizer`.
-            player.optimizer.finalize_variable_values(player.variables)
+            # As Keras does for `optimizer`; averages of no step are zero.
+            if int(player.optimizer.iterations.numpy()):
+                player.optimizer.finalize_variable_values(player.variables)
         return history
 
     def _direct(self, callbacks):
@@ -164,7 +165,7 @@ class Trainable(Played):
         Noise as in `evaluate`.
         """
         y = None
-        if is_array(x) and self.data_spec.condition is not None and isinstance(x, (tuple, list)):
+        if self.data_spec.condition is not None and isinstance(x, tuple) and len(x) == 2:
             x, y = x
         spec = self.data_spec.without_target()
         x = spec.evaluation_batches(x, y, batch_size=as_batch_size(batch_size))
@@ -277,13 +278,16 @@ class Trainable(Played):
                 continue
             if name not in self._trackers:
                 raise ValueError(
-                    f"{type(self).__name__} has a term {name!r} that its `_term_names` lacks, "
-                    f"{list(self._trackers)}: name it there (a model with a density names its own "
-                    'once its `likelihood` is "exact", say)'
+                    f"{type(self).__name__} has a term {name!r} that its `_term_names` lacked when "
+                    f"it was made, {list(self._trackers)}: name it there; give weights of terms to "
+                    'the constructor; of a density say what it is, `likelihood = "exact"`'
                 )
             weight = sample_weight if value.shape.rank else num_rows
             self._trackers[name].update_state(value, sample_weight=weight)
         loss = terms["loss"]
+        if not loss.shape.rank:
+            # A mean over the batch is that of each of its rows.
+            loss = tf.fill([num_rows], loss)
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)
         if "penalty" in terms:

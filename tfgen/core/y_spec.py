@@ -51,7 +51,7 @@ class YSpec:
             num_classes = checks.check_count(num_classes, "num_classes")
         if condition_shape is not None and not isinstance(condition_shape, int | np.integer):
             condition_shape = tuple(condition_shape)
-        if condition_shape == ():
+        if isinstance(condition_shape, tuple) and not condition_shape:
             if not num_classes:
                 raise ValueError("`condition_shape=()` needs `num_classes`, the number of labels")
             condition_shape = None
@@ -123,8 +123,11 @@ class YSpec:
         """Tensors of a batch, unchecked but for what their static shapes tell."""
         if self.is_pair:
             label, vector = self._pair(y, "y")
-            return {"label": _as_labels(label), "vector": tf.cast(vector, self.dtype)}
-        return _as_labels(y) if self.num_classes else tf.cast(y, self.dtype)
+            return {"label": _as_labels(label), "vector": self._as_vectors(vector)}
+        return _as_labels(y) if self.num_classes else self._as_vectors(y)
+
+    def _as_vectors(self, y):
+        return _of_shape(tf.cast(y, self.dtype), self.shape)
 
     def labels(self, y):
         """The labels among checked values."""
@@ -157,4 +160,11 @@ class YSpec:
 
 def _as_labels(y):
     labels = tf.cast(y, tf.int32)
-    return tf.squeeze(labels, 1) if labels.shape.rank == 2 else labels
+    return _of_shape(tf.squeeze(labels, 1) if labels.shape.rank == 2 else labels, ())
+
+
+def _of_shape(y, shape):
+    """Refuses a tensor whose static shape is not that of a batch of these."""
+    if not y.shape.is_compatible_with([None, *shape]):
+        raise ValueError(f"`y` must have batches of shape {['n', *shape]}; got {y.shape}")
+    return y

@@ -58,8 +58,7 @@ def assert_hooks(case):
 
 
 def outputs(model, x, condition=None, **arguments):
-    """Log-densities as `call` gives them or, where there are none, reconstructions or scores of a
-    critic.
+    """Log-densities or, where there are none, what `call` gives: reconstructions, scores.
 
     Args:
         model: `GenerativeModel`.
@@ -69,10 +68,8 @@ def outputs(model, x, condition=None, **arguments):
     """
     if model.likelihood != "none":
         return model.log_prob(x, condition, **arguments)
-    if hasattr(model, "critic_score"):
-        return model.critic_score(x, condition, **arguments)
-    arguments.pop("seed", None)
-    return model.reconstruct(x, condition, **arguments)
+    settings = {"batch_size": 256, "seed": 0, **arguments}
+    return model._map_examples("outputs", x, condition, **settings)
 
 
 def assert_outputs(case, tolerance=None):

@@ -242,9 +242,8 @@ def as_numeric(x, name):
     except Exception:  # whatever an object's own conversion raises
         array = None
     if array is None or array.dtype.kind not in "fiub":
-        came = type(x).__name__
-        if array is not None and array.dtype.kind != "O":
-            came = f"{came} of dtype {array.dtype}"
+        plain = array is not None and array.dtype.kind != "O"
+        came = f"dtype {array.dtype}" if plain else type(x).__name__
         raise ValueError(f"`{name}` must be an array of numbers; got {came}{_hint_for(x, array)}")
     return array
 

@@ -46,11 +46,16 @@ class Recorded(type):
         given = _given(vars(made).pop("_calls", ()))
         # As attributes stand now: one that differs when the configuration is asked for was set
         # later, and counts.
-        initial = {name: _snapshot(getattr(made, name, _MISSING)) for name in given}
+        initial = {k: _snapshot(getattr(made, _attribute(made, k), _MISSING)) for k in given}
         # In a function, out of sight of Keras's tracking: arguments may be layers.
         later = set()
         made._recorded = lambda: (given, initial, later)
         return made
+
+
+def _attribute(made, name):
+    """Name of an argument's attribute: its own, but for those that a class says are Keras's."""
+    return getattr(type(made), "_attributes", {}).get(name, name)
 
 
 def _recording(init):
@@ -121,7 +126,10 @@ def recorded_config(made, but=(), parts=False):
     for name, value in given.items():
         if name in but:
             continue
-        now = getattr(made, name, _MISSING)
+        attribute = _attribute(made, name)
+        # Keras's own state is no argument, whatever its name.
+        is_keras = hasattr(keras.Model, attribute) or attribute == "optimizer"
+        now = initial[name] if is_keras else getattr(made, attribute, _MISSING)
         of_part = parts and value is None and isinstance(now, keras.layers.Layer)
         changed = not _unchanged(initial[name], now)
         first_now = changed or (of_part and name not in later)

@@ -1,7 +1,5 @@
 """The critic: a second player beside any model that makes examples of latents."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
@@ -75,6 +73,9 @@ class Adversarial(metaclass=Recorded):
         self.weight_clip, self.minibatch_features = weight_clip, minibatch_features
         # The critic itself is made with the other weights.
         self._given_critic = critic
+
+    # `loss` is Keras's word.
+    _attributes = {"loss": "adversarial_loss"}
 
     # --- training -------------------------------------------------------------
 
@@ -241,10 +242,19 @@ class Adversarial(metaclass=Recorded):
         training = training and self.adversarial_weight > 0
         # Moving averages are of the passes that are scored with them: of the likelihood's, where
         # there is one. In the scope, what a pass of samples would assign to them is let go.
-        apart = training and self.likelihood != "none"
-        with keras.StatelessScope() if apart else contextlib.nullcontext():
+        if not training or self.likelihood == "none":
             decoded = self._decoded(self.prior.sample(for_latents), condition, training)
             return self.observation.rsample(for_data, decoded)
+        with keras.StatelessScope() as scope:
+            decoded = self._decoded(self.prior.sample(for_latents), condition, training)
+            fakes = self.observation.rsample(for_data, decoded)
+        weights = {id(v) for v in self.decoder.weights}
+        for variable in self.decoder.variables:
+            value = scope.get_current_value(variable)
+            # Seeds go on, lest dropout be the same in all passes of a step.
+            if id(variable) not in weights and value is not None:
+                variable.assign(value)
+        return fakes
 
     def _score(self, reals, condition, training):
         if condition is not None:

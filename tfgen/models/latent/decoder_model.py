@@ -156,6 +156,9 @@ class DecoderModel(GenerativeModel):
 
     # --- hooks ----------------------------------------------------------------
 
+    def _replaceable_variables(self):
+        return self._fitted.variables
+
     def _all_layers(self):
         # But for what is fitted: it is never trained, nor initialised with the model.
         fitted = {id(part) for part in self._fitted._flatten_layers()}

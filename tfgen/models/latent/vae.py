@@ -4,6 +4,7 @@ import math
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from tfgen.distributions import Deterministic
 from tfgen.distributions import get_base
@@ -185,7 +186,7 @@ class VAE(EncoderDecoder):
     def _term_names(self):
         names = ("negative_elbo", "reconstruction", "kl", "kl_bits", "active_units")
         bits = ("bpd",) * (self.data_kind == "uint8")
-        return bits + names + ("beta",) * (not isinstance(self.beta, float))
+        return bits + names + ("beta",) * isinstance(self.beta, LearningRateSchedule)
 
     def _log_prob_noise(self, seed, start, num_rows):
         latents = self.posterior.noise(fold_in(seed, Stream.LATENTS), start, num_rows)
@@ -220,7 +221,7 @@ class VAE(EncoderDecoder):
         densities = self._densities(x, features, condition, noise, self.prior, training)
         beta = self._now(self.beta)
         terms = elbo_terms(*densities, beta=beta, free_bits=self.free_bits)
-        if not isinstance(self.beta, float):
+        if "beta" in self.term_names:
             terms["beta"] = beta
         terms["active_units"] = active_units(self.posterior.mean(features))
         if self.data_kind == "uint8":
