@@ -17,8 +17,8 @@ import keras
 import numpy as np
 
 import tfgen
-from tfgen.app import evaluation
 from tfgen import plots
+from tfgen.app import evaluation
 from tfgen.distributions import Normal
 from tfgen.networks import ConvDecoder
 from tfgen.networks import ConvEncoder
