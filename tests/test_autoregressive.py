@@ -259,7 +259,7 @@ def difference_quotient(function, variable, direction, step):
 
 
 @pytest.mark.parametrize("transform", zoo.TRANSFORMS)
-@pytest.mark.parametrize("mode", ["graph", "xla", *zoo.slow("eager")])
+@pytest.mark.parametrize("mode", ["graph", *zoo.slow("xla", "eager")])
 def test_gradients_of_the_slow_direction(transform, mode):
     """Of an inverse autoregressive flow in a loop: of weights, latents and conditions."""
     spec, num_params = zoo.TRANSFORMS[transform]

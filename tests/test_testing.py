@@ -545,23 +545,6 @@ class LosesSpread(Gauss):
 
 
 @registered
-class Shared(Gauss):
-    """Two players move the same weights."""
-
-    def _build_parts(self):
-        super()._build_parts()
-        self.dense = keras.layers.Dense(1)
-        self.dense.build((None, *self.event_shape))
-
-    def _other_players(self):
-        def terms(batch, seed, training):
-            return {"loss": tf.reduce_sum(self.dense(batch["x"]) ** 2, -1)}
-
-        make = keras.optimizers.Adam
-        return [tfgen.core.Player(name, terms, [self.dense], make) for name in ("one", "two")]
-
-
-@registered
 class NotFinite(Gauss):
     def _log_weight(self, x, condition, noise):
         return super()._log_weight(x, condition, noise) - np.inf
@@ -585,7 +568,6 @@ class NotFinite(Gauss):
             lambda shape: LosesSpread(shape, 2.0),
             "`LosesSpread.get_config`: the argument `spread` is lost: 2.0 comes back as 1.0",
         ),
-        (Shared, "`Shared._other_players`: the weight "),
     ],
 )
 def test_a_broken_model_is_told_by_name(make, expected):
