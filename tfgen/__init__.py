@@ -1,5 +1,6 @@
 """tfgen: deep generative models for people who live in Keras."""
 
+import importlib
 import os
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
@@ -19,7 +20,6 @@ from tfgen import networks
 from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
-from tfgen import testing
 from tfgen.models import AFVAE
 from tfgen.models import CQ
 from tfgen.models import CQF
@@ -75,6 +75,13 @@ __all__ = [
     "plots",
     "testing",
 ]
+
+
+def __getattr__(name):
+    # Only those who test parts of their own need it.
+    if name == "testing":
+        return importlib.import_module("tfgen.testing")
+    raise AttributeError(f"module 'tfgen' has no attribute {name!r}")
 
 
 def __dir__():
