@@ -1,1 +1,1 @@
-"""What every part leans on: seeded noise by row, and checks of what users pass in."""
+"""Seeded noise by row, checks of user input, and other things that every part leans on."""
