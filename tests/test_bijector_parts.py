@@ -79,7 +79,11 @@ def test_a_view_needs_weights():
         tfg.Coupling().to_tfp()
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.BIJECTORS if name not in zoo.MASKED])
+VIEWED = [name for name in zoo.BIJECTORS if name not in zoo.MASKED]
+
+
+# One view serves all: every other entry is enough to see it wrong.
+@pytest.mark.parametrize("name", [*VIEWED[::2], *zoo.slow(*VIEWED[1::2])])
 def test_view_is_bijective_and_finite(name):
     """The assertions of TFP's own `assert_bijective_and_finite`, which its wheel leaves out."""
     case = zoo.bijector_case(name)

@@ -91,8 +91,8 @@ def binary_preset(folder):
 @pytest.mark.parametrize(
     "step, kind",
     [
-        (1, "real"),
         (4, "binary"),
+        pytest.param(1, "real", marks=pytest.mark.slow),
         pytest.param(4, "real", marks=pytest.mark.slow),
         pytest.param(1, "binary", marks=pytest.mark.slow),
     ],
@@ -159,7 +159,9 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
             {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp", "prior": "normal"},
             "decompressed",
         ),
-        ("PixelCNN", {"filters": 4, "num_layers": 1}, "inpainted"),
+        pytest.param(
+            "PixelCNN", {"filters": 4, "num_layers": 1}, "inpainted", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_binarised_runs(tmp_path, model, overrides, picture):
