@@ -173,7 +173,7 @@ class Played(keras.Model):
         Raises:
             ValueError: an argument that is none of these; the message says what to do instead.
         """
-        known = [name for player in self.players[1:] for name in player.argument_names]
+        known = self.player_argument_names
         for name, value in players.items():
             if name in known or (name in _OWN and value is None):
                 continue
@@ -219,10 +219,14 @@ class Played(keras.Model):
         return config
 
     @property
+    def player_argument_names(self):
+        """Names of the arguments that `compile` takes for the players beside the lead."""
+        return [name for player in self.players[1:] for name in player.argument_names]
+
+    @property
     def compile_argument_names(self):
         """Names of the arguments that `compile` takes of this model."""
-        others = [name for player in self.players[1:] for name in player.argument_names]
-        return (*_COMPILE_ARGUMENTS, *others)
+        return (*_COMPILE_ARGUMENTS, *self.player_argument_names)
 
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)

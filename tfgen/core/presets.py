@@ -100,8 +100,7 @@ def _completed(model, training):
 
 def _kept(model):
     """Names of the arguments of `compile` that a preset keeps: the players'."""
-    own = [name for player in model.players[1:] for name in player.argument_names]
-    return ["optimizer", *own]
+    return ["optimizer", *model.player_argument_names]
 
 
 def _model_class(preset):
