@@ -7,34 +7,30 @@ import tensorflow as tf
 import zoo
 
 from tfgen.core.training import Trainable
+from tfgen.testing import models as testing
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
 
-
-def error(case, got, expected):
-    """The largest error of log-likelihoods, relative to one nat per dimension or to the value.
-
-    Reconstructions, where there is no likelihood, are compared as data; scores as log-likelihoods.
-    """
-    if case.entry.reconstructs:
-        assert_same_data(case, got, expected)
-        return 0.0
-    got, expected = np.asarray(got), np.asarray(expected)
-    return (np.abs(got - expected) / np.maximum(case.model.num_dims, np.abs(expected))).max()
+# Relative: what one computation gives in two ways.
+ROUNDING = 1e-5
 
 
-def assert_same_data(case, a, b):
-    """Equal up to rounding: for pixels, where a value falls beside the edge of its bin."""
-    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
-    if case.model.data_kind == "real":
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
-    else:
-        binary = case.model.data_kind == "binary"
-        assert np.abs(a - b).max() <= (1 if binary else 256 >> case.model.num_bits)
-        assert (a != b).mean() < 0.01
+def assert_same(case, got, expected):
+    """Equal log-densities, scores or reconstructions, but for rounding."""
+    testing.require_same(case, case.name, "must be the same", got, expected, ROUNDING)
+
+
+def assert_same_data(case, got, expected):
+    """Equal examples: up to rounding, which for pixels may fall beside the edge of a bin."""
+    what = "must be the same examples"
+    testing.require_same(case, case.name, what, got, expected, 1e-4, examples=True)
 
 
 # ------------------------------------------------------------------------------------- shapes
+
+
+def test_hooks(case):
+    testing.assert_hooks(case)
 
 
 def test_shapes_and_types(case):
@@ -43,21 +39,12 @@ def test_shapes_and_types(case):
         for method in (model.log_prob, model.bits_per_dim):
             with pytest.raises((NotImplementedError, ValueError), match="samples|likelihood"):
                 method(case.x, case.y)
-    else:
-        log_prob = model.log_prob(case.x, case.y)
-        assert log_prob.shape == (n,)
-        assert log_prob.dtype == tf.float32
-        assert np.isfinite(log_prob).all()
-    if case.entry.likelihood == "manifold":
+    elif case.entry.likelihood == "manifold":
         with pytest.raises(ValueError, match='InjectiveFlow\'s likelihood is "manifold"'):
             model.bits_per_dim(case.x, case.y)
-    elif case.entry.likelihood != "none":
-        bits = model.bits_per_dim(case.x, case.y)
+    else:
+        bits, log_prob = model.bits_per_dim(case.x, case.y), model.log_prob(case.x, case.y)
         np.testing.assert_allclose(bits, -log_prob / model.num_dims / np.log(2), rtol=1e-6)
-    condition = None if case.y is None else case.y[0]
-    samples = model.sample(3, condition)
-    assert samples.shape == (3, *model.event_shape)
-    assert samples.dtype == (tf.float32 if model.data_kind == "real" else tf.uint8)
     if "encode" not in model.signatures():
         for method in (model.encode, model.reconstruct):
             with pytest.raises(NotImplementedError, match="has no (latents|encoder)"):
@@ -70,7 +57,7 @@ def test_shapes_and_types(case):
     assert z.shape == (n, *model.latent_shape)
     decoded = model.decode(z, case.y)
     assert decoded.shape == case.x.shape
-    assert decoded.dtype == samples.dtype
+    assert decoded.dtype == (tf.float32 if model.data_kind == "real" else tf.uint8)
 
 
 def test_values_stay_in_the_datas_range(case):
@@ -91,16 +78,9 @@ def test_values_stay_in_the_datas_range(case):
 def test_trains_on_keras_weights_only(case):
     model = case.model
     assert model.trainable_variables
-    x, y, noise = case.tensors()
-    with case.restored(), tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model._terms(x, y, noise, training=True)["loss"])
-    for weight, gradient in zip(
-        model.trainable_variables,
-        tape.gradient(loss, model.trainable_variables),
-        strict=True,
-    ):
-        assert gradient is not None, weight.path
-        assert np.isfinite(gradient).all(), weight.path
+    with case.restored():
+        testing.assert_gradients(case)
+        testing.assert_players(case)
     owned = {id(v.value) for v in model.variables}
     for thing in reachable(model):
         assert not type(thing).__module__.startswith("tf_keras"), thing
@@ -152,7 +132,7 @@ def cores(case):
 
 def test_graph_equals_eager(case):
     (score, noise), (generate, drawn) = cores(case)
-    assert error(case, zoo.outputs(case.model, case.x, case.y, seed=7), score(noise)) < 1e-5
+    assert_same(case, testing.outputs(case.model, case.x, case.y, seed=7), score(noise))
     samples = case.model.sample(len(case.x), case.y, temperature=0.7, seed=7)
     assert_same_data(case, samples, generate(drawn))
 
@@ -160,7 +140,7 @@ def test_graph_equals_eager(case):
 def test_xla_equals_eager(xla_case):
     (score, noise), (generate, drawn) = cores(xla_case)
     got = tf.function(score, jit_compile=True)(noise)
-    assert error(xla_case, got, score(noise)) < 1e-5
+    assert_same(xla_case, got, score(noise))
     got = tf.function(generate, jit_compile=True)(drawn)
     assert_same_data(xla_case, got, generate(drawn))
 
@@ -168,32 +148,30 @@ def test_xla_equals_eager(xla_case):
 # ------------------------------------------------------------------------------------- chunks
 
 
-def test_outputs_do_not_depend_on_the_chunks(case):
-    model, n = case.model, len(case.x)
-    expected = zoo.outputs(model, case.x, case.y, seed=3)
-    for size in (1, 3, n - 1, n, 1000):
-        chunked = zoo.outputs(model, case.x, case.y, seed=3, batch_size=size)
-        assert error(case, chunked, expected) < 1e-5
-    first = zoo.outputs(model, *case.some(1), seed=3)
-    assert error(case, first, expected[:1]) < 1e-5
+def test_outputs(case):
+    """Whatever the chunks; so do `call` and `predict`."""
+    testing.assert_outputs(case, ROUNDING)
+    expected = testing.outputs(case.model, case.x, case.y, seed=3)
+    for batch_size in (len(case.x) - 1, 1000):
+        got = testing.outputs(case.model, case.x, case.y, seed=3, batch_size=batch_size)
+        assert_same(case, got, expected)
+    assert_same(case, testing.outputs(case.model, *case.some(1), seed=3), expected[:1])
 
 
-def test_samples_do_not_depend_on_the_chunks(case):
-    expected = case.model.sample(len(case.x), case.y, seed=3)
-    assert_same_data(case, case.model.sample(len(case.x), case.y, seed=3, batch_size=3), expected)
+def test_samples(case):
+    """Whatever the chunks, by the seed alone; the mode at temperature 0."""
+    testing.assert_samples(case, len(case.x))
 
 
-def test_predict_is_call(costly_case):
-    case = costly_case
-    inputs = case.x if case.y is None else (case.x, case.y)
-    predicted = case.model.predict(inputs, batch_size=zoo.BATCH_SIZE, verbose=0)
-    assert error(case, predicted, zoo.outputs(case.model, case.x, case.y)) < 1e-5
+def test_samples_for_each_condition_do_not_depend_on_the_chunks(case):
+    if case.y is not None:
+        samples = [case.model.sample(len(case.x), case.y, 1.0, 3, size) for size in (3, 256)]
+        assert_same_data(case, *samples)
 
 
 def test_evaluate_and_call(case):
     model, terms = case.model, case.entry.terms
-    outputs = zoo.outputs(model, case.x, case.y)
-    assert error(case, model(case.x if case.y is None else (case.x, case.y)), outputs) < 1e-5
+    outputs = testing.outputs(model, case.x, case.y)
     results = model.evaluate(case.x, case.y, batch_size=zoo.BATCH_SIZE, verbose=0, return_dict=True)
     assert set(results) == {"loss", *terms}
     if terms[0] in ("nll", "negative_elbo", "bpd"):
@@ -209,34 +187,21 @@ def test_evaluate_and_call(case):
 # -------------------------------------------------------------------------------------- seeds
 
 
-def test_same_seed_same_samples(case):
+def test_seeds_of_every_kind(case):
     model, condition = case.model, None if case.y is None else case.y[0]
-
-    def sample(seed):
-        return model.sample(4, condition, seed=seed).numpy()
-
-    np.testing.assert_array_equal(sample(5), sample(5))
-    np.testing.assert_array_equal(sample((5, 0)), sample(5))
-    np.testing.assert_array_equal(sample(np.array([5, 0])), sample(5))
-    assert not np.array_equal(sample(5), sample(6))
-    assert not np.array_equal(sample(None), sample(None))
+    expected = model.sample(4, condition, seed=5)
+    for seed in ((5, 0), np.array([5, 0])):
+        np.testing.assert_array_equal(model.sample(4, condition, seed=seed), expected)
 
 
 def test_dequantisation_noise_depends_on_the_seed(case):
     model = case.model
-    first, again, other = (zoo.outputs(model, case.x, case.y, seed=s) for s in (1, 1, 2))
+    first, again, other = (testing.outputs(model, case.x, case.y, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     if not case.noisy:
         np.testing.assert_array_equal(first, other)
     else:
         assert (first.numpy() != other.numpy()).all()
-
-
-def test_temperature(case):
-    model, condition = case.model, None if case.y is None else case.y[0]
-    mode = model.sample(2, condition, temperature=0.0, seed=1)
-    np.testing.assert_array_equal(mode[0], mode[1])
-    np.testing.assert_array_equal(mode, model.sample(2, condition, temperature=0, seed=2))
 
 
 def test_temperature_of_flows(flow_case):
@@ -258,30 +223,30 @@ def test_conditions(case):
     model, y = case.model, case.y
     if y is None:
         return
-    expected = zoo.outputs(model, case.x, y)
+    expected = testing.outputs(model, case.x, y)
     for i in (0, 7):
-        one = zoo.outputs(model, case.x[i : i + 1], y[i : i + 1], seed=0)
+        one = testing.outputs(model, case.x[i : i + 1], y[i : i + 1], seed=0)
         if not case.noisy:
-            assert error(case, one, expected[i : i + 1]) < 1e-5
+            assert_same(case, one, expected[i : i + 1])
     # One condition for all, with and without a batch axis.
-    repeated = zoo.outputs(model, case.x, np.repeat(y[:1], len(y), 0))
-    np.testing.assert_array_equal(zoo.outputs(model, case.x, y[:1]), repeated)
-    np.testing.assert_array_equal(zoo.outputs(model, case.x, y[0]), repeated)
+    repeated = testing.outputs(model, case.x, np.repeat(y[:1], len(y), 0))
+    np.testing.assert_array_equal(testing.outputs(model, case.x, y[:1]), repeated)
+    np.testing.assert_array_equal(testing.outputs(model, case.x, y[0]), repeated)
     assert not np.allclose(repeated, expected)
     drawn = model.sample(len(y), np.repeat(y[:1], len(y), 0), seed=1)
     np.testing.assert_array_equal(model.sample(len(y), y[0], seed=1), drawn)
     assert not np.array_equal(model.sample(len(y), y, seed=1), drawn)
     if model.num_classes:
-        np.testing.assert_array_equal(zoo.outputs(model, case.x, y[:, None]), expected)
-        np.testing.assert_array_equal(zoo.outputs(model, case.x, y.astype("float64")), expected)
+        np.testing.assert_array_equal(testing.outputs(model, case.x, y[:, None]), expected)
+        np.testing.assert_array_equal(testing.outputs(model, case.x, y.astype("float64")), expected)
 
 
 def test_inputs_of_every_kind(case):
     """Lists, tensors, other dtypes."""
     x, y = case.some(2)
-    expected = zoo.outputs(case.model, x, y)
+    expected = testing.outputs(case.model, x, y)
     for convert in (lambda a: a.tolist(), tf.constant, lambda a: a.astype("float64")):
-        got = zoo.outputs(case.model, convert(x), None if y is None else convert(y))
+        got = testing.outputs(case.model, convert(x), None if y is None else convert(y))
         np.testing.assert_array_equal(got, expected)
 
 

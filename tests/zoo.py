@@ -22,6 +22,7 @@ from tfgen.models.flows.vector_flow import VectorFlow
 from tfgen.networks import MADE
 from tfgen.networks import MLP
 from tfgen.networks import ConvNet
+from tfgen.testing import models as testing
 from tfgen.utils import checks
 from tfgen.utils.random import as_seed
 
@@ -195,7 +196,7 @@ FLOWS = {
     "realnvp_odd_images": model(realnvp_images, (5, 3, 3), 1, **PIXELS),
     "realnvp_diagonal": model(realnvp, 2, base="diagonal_normal", costly=True),
     "glow_image_condition": model(
-        glow, num_levels=2, condition_shape=(4, 4, 1), costly=True, **PIXELS
+        glow, num_steps=1, condition_shape=(4, 4, 1), costly=True, **PIXELS
     ),
     "maf": model(autoregressive_flow, tfgen.MAF, 3, costly=True),
     "maf_1": model(autoregressive_flow, tfgen.MAF, 1, transform="spline"),
@@ -474,14 +475,17 @@ def make_data(model, num_rows=NUM_ROWS, seed=0):
     return np.clip(100 + 25 * x, 0, 255).astype("uint8"), y
 
 
-class Case:
+class Case(testing.Case):
     """A model of the registry that tests share: they must not change its weights."""
 
+    # Not a copy of a model, as the parent holds, but the model itself, after some training.
     def __init__(self, name, trained=True):
-        self.name, self.entry = name, (MODELS | OTHER_BASES)[name]
+        self.name, self.entry, self.seed = name, (MODELS | OTHER_BASES)[name], 3
         keras.utils.set_random_seed(0)
         self.model = self.entry.build()
+        self.kind, self.compile_config = type(self.model).__name__, None
         self.x, self.y = make_data(self.model)
+        self.condition = self.y
         self.model.compile(**self.entry.compile)
         if trained:
             self.history = self.fit(self.model)
@@ -797,19 +801,8 @@ def perturb(layer, seed=0, scale=0.3):
     return layer
 
 
-def outputs(model, x, y=None, **arguments):
-    """What `call` gives of examples: log-densities, or, where there are none, scores or
-    reconstructions."""
-    if model.likelihood != "none":
-        return model.log_prob(x, y, **arguments)
-    if hasattr(model, "critic_score"):
-        return model.critic_score(x, y, **arguments)
-    arguments.pop("seed", None)
-    return model.reconstruct(x, y, **arguments)
-
-
 def eager_outputs(model, x, y=None, seed=0):
-    """What `outputs` gives, with nothing compiled: for models that give it once."""
+    """What `testing.outputs` gives, with nothing compiled: for models that give it once."""
     x, y = tensors(model.data_spec.check_x(x), model.data_spec.check_condition(y, len(x)))
     return model._outputs(x, y, as_seed(seed), tf.constant(0, tf.int64))
 
