@@ -29,7 +29,7 @@ class Autoregressive(Transforming):
     memory does not grow with their number. It cannot be differentiated once more.
 
     Args:
-        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
+        transform: `"additive"`, `"affine"` (`ExpAffine`), `"sigmoid_affine"`, `"gated"`,
             `"spline"` or a `Transform`.
         network: `MADE` with the transform's `num_params`; by default a `MADE` of two layers of 256
             units.
@@ -50,7 +50,7 @@ class Autoregressive(Transforming):
     True
     """
 
-    def __init__(self, transform="sigmoid_affine", network=None, **kwargs):
+    def __init__(self, transform="affine", network=None, **kwargs):
         super().__init__(transform, **kwargs)
         if network is None:
             network = MADE(self.transform.num_params, dtype=self.network_dtype)

@@ -74,6 +74,21 @@ class Chain(Bijector):
             batches = b.adapt(batches, conditions)
         return batches
 
+    def adapt_only(self, batches, conditions=None):
+        """`adapt` without the latents of the batches, for which many rows take long.
+
+        Args:
+            batches: as for `adapt`.
+            conditions: as for `adapt`.
+        """
+        self._build_for(batches, conditions)
+        adaptive = [i for i, b in enumerate(self.bijectors) if b.adaptive]
+        for i in range(max(adaptive, default=-1) + 1):
+            b = self.bijectors[i]
+            if i == max(adaptive) and isinstance(b, Chain):
+                return b.adapt_only(batches, conditions)
+            batches = b.adapt(batches, conditions)
+
     def _parts(self):
         return self.bijectors
 

@@ -26,7 +26,7 @@ class Coupling(Transforming):
     network runs once per pass, in either direction.
 
     Args:
-        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
+        transform: `"additive"`, `"affine"` (`ExpAffine`), `"sigmoid_affine"`, `"gated"`,
             `"spline"` or a `Transform` (any TFP scalar bijector).
         mask: `"halves"` of the last axis (`"channel"` is another word for it, that of image
             flows) or `"checkerboard"` (elements of a vector or
@@ -50,9 +50,7 @@ class Coupling(Transforming):
     (TensorShape([2, 5]), TensorShape([2]))
     """
 
-    def __init__(
-        self, transform="sigmoid_affine", mask="halves", flip=False, network=None, **kwargs
-    ):
+    def __init__(self, transform="affine", mask="halves", flip=False, network=None, **kwargs):
         super().__init__(transform, **kwargs)
         if mask not in MASKS:
             raise ValueError(f"`mask` must be one of {list(MASKS)}; got {mask!r}")

@@ -8,6 +8,7 @@ from tfgen.bijectors.base import value_and_log_det
 from tfgen.bijectors.conditions import features_of
 from tfgen.bijectors.conditions import features_shape
 from tfgen.bijectors.transforms import Transforming
+from tfgen.bijectors.transforms import as_prior
 from tfgen.networks.conditioners import Head
 
 
@@ -20,8 +21,9 @@ class Elementwise(Transforming):
     scale.
 
     Args:
-        transform: `"additive"`, `"sigmoid_affine"` (also `"affine"`), `"exp_affine"`, `"gated"`,
-            `"spline"` or a `Transform`.
+        transform: `"affine"` (here `ExpAffine(limit=10.0)`, standard deviations within `exp(-10)`
+            and `exp(10)`), `"additive"`, `"sigmoid_affine"`, `"gated"`, `"spline"` or a
+            `Transform`.
         **kwargs: `Bijector` arguments.
 
     Shapes: events `[size]` or `[height, width, channels]`; condition
@@ -33,8 +35,7 @@ class Elementwise(Transforming):
     TensorShape([2, 4, 4, 3])
     """
 
-    def __init__(self, transform="sigmoid_affine", **kwargs):
-        super().__init__(transform, **kwargs)
+    _read = staticmethod(lambda transform: as_prior(transform, "transform"))
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
 from tfgen.bijectors.coupling import Coupling
+from tfgen.bijectors.transforms import as_prior
 from tfgen.utils import checks
 
 
@@ -64,9 +65,10 @@ class Split(Bijector):
 
     Args:
         rest: bijector from `[h, w, c // 2]` to a vector.
-        prior: `Coupling` that keeps the first half of the channels. By default
-            `"sigmoid_affine"` (also `"affine"`), one whose network is the output layer alone, as
-            in Glow; None leaves the factored half as it is.
+        prior: `Coupling` that keeps the first half of the channels, or the `Transform` of one whose
+            network is the output layer alone, as in Glow: by default `"affine"`, here
+            `ExpAffine(limit=10.0)`, whose standard deviations lie within `exp(-10)` and `exp(10)`.
+            None leaves the factored half as it is.
         **kwargs: `Bijector` arguments.
 
     Shapes: `[height, width, channels]` -> `[size]`, data -> latent.
@@ -82,13 +84,14 @@ class Split(Bijector):
 
     _saved_apart = ("prior",)
 
-    def __init__(self, rest, prior="sigmoid_affine", **kwargs):
+    def __init__(self, rest, prior="affine", **kwargs):
         super().__init__(**kwargs)
         self.rest = checks.check_instance(rest, Bijector, "rest")
-        if prior in ("affine", "sigmoid_affine"):
+        if prior is not None and not isinstance(prior, Coupling):
             network = keras.layers.Identity(dtype=self.network_dtype.name)
-            prior = Coupling("sigmoid_affine", "channel", network=network, dtype=self.network_dtype)
-        self.prior = prior and checks.check_instance(prior, Coupling, "prior")
+            transform = as_prior(prior)
+            prior = Coupling(transform, "channel", network=network, dtype=self.network_dtype)
+        self.prior = prior
 
     def build(self, inputs_shape, condition_shape=None):
         self.event_shape = tuple(inputs_shape[1:])

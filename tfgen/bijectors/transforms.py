@@ -80,12 +80,10 @@ class SigmoidAffine(Transform):
     """Gated affine map, `x = z / gate + shift`, `gate = floor + (1 - floor) * sigmoid(raw + 2)`.
 
     This is the coupling of RealNVP (Dinh et al. 2017, arXiv:1605.08803, eq. 4) with the gate of
-    Glow's code in the place of `exp(s)`. A gate
-    in (floor, 1) never amplifies on the way from the data to the latent, however
-    far an input lies from those trained on, and by at most 1 / floor on the way
-    back; amplification is left to weights that do not depend on the input
-    (`ActNorm`). With a scale that is free in both directions deep flows
-    diverged at the learning rates that train best.
+    Glow's code in the place of `exp(s)` (`ExpAffine`). A gate in (floor, 1) never amplifies on the
+    way from the data to the latent, however far an input lies from those trained on, and by at
+    most 1 / floor on the way back; amplification is left to weights that do not depend on the
+    input (`ActNorm`).
 
     Args:
         floor: the least gate, in (0, 1).
@@ -113,8 +111,8 @@ class ExpAffine(Transform):
     """Affine map with a free scale, `z = x * exp(s) + shift`, `s = raw / (1 + |raw| / limit)`.
 
     This is the coupling of RealNVP (Dinh et al. 2017, arXiv:1605.08803, eq. 4), with a soft limit
-    of the logarithm of its scale. It amplifies as readily as it contracts. That suits vectors; over
-    images, deep flows of it diverged (see `SigmoidAffine`).
+    of the logarithm of its scale: `s` keeps its slope at 0 and its sign, and stays within `limit`,
+    as the paper's own hyperbolic tangent does. It amplifies as readily as it contracts.
 
     Args:
         limit: the largest size of `s`, above 0.
@@ -219,12 +217,20 @@ class Transforming(Bijector):
 
     _saved_apart = ("transform",)
 
-    def __init__(self, transform="sigmoid_affine", **kwargs):
+    def __init__(self, transform="affine", **kwargs):
         super().__init__(**kwargs)
-        self.transform = get_transform(transform)
+        self.transform = self._read(transform)
+
+    # What names mean: given the name, a `Transform`.
+    _read = staticmethod(lambda transform: get_transform(transform))
 
     def get_config(self):
-        return {**super().get_config(), "transform": serialize_transform(self.transform)}
+        saved = serialize_transform(self.transform, self._read)
+        return {**super().get_config(), "transform": saved}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(as_written(config))
 
 
 def _check_floor(floor):
@@ -239,6 +245,7 @@ def _gate(raw, floor):
 
 NAMED = {
     "additive": Additive,
+    "affine": ExpAffine,
     "exp_affine": ExpAffine,
     "gated": Gated,
     "sigmoid_affine": SigmoidAffine,
@@ -250,8 +257,8 @@ def get_transform(transform, name="transform"):
     """`Transform` for a name, a configuration or a `Transform`.
 
     Args:
-        transform: a name of `NAMED`, or `"affine"` for `"sigmoid_affine"`; a configuration of
-            Keras; or a callable with an integer `num_params`.
+        transform: a name of `NAMED`, of which `"affine"` and `"exp_affine"` are one; a
+            configuration of Keras; or a callable with an integer `num_params`.
         name: the argument's name, for errors.
 
     Raises:
@@ -261,8 +268,6 @@ def get_transform(transform, name="transform"):
     >>> get_transform("exp_affine").limit
     3.0
     """
-    if transform == "affine":
-        return SigmoidAffine()
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]()
     if isinstance(transform, dict):
@@ -277,15 +282,12 @@ def get_transform(transform, name="transform"):
 
 
 def vector_transform(transform):
-    """`Transform` of a recipe for vectors, where two names mean other ones.
-
-    `"affine"` is `ExpAffine`, and `"spline"` is one over standardised data, `Spline(bound=3.0)`.
+    """`Transform` of a recipe for vectors, whose `"spline"` is one over standardised data,
+    `Spline(bound=3.0)`.
 
     Args:
         transform: as `get_transform` takes it.
     """
-    if transform == "affine":
-        return ExpAffine()
     return Spline(bound=3.0) if transform == "spline" else get_transform(transform)
 
 
@@ -297,8 +299,39 @@ def serialize_transform(transform, read=get_transform):
         read: function that a name is read by: `get_transform`, or `vector_transform` in recipes
             for vectors.
     """
-    for name in NAMED:
+    # In files "affine" is what it was in version 0.1: see `as_written`.
+    for name in NAMED.keys() - {"affine"}:
         named = read(name)
         if type(named) is type(transform) and named.get_config() == transform.get_config():
             return name
     return keras.saving.serialize_keras_object(transform)
+
+
+def as_written(config, name="transform"):
+    """A configuration with today's name for what `"affine"` was in files of version 0.1: a gate.
+
+    Args:
+        config: dict that `get_config` gave, then or now.
+        name: of the entry that holds a transform.
+
+    >>> from tfgen.bijectors.transforms import as_written
+    >>> as_written({"transform": "affine"})
+    {'transform': 'sigmoid_affine'}
+    """
+    return {**config, name: "sigmoid_affine"} if config.get(name) == "affine" else config
+
+
+def as_prior(transform, name="prior"):
+    """`Transform` of a learned prior, a location and a scale.
+
+    `"affine"` is `ExpAffine(limit=10.0)`, whose standard deviations lie within `exp(-10)` and
+    `exp(10)`: a prior is no step of a deep stack, which must not amplify, and data may be of any
+    scale.
+
+    Args:
+        transform: as `get_transform` takes it.
+        name: the argument's name, for errors.
+    """
+    if transform in ("affine", "exp_affine"):
+        return ExpAffine(limit=10.0)
+    return get_transform(transform, name)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import keras
 import tensorflow as tf
@@ -194,18 +195,31 @@ class DataSpec:
         batch = self.batch(data)
         return tuple(batch.get(name) for name in ("x", self.role, "sample_weight"))
 
-    def peek(self, x, num_batches=1):
-        """The first batches of a stream, the first of them checked, and the whole stream."""
+    def peek(self, x, num_batches=1, num_rows=0):
+        """The first batches of a stream, the first of them checked, and the whole stream.
+
+        Args:
+            x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
+            num_batches: how many, if there are so many.
+            num_rows: read on until there are so many rows.
+        """
         if isinstance(x, tf.distribute.DistributedDataset):
             raise ValueError(
                 "`x` must be a tf.data.Dataset, which is distributed where the model was built "
                 "in a strategy's scope; got a DistributedDataset"
             )
         if isinstance(x, keras.utils.PyDataset):
-            known = num_batches if x.num_batches is None else x.num_batches
-            first = [x[i] for i in range(min(num_batches, known))]
+            known = sys.maxsize if x.num_batches is None else x.num_batches
+            elements = (x[i] for i in range(known))
         else:
-            first = list(itertools.islice(iter(x), num_batches))
+            elements = iter(x)
+        first, rows = [], 0
+        while len(first) < num_batches or rows < num_rows:
+            element = next(elements, None)
+            if element is None:
+                break
+            first.append(element)
+            rows += num_rows and len(self.batch(element)["row"])
         if not first:
             raise ValueError("`x` must have at least one batch; got an empty data set")
         if not _is_batch(first[0]):

@@ -122,7 +122,7 @@ class Family(Trainable, metaclass=Recorded):
         if condition is None:
             return None
         if not self.num_classes:
-            return tf.cast(condition, self.variable_dtype)
+            return self._standardised(condition)
         label = tf.cast(self.data_spec.condition.labels(condition), tf.int32)
         # Labels out of range, which only later batches of a stream can have: not a number.
         nan = tf.constant(np.nan, self.variable_dtype)
@@ -131,7 +131,26 @@ class Family(Trainable, metaclass=Recorded):
         features = tf.where(known[:, None], self.embedding(one_hot), nan)
         if not self.data_spec.condition.is_pair:
             return features
-        return tf.concat([features, tf.cast(condition["vector"], features.dtype)], -1)
+        return tf.concat([features, self._standardised(condition["vector"])], -1)
+
+    @property
+    def _scales_conditions(self):
+        """True if there are conditions that are reals."""
+        return bool(self.condition_shape)
+
+    def _standardised(self, vectors):
+        """Conditions by their mean and deviation in the data, that `fit` begins with."""
+        vectors = tf.cast(vectors, self.variable_dtype)
+        return (vectors - self.condition_loc) / self.condition_scale
+
+    def _build_later_state(self):
+        state = super()._build_later_state()
+        if not self._scales_conditions:
+            return state
+        size = self.condition_shape[-1:]
+        self.condition_loc = self._state("condition_loc", np.zeros(size), self.variable_dtype)
+        self.condition_scale = self._state("condition_scale", np.ones(size), self.variable_dtype)
+        return [*state, self.condition_loc, self.condition_scale]
 
     def _fresh_seed(self):
         """A seed that was not used before: by the model's own, a count, and the replica."""
@@ -149,10 +168,27 @@ class Family(Trainable, metaclass=Recorded):
         return self._terms(x, batch.get("condition"), noise, training)
 
     def _needs_adapt(self):
-        return self._is_adaptive() and not int(self.adapted.numpy())
+        if int(self.adapted.numpy()):
+            return False
+        # Weights that were trained on conditions as they came know these, as in older files.
+        scales = self._scales_conditions and not int(self.steps_taken.numpy())
+        return scales or self._is_adaptive()
 
-    def _adapt(self, batches):
-        adapt.adapt(self, [adapt.joined(batches)] if self._adapts_to_one_batch else batches)
+    def _adapt(self, batches, rows, columns=None):
+        spec = self.data_spec
+        if spec.kind == "real" and self.likelihood == "exact":
+            adapt.warn_of_constants(rows["x"], columns)
+        reals = ["x"] * (spec.kind == "real" and batches is None)
+        rows = adapt.without_outliers(rows, reals + ["condition"] * self._scales_conditions)
+        if self._scales_conditions and not int(self.steps_taken.numpy()):
+            vectors = spec.condition.vectors(rows["condition"])
+            loc, scale = adapt.moments(vectors)
+            self.condition_loc.assign(loc)
+            self.condition_scale.assign(scale)
+        if self._is_adaptive():
+            batches = adapt.chunks(rows) if batches is None else batches
+            adapt.adapt(self, [adapt.joined(batches)] if self._adapts_to_one_batch else batches)
+        self.adapted.assign(1)
 
     # --- cores of the eager methods -------------------------------------------
 

@@ -15,14 +15,14 @@ class BaseModel(GenerativeModel):
     Args:
         event_shape: `[size]`.
         base: the distribution, whose weights are trained.
-        num_init_batches: minibatches that data-dependent weights are set from.
+        num_init_batches: minibatches that data-dependent weights are set from, as of `Flow`.
         **kwargs: `GenerativeModel` arguments.
     """
 
     likelihood = "exact"
     _latents_from = "base"
 
-    def __init__(self, event_shape, base, num_init_batches=8, **kwargs):
+    def __init__(self, event_shape, base, num_init_batches=None, **kwargs):
         super().__init__(event_shape, **kwargs)
         self.base, self.num_init_batches = base, num_init_batches
 

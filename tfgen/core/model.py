@@ -1,16 +1,20 @@
 """GenerativeModel: the contract that every model keeps."""
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
+from tfgen.core.adapt import NUM_ROWS
+from tfgen.core.adapt import draw_rows
+from tfgen.core.adapt import joined
+from tfgen.core.data_spec import is_array
+from tfgen.core.data_spec import refuse_beside_stream
 from tfgen.core.export import export
 from tfgen.core.family import Family
 from tfgen.core.presets import list_presets
 from tfgen.core.presets import load_preset
 from tfgen.core.presets import read_preset
 from tfgen.core.presets import save_preset
+from tfgen.data.feed import array_batches
 from tfgen.metrics import bits_per_dim
 from tfgen.utils import checks
 from tfgen.utils.kept import Kept
@@ -240,28 +244,38 @@ class GenerativeModel(Family):
         x = self.decode(z, condition, batch_size=batch_size)
         return tf.reshape(x, [len(a), num_steps, *self.event_shape])
 
-    def adapt(self, x, condition=None, num_batches=1, batch_size=32):
-        """Data-dependent initialisation from the first minibatches of `x`.
+    def adapt(self, x, condition=None, num_batches=None, batch_size=32):
+        """Data-dependent initialisation: of the weights that are set from data, and of the mean and
+        deviation by which conditions are standardised.
 
         `fit` does this by itself before the first step of a model that needs it.
 
         Args:
             x: array `[n, *event_shape]`, or batches as `fit` takes them.
             condition: conditions, if `x` is an array and the model conditional.
-            num_batches: number of minibatches; fewer, if the data hold no more.
+            num_batches: number of minibatches that weights are set from, the first ones; fewer, if
+                the data hold no more. By default the model's own (`num_init_batches`); models of
+                vectors take 4,096 random rows.
             batch_size: size of a minibatch, if `x` is an array.
         """
-        num_batches = checks.check_count(num_batches, "num_batches")
+        if num_batches is None:
+            num_batches = self.num_init_batches
+        else:
+            num_batches = checks.check_count(num_batches, "num_batches")
         batch_size = checks.check_count(batch_size, "batch_size")
         spec = self.data_spec.without_target()
         if condition is not None:
             # Says that this model takes none.
             spec.check_condition(condition, None)
-        data = spec.evaluation_batches(x, condition, batch_size=batch_size, name="condition")
-        batches = [spec.batch(b) for b in itertools.islice(data, num_batches)]
-        if not batches:
-            raise ValueError("`x` must have at least one batch; got an empty data set")
-        self._adapt(batches)
+        streams, columns = not is_array(x), getattr(x, "columns", None)
+        if streams:
+            refuse_beside_stream(x, condition=condition)
+        else:
+            arrays = spec.arrays(x, condition, name="condition")
+            x = array_batches(arrays, batch_size)
+        batches, _ = spec.peek(x, num_batches or 1, NUM_ROWS if streams else 0)
+        rows = joined(batches) if streams else draw_rows(arrays, self.noise_seed.numpy())
+        self._adapt(batches[:num_batches] if num_batches else None, rows, columns)
 
     def graph_function(self, name):
         """The compiled core of an eager method, a concrete `tf.function` of keyword arguments for

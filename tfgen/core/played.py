@@ -55,23 +55,27 @@ class Played(keras.Model):
         self.steps_taken = self._state("steps_taken", np.array(0), "int64")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.term_names}
 
-    def _build_players(self):
-        # Draws afresh outside of `fit`, which go on where a saved model's stopped. Last of the
-        # model's own weights: files of earlier versions end before it.
+    def _build_later_state(self):
+        """Creates the state that files of earlier versions end before, in the order in which it
+        came: a subclass adds its own after the parent's. Returns the list of it."""
+        # Draws afresh outside of `fit`, which go on where a saved model's stopped.
         self.fresh_draws = self._state("fresh_draws", np.array(0), "int64")
+        return [self.fresh_draws]
+
+    def _build_players(self):
+        self._later = len(self._build_later_state())
         self.players = [Lead(self, self._batch_terms), *self._other_players()]
         check_players(self.players)
 
     def load_own_variables(self, store):
         own = self._trainable_variables + self._non_trainable_variables
-        if len(store.keys()) == len(own) - 1:
-            own = [v for v in own if v is not self.fresh_draws]
-        if len(store.keys()) != len(own):
+        missing = len(own) - len(store.keys())
+        if not 0 <= missing <= self._later:
             raise ValueError(
                 f"{type(self).__name__} has {len(own)} weights of its own; the file has "
                 f"{len(store.keys())}: was it written by a model of other arguments?"
             )
-        for i, variable in enumerate(own):
+        for i, variable in enumerate(own[: len(own) - missing]):
             variable.assign(store[str(i)])
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):

@@ -55,6 +55,8 @@ def load_preset(cls, preset, **overrides):
         The model, with the preset's weights if it has any.
     """
     content = cls.read_preset(preset)
+    # In files "affine" is what it was in version 0.1.
+    overrides = {k: "exp_affine" if v == "affine" else v for k, v in overrides.items()}
     config = {**content["model"]["config"], **overrides}
     model = _model_class(content).from_config(config)
     weights = pathlib.Path(preset) / "model.weights.h5"

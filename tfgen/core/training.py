@@ -4,6 +4,9 @@ import math
 
 import tensorflow as tf
 
+from tfgen.core.adapt import NUM_ROWS
+from tfgen.core.adapt import draw_rows
+from tfgen.core.adapt import joined
 from tfgen.core.data_spec import first_row
 from tfgen.core.data_spec import hold_out
 from tfgen.core.data_spec import is_array
@@ -83,12 +86,13 @@ class Trainable(Played):
         validation_size = checks.check_count(validation_batch_size, "validation_batch_size")
         spec = self.data_spec
         holds_out = validation_split and validation_data is None
-        streams = not is_array(x)
+        streams, columns = not is_array(x), None
         if streams:
             if holds_out:
                 raise ValueError("`validation_split` needs arrays; got batches as `x`")
             refuse_beside_stream(x, y=y, sample_weight=sample_weight)
         else:
+            columns = getattr(x, "columns", None)
             arrays = spec.arrays(x, y, sample_weight)
             if holds_out:
                 arrays, held_out = hold_out(arrays, validation_split)
@@ -100,13 +104,17 @@ class Trainable(Played):
             if steps_per_epoch is None:
                 x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
         needs_adapt = self._needs_adapt()
-        batches, x = spec.peek(x, self.num_init_batches if needs_adapt else 1)
+        wanted = (self.num_init_batches or 1) if needs_adapt else 1
+        batches, x = spec.peek(x, wanted, NUM_ROWS if needs_adapt and streams else 0)
         if needs_adapt:
-            if verbose and self.num_init_batches > 1:
-                wanted = self.num_init_batches
-                of = "" if len(batches) == wanted else f", all there are of the {wanted} asked for"
-                print(f"Initialising from {len(batches)} minibatches{of} ...", flush=True)
-            self._adapt(batches)
+            rows = joined(batches) if streams else draw_rows(arrays, self.noise_seed.numpy())
+            first = batches[:wanted] if self.num_init_batches else None
+            if verbose and self.num_init_batches != 1:
+                many = f"{len(first)} minibatches" if first else f"{len(rows['row'])} rows"
+                short = first and len(first) < wanted
+                of = f", all there are of the {wanted} asked for" if short else ""
+                print(f"Initialising from {many}{of} ...", flush=True)
+            self._adapt(first, rows, columns)
         if streams:
             # Raises here rather than in the graph of a data set.
             spec.weigh(batches[0], class_weight)
@@ -177,7 +185,8 @@ class Trainable(Played):
         arrays = self.data_spec.weigh(self.data_spec.arrays(x, y, sample_weight), class_weight)
         batch = self._one_batch(arrays)
         if self._needs_adapt():
-            self._adapt([self.data_spec.batch(batch)])
+            rows = self.data_spec.batch(batch)
+            self._adapt([rows] if self.num_init_batches else None, rows)
         return super().train_on_batch(*batch, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -307,7 +316,7 @@ class Trainable(Played):
 
     # --- hooks ----------------------------------------------------------------
 
-    # Minibatches that `fit` initialises data-dependent weights from.
+    # Minibatches that `fit` initialises data-dependent weights from; None for many random rows.
     num_init_batches = 1
 
     def _outputs(self, x, condition, seed, start):
@@ -318,8 +327,14 @@ class Trainable(Played):
         """True if there are data-dependent weights that were not set yet."""
         return False
 
-    def _adapt(self, batches):
-        """Data-dependent initialisation from a list of batches."""
+    def _adapt(self, batches, rows, columns=None):
+        """Data-dependent initialisation.
+
+        Args:
+            batches: list of the first batches; None to take `rows` in their place.
+            rows: one batch of many rows of the data.
+            columns: names of the columns of `x`, for messages, or None.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement _adapt")
 
 

@@ -133,6 +133,10 @@ class YSpec:
         """The labels among checked values."""
         return y["label"] if self.is_pair else y
 
+    def vectors(self, y):
+        """The vectors or images among checked values."""
+        return y["vector"] if self.is_pair else y
+
     def class_weights(self, class_weight):
         """The weight of each label, `[num_classes]`, of a dict; 1 where it has none."""
         checks.check_instance(class_weight, dict, "class_weight")

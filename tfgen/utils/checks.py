@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.utils.digits import as_reals
+
 DATA_KINDS = ("real", "binary", "uint8")
 
 
@@ -51,8 +53,7 @@ def as_events(x, name, event_shape, kind, dtype, probabilities=False):
     if len(x) == 0:
         raise ValueError(f"`{name}` must have at least one row; got {_shape(x.shape)}")
     if kind == "real":
-        with np.errstate(over="ignore"):
-            x = x.astype(dtype, copy=False)
+        x = as_reals(x, dtype, name)
     if x.dtype.kind == "f":
         _check_finite(x, name)
     if kind == "real":
@@ -211,8 +212,7 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows)
         _check_range(condition, name, 0, num_classes - 1, f"labels in 0..{num_classes - 1}")
         condition = condition.astype(np.int32)
     else:
-        with np.errstate(over="ignore"):
-            condition = condition.astype(dtype, copy=False)
+        condition = as_reals(condition, dtype, name)
         _check_finite(condition, name)
     if num_rows is None:
         return condition

@@ -43,8 +43,9 @@ class Flow(GenerativeModel):
         log_det_penalty: weight of the sum over the `InvertibleConv` layers of
             their squared log-determinants (Tatsunami and Taki, eq. 2), logged
             as `log_det_penalty`.
-        num_init_batches: minibatches of the data-dependent initialisation in
-            `fit`.
+        num_init_batches: minibatches of the data-dependent initialisation in `fit`. By default
+            it is of one for images, as in Glow, and else of 4,096 random rows (of a stream the
+            first ones) but for outliers.
         **kwargs: `GenerativeModel` arguments: `condition_shape`, `num_classes`,
             `dtype`, `name`.
 
@@ -66,7 +67,7 @@ class Flow(GenerativeModel):
         num_bits=8,
         pixels="centre",
         log_det_penalty=0.0,
-        num_init_batches=1,
+        num_init_batches=None,
         **kwargs,
     ):
         super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, **kwargs)
@@ -78,7 +79,11 @@ class Flow(GenerativeModel):
             raise ValueError(f"`pixels` must be one of {list(PIXELS)}; got {pixels!r}")
         self.pixels = pixels
         self.log_det_penalty = checks.check_weight(log_det_penalty, "log_det_penalty")
-        self.num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
+        if num_init_batches is not None:
+            num_init_batches = checks.check_count(num_init_batches, "num_init_batches")
+        elif len(self.event_shape) == 3:
+            num_init_batches = 1
+        self.num_init_batches = num_init_batches
         self.base = with_role(get_base(base, self.variable_dtype), "base")
         checks.check_same_dtype(self, base=self.base)
         dtype = {"dtype": self.dtype_policy}
@@ -187,7 +192,7 @@ class Flow(GenerativeModel):
         conditions = None
         if self.condition_shape is not None:
             conditions = [self._features(condition) for _, condition, _ in parts]
-        self.bijector.adapt([self._values(x, noise) for x, _, noise in parts], conditions)
+        self.bijector.adapt_only([self._values(x, noise) for x, _, noise in parts], conditions)
 
     def _values(self, x, noise):
         return tf.cast(x, self.variable_dtype) if noise is None else self.dequantise(x, noise)

@@ -11,6 +11,8 @@ from tfgen.bijectors import InvertibleConv
 from tfgen.bijectors import Repeat
 from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
+from tfgen.bijectors.transforms import as_prior
+from tfgen.bijectors.transforms import as_written
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
 from tfgen.models.flows.flow import Flow
@@ -33,7 +35,7 @@ class GlowStep(Chain):
     TensorShape([2])
     """
 
-    def __init__(self, filters=512, coupling="sigmoid_affine", dtype=None, **kwargs):
+    def __init__(self, filters=512, coupling="affine", dtype=None, **kwargs):
         coupling = get_transform(coupling, "coupling")
         network = ConvNet(filters, dtype=dtype)
         filters = network.filters
@@ -50,6 +52,10 @@ class GlowStep(Chain):
 
     def get_config(self):
         return {**super().get_config(), "coupling": serialize_transform(self.coupling)}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(as_written(config, "coupling"))
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -68,8 +74,10 @@ class Glow(Flow):
         num_levels: L.
         num_steps: K.
         filters: hidden channels of the couplings' networks.
-        coupling: `"additive"`, `"sigmoid_affine"`, `"exp_affine"` or a `Transform`; `"affine"` is
-            the first of the two affine ones.
+        coupling: `"affine"` (`bijectors.ExpAffine`, the paper's `exp(s) x + t`), `"additive"`,
+            `"sigmoid_affine"` (the gate of the paper's code) or a `Transform`.
+        prior: transform of the learned priors, of the halves that are split off and of the top:
+            as `bijectors.Split` takes it.
         log_det_penalty: weight of the penalty of Tatsunami and Taki, eq. 2; the
             paper uses 1e-5.
         num_bits: bits of a value that the model sees of uint8 data.
@@ -96,17 +104,19 @@ class Glow(Flow):
         num_levels=3,
         num_steps=32,
         filters=512,
-        coupling="sigmoid_affine",
+        coupling="affine",
         log_det_penalty=0.0,
         num_bits=8,
         num_classes=None,
         learned_top=True,
         num_init_batches=1,
         data_kind="uint8",
+        prior="affine",
         dtype=None,
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
+        prior = as_prior(prior)
         shape = checks.as_shape(event_shape, "event_shape")
         num_levels = checks.check_count(num_levels, "num_levels")
         num_steps = checks.check_count(num_steps, "num_steps")
@@ -123,9 +133,9 @@ class Glow(Flow):
             step = GlowStep(filters, coupling, dtype=dtype)
             parts = [Squeeze(dtype=dtype), Repeat(step, num_steps, dtype=dtype)]
             if level < num_levels - 1:
-                bijector = Chain([*parts, Split(bijector, dtype=dtype)], dtype=dtype)
+                bijector = Chain([*parts, Split(bijector, prior, dtype=dtype)], dtype=dtype)
             else:
-                top = [Elementwise(dtype=dtype)] if learned_top else []
+                top = [Elementwise(prior, dtype=dtype)] if learned_top else []
                 bijector = Chain([*parts, *top, bijector], dtype=dtype)
         super().__init__(
             shape,
@@ -139,7 +149,7 @@ class Glow(Flow):
             **kwargs,
         )
         self.num_levels, self.num_steps, self.filters = num_levels, num_steps, filters
-        self.coupling, self.learned_top = coupling, learned_top
+        self.coupling, self.learned_top, self.prior = coupling, learned_top, prior
 
     def default_optimizer(self):
         """Adam at 1e-3 after a warm-up of ten steps for each coupling.
@@ -161,4 +171,14 @@ class Glow(Flow):
 
     def get_config(self):
         # A name may mean another transform in another version.
-        return {**super().get_config(), "coupling": serialize_transform(self.coupling)}
+        return {
+            **super().get_config(),
+            "coupling": serialize_transform(self.coupling),
+            "prior": serialize_transform(self.prior, as_prior),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        # Where there is no word of the prior it was a gate.
+        config = {"prior": "sigmoid_affine", **as_written(config, "coupling")}
+        return super().from_config(config)

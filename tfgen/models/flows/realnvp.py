@@ -1,6 +1,7 @@
 """RealNVP."""
 
 import keras
+import numpy as np
 
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Flatten
@@ -8,6 +9,7 @@ from tfgen.bijectors import Split
 from tfgen.bijectors import Squeeze
 from tfgen.bijectors.stacks import image_couplings
 from tfgen.bijectors.stacks import vector_couplings
+from tfgen.bijectors.transforms import as_written
 from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
 from tfgen.bijectors.transforms import vector_transform
@@ -26,16 +28,15 @@ class RealNVP(Flow):
     checkerboard couplings, squeeze, three channel-wise couplings, split; four
     checkerboard couplings at the last level; residual networks; pixels through
     a logit. ActNorm stands in the place of the paper's batch normalisation: the
-    density of an example then does not depend on the others in its batch. The
-    scale of an affine coupling over images is the gate of `bijectors.SigmoidAffine`, not
-    the paper's `exp(s)`. For vectors it is that (`bijectors.ExpAffine`), and needs
-    no ActNorm.
+    density of an example then does not depend on the others in its batch. For vectors the
+    transforms that rescale (`"affine"`, `"spline"`) need none.
 
     Args:
         event_shape: `[size]`, or `[height, width, channels]`.
         num_layers: couplings, for vectors.
         hidden_units: widths of the networks, for vectors.
-        transform: `"additive"`, `"affine"`, `"spline"` or a `Transform`.
+        transform: `"affine"` (`bijectors.ExpAffine`, the paper's `exp(s) x + t`), `"additive"`,
+            `"sigmoid_affine"`, `"spline"` or a `Transform`.
         data_kind: `"real"` or `"uint8"`.
         condition_shape: `[features]`, of images also `[height, width, channels]`, or None.
         base: distribution of the latents, as for `Flow`.
@@ -46,8 +47,7 @@ class RealNVP(Flow):
         num_blocks: residual blocks of a network, for images.
         num_bits: bits of a value that the model sees of uint8 data.
         pixels: how uint8 data come to the bijector, `"logit"` or `"centre"`.
-        num_init_batches: minibatches of the data-dependent initialisation in `fit`; by default 8
-            for vectors and 1 for images.
+        num_init_batches: minibatches of the data-dependent initialisation in `fit`, as of `Flow`.
         **kwargs: `Flow` arguments: `num_classes`, `dtype`, `name`.
 
     >>> import numpy as np, tfgen
@@ -83,8 +83,6 @@ class RealNVP(Flow):
         num_levels = checks.check_count(num_levels, "num_levels")
         filters = checks.check_count(filters, "filters")
         num_blocks = checks.check_count(num_blocks, "num_blocks")
-        if num_init_batches is None:
-            num_init_batches = 8 if len(shape) == 1 else 1
         if len(shape) == 1:
             transform = vector_transform(transform)
             bijector = vector_couplings(num_layers, hidden_units, transform, dtype)
@@ -121,6 +119,14 @@ class RealNVP(Flow):
         # A name may mean another transform in another version.
         read = vector_transform if len(self.event_shape) == 1 else get_transform
         return {**super().get_config(), "transform": serialize_transform(self.transform, read)}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(as_written(config) if _is_image(config) else config)
+
+
+def _is_image(config):
+    return np.ndim(config["event_shape"]) and len(config["event_shape"]) == 3
 
 
 def _image_bijector(num_levels, filters, num_blocks, transform, dtype):

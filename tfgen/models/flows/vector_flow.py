@@ -19,7 +19,6 @@ class VectorFlow(Flow):
         transform: the step's `Transform`.
         num_layers: number of copies.
         mixing: bijector after each step; by default a reversal.
-        num_init_batches: minibatches of the data-dependent initialisation in `fit`.
         **kwargs: `Flow` arguments.
     """
 
@@ -30,7 +29,6 @@ class VectorFlow(Flow):
         transform,
         num_layers,
         mixing=None,
-        num_init_batches=8,
         dtype=None,
         **kwargs,
     ):
@@ -41,11 +39,5 @@ class VectorFlow(Flow):
         mixing = Permutation("reverse", dtype=dtype) if mixing is None else mixing
         step = Chain([*norm_before(transform, dtype), step, mixing], dtype=dtype)
         parts = [Standardise(dtype=dtype), Repeat(step, num_layers, dtype=dtype)]
-        super().__init__(
-            shape,
-            Chain(parts, dtype=dtype),
-            num_init_batches=num_init_batches,
-            dtype=dtype,
-            **kwargs,
-        )
+        super().__init__(shape, Chain(parts, dtype=dtype), dtype=dtype, **kwargs)
         self.num_layers = num_layers
