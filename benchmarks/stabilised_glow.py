@@ -3,9 +3,9 @@
     python benchmarks/stabilised_glow.py table2 --data-dir DIR --out runs/table2
     python benchmarks/stabilised_glow.py init --data-dir DIR --out runs/init
 
-`table2` trains four Glows (additive and affine, penalty 0 and 1e-5) for `--epochs` at most, with
-the paper's early stopping: two epochs in a row without a better validation figure. It can be
-interrupted and given again. `init` trains with minibatches of one image after an
+`table2` trains four Glows (additive and affine, `exp(s) x + t`, penalty 0 and 1e-5) for `--epochs`
+at most, with the paper's early stopping: two epochs in a row without a better validation figure. It
+can be interrupted and given again. `init` trains with minibatches of one image after an
 initialisation from one minibatch and from 256.
 """
 
@@ -59,6 +59,7 @@ def table2(args):
                     data_dir=args.data_dir,
                     preset=f"glow_stabilised_cifar10_{coupling}",
                     overrides={
+                        "coupling": coupling,
                         "num_levels": args.num_levels,
                         "num_steps": args.num_steps,
                         "filters": args.filters,

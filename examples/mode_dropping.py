@@ -3,8 +3,9 @@ spreads over what lies between the modes, a critic drops modes. What do both tog
 
 python examples/mode_dropping.py --out runs/mode_dropping
 
-One dimension: a single normal distribution for data of two modes. Two dimensions: a small network
-for eight modes. Each is trained by the likelihood alone, by the critic alone, and by both.
+One dimension, data of two modes: a single normal distribution, which can cover both only with what
+lies between them, and a small network, which can hold both. Two dimensions: a small network for
+eight modes. Each is trained by the likelihood alone, by the critic alone, and by both.
 """
 
 import argparse
@@ -41,13 +42,24 @@ DATA = {
 }
 
 
-def build(num_dims, **weights):
-    """The model: in one dimension a normal distribution, `x = a z + b + noise`."""
-    decoder = keras.layers.Identity() if num_dims == 1 else MLP((64, 64), "elu")
+def network():
+    return MLP((64, 64), "elu")
+
+
+# Rows of the picture: dimensions of the data, and the decoder. With the identity the model is a
+# single normal distribution, `x = a z + b + noise`.
+ROWS = {
+    "1-D, one normal": (1, keras.layers.Identity),
+    "1-D, a network": (1, network),
+    "2-D, a network": (2, network),
+}
+
+
+def build(num_dims, decoder, **weights):
     model = tfgen.CQ(
         num_dims,
         latent_dim=num_dims,
-        encoder=MLP((64, 64), "elu"),
+        encoder=network(),
         decoder=decoder,
         critic=MLP((128, 128), "leaky_relu"),
         data_kind="real",
@@ -61,11 +73,12 @@ def build(num_dims, **weights):
     return model
 
 
-def fit(num_dims, kind, steps):
-    """Samples of the model trained one way, and their coverage of the modes."""
+def fit(row, kind, steps):
+    """Samples of a row's model trained one way, and their coverage of the modes."""
     keras.utils.set_random_seed(0)
+    num_dims, decoder = ROWS[row]
     data, centres, scale = DATA[num_dims]
-    model = build(num_dims, **WEIGHTS[kind])
+    model = build(num_dims, decoder(), **WEIGHTS[kind])
     model.fit(data(20_000), batch_size=128, steps_per_epoch=steps, verbose=0)
     samples = model.sample(5000, seed=0).numpy()
     modes = tfgen.metrics.nearest_mode(samples, centres, 3 * scale)
@@ -78,15 +91,18 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/mode_dropping"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(2, 3, figsize=(9, 6))
-    for num_dims, row in zip(DATA, axes, strict=True):
+    shape = len(ROWS), len(WEIGHTS)
+    figure, axes = plt.subplots(*shape, figsize=(3 * shape[1], 3 * shape[0]), squeeze=False)
+    for row, panels in zip(ROWS, axes, strict=True):
+        num_dims, _ = ROWS[row]
         data = DATA[num_dims][0](5000, seed=1)
-        for kind, axis in zip(WEIGHTS, row, strict=True):
-            samples, found = fit(num_dims, kind, args.steps)
+        panels[0].set_ylabel(row)
+        for kind, axis in zip(WEIGHTS, panels, strict=True):
+            samples, found = fit(row, kind, args.steps)
             title = (
-                f"{kind}: {found.num_covered} modes, {100 * (1 - found.on_modes):.0f} % off them"
+                f"{kind}: {found.num_covered} modes, {100 * (1 - found.on_modes):.1f} % off them"
             )
-            print(f"{num_dims}-D, {title}", flush=True)
+            print(f"{row}, {title}", flush=True)
             axis.set_title(title, fontsize=9)
             if num_dims == 1:
                 for x in (data, samples):

@@ -325,16 +325,14 @@ def test_a_data_set_that_is_distributed_already(vectors):
         vectors.fit(strategy.experimental_distribute_dataset(dataset(X)))
 
 
-def test_bad_labels_of_later_batches_are_not_numbers(images):
-    labels = np.array([0, 1, 99])
-    rows = np.isnan(images((IMAGES, labels)).numpy())
+def test_bad_labels_in_a_graph_are_not_numbers(images):
+    rows = np.isnan(images((IMAGES, np.array([0, 1, 99]))).numpy())
     assert rows.tolist() == [False, False, True]
-    assert np.isnan(images.evaluate(dataset(IMAGES, labels), return_dict=True, verbose=0)["bpd"])
 
 
 def test_arguments_of_compile_have_names(vectors):
     with pytest.raises(TypeError, match="positional"):
-        tfgen.RealNVP(2, 1).compile("adam", "mse")
+        tfgen.RealNVP(2, 1).compile("adam", None, None)
 
 
 # ------------------------------------------------------------------------------- constructors

@@ -235,3 +235,77 @@ def test_temperature_is_refused_by_a_base_without_one():
         with pytest.raises(ValueError, match="`temperature` must be 1: `base` is a FromTFD"):
             model.sample(3, temperature=temperature)
     assert model.sample(3, temperature=1.0).shape == (3, 2)
+
+
+# ---------------------------------------------------------- flows as posteriors, without context
+
+
+def step():
+    return bijectors.Invert(bijectors.Autoregressive("gated", tfgen.networks.MADE(2, (8,))))
+
+
+def built_without(latent_dim=2):
+    bijector = step()
+    bijector.build((None, latent_dim))
+    return bijector
+
+
+POSTERIORS = {
+    "steps, no context": lambda: distributions.IAFPosterior(2, (8,), context_size=0),
+    "given, no context": lambda: distributions.IAFPosterior(bijector=step(), context_size=None),
+    "built": lambda: distributions.IAFPosterior(bijector=built_without()),
+    "with a context": lambda: distributions.IAFPosterior(2, (8,), context_size=3),
+}
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+def test_density_of_a_posterior_is_by_change_of_variables(name):
+    posterior = POSTERIORS[name]()
+    posterior.build((None, 5), 2)
+    zoo.perturb(posterior, scale=0.5)
+    features = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    noise = posterior.noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 6)
+    with tf.GradientTape() as tape:
+        tape.watch(noise)
+        z, log_prob = posterior.sample(noise, features)
+    log_det = np.linalg.slogdet(tape.batch_jacobian(z, noise))[1]
+    expected = scipy.stats.norm.logpdf(noise).sum(1) - log_det
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4)
+    # The flow itself sees the features only as its context.
+    y = tf.zeros([6, 2])
+    moved = np.ptp(posterior._flow(y, features)[0], axis=0).max()
+    assert (moved > 1e-3) == (name == "with a context")
+    assert hasattr(posterior, "to_context") == (name == "with a context")
+    np.testing.assert_allclose(posterior.mean(features).shape, (6, 2))
+
+
+@pytest.mark.parametrize("name", list(POSTERIORS)[:3])
+def test_a_model_keeps_its_posterior_without_a_context(name, tmp_path):
+    model = zoo.vae(tfgen.VAE, posterior=POSTERIORS[name]())
+    x, _ = zoo.make_data(model)
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert copy.posterior.context_size == 0
+    np.testing.assert_array_equal(copy.log_prob(x), model.log_prob(x))
+    z = model.encode(x, sample=True, seed=0)
+    np.testing.assert_array_equal(copy.encode(x, sample=True, seed=0), z)
+
+
+def built_with(size):
+    bijector = step()
+    bijector.build((None, 2), (None, size))
+    return bijector
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: built_without(3), r"`bijector` must be over the 2 latents; got .* events \[3\]"),
+        (lambda: built_with(4), r"`context_size` must be .* built for conditions \[4\]; got 64"),
+    ],
+)
+def test_a_posteriors_bijector_of_other_shapes(make, words):
+    with pytest.raises(ValueError, match=words):
+        tfgen.VAE(4, latent_dim=2, posterior=distributions.IAFPosterior(bijector=make()))
+    posterior = distributions.IAFPosterior(bijector=built_with(4), context_size=4)
+    tfgen.VAE(4, latent_dim=2, posterior=posterior)

@@ -2,12 +2,14 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 import zoo
 
+import tfgen
 from tfgen import distributions
 
 LOGISTIC = [(1, 8, 1), (3, 2, 1), (2, 1, 2), (2, 2, 3)]
@@ -110,6 +112,24 @@ def test_bad_scales(scale):
         distributions.Normal(scale)
 
 
+def test_the_least_scale():
+    """By default as it was, `exp(-5)`; scales of order 1 are the same with any."""
+    params = np.array([[0.0, 0.3], [0.0, -50.0]], "float32")
+    scales = {
+        least: np.exp(distributions.Normal("per_value", None, least)._loc_and_log_scale(params)[1])
+        for least in (None, 1e-9)
+    }
+    np.testing.assert_allclose(scales[None][1], np.exp(-5), rtol=1e-5)
+    np.testing.assert_allclose(scales[1e-9][1], 1e-9, rtol=1e-4)
+    np.testing.assert_allclose(scales[1e-9][0], scales[None][0], rtol=0.01)
+    for scale, least, words in (
+        ("shared", 0.1, "`least_scale` goes with the scale \"per_value\"; got 'shared'"),
+        ("per_value", 0, "`least_scale` must be greater than 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            distributions.Normal(scale, least_scale=least)
+
+
 @pytest.mark.parametrize("kind", ["real", "uint8"])
 def test_density_of_a_pixel_flow(kind):
     """Against the Jacobian of the flow by differentiation."""
@@ -130,3 +150,96 @@ def test_density_of_a_pixel_flow(kind):
     np.testing.assert_allclose(
         observation.log_prob(x, features, noise), expected, rtol=1e-4, atol=1e-3
     )
+
+
+# ---------------------------------------------------------------- scales of normal observations
+
+
+@pytest.mark.parametrize("given", ["name", "element"])
+def test_a_scale_of_pixels_is_in_units_that_all_levels_span(given):
+    if given == "name":
+        observation = distributions.get_observation("normal", None, "uint8", 0.3)
+    else:
+        observation = distributions.get_observation(distributions.Normal(0.3), None, "uint8")
+    observation.build((None, 3), (2, 2, 1))
+    zoo.perturb(observation)
+    rng = np.random.default_rng(0)
+    x, features = rng.integers(256, size=(4, 2, 2, 1)), rng.normal(size=(4, 3)).astype("float32")
+    noise = observation.log_prob_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 4)
+    # Of images in [0, 1], and of the levels by the change of the unit.
+    loc = observation.features.mean(features) + 0.5
+    density = scipy.stats.norm(loc, 0.3).logpdf((x + noise) / 256).sum((1, 2, 3))
+    np.testing.assert_allclose(
+        observation.log_prob(x, features, noise), density - 4 * np.log(256), rtol=1e-5
+    )
+    small = distributions.get_observation("normal", None, "uint8", 0.02)
+    small.build((None, 3), (20, 20, 1))
+    drawn = small.sample(small.noise(tf.constant([1, 2]), tf.constant(0), 9), np.zeros((9, 3)))
+    np.testing.assert_allclose(np.std(drawn), 0.02 * 256, rtol=0.05)
+    np.testing.assert_allclose(np.mean(drawn), 127.5, atol=1)
+
+
+@pytest.mark.parametrize(
+    "kind, by_default, names",
+    [
+        ("real", "shared", ("normal", None)),
+        ("uint8", "per_value", ("normal",)),
+    ],
+)
+def test_observation_scales_that_are_learned(kind, by_default, names):
+    for name, scale in itertools.product(names, (None, "shared", "per_value", 2)):
+        observation = distributions.get_observation(name, None, kind, scale)
+        assert observation.element.scale == (scale or by_default)
+        assert observation.data_kind == kind
+        if scale == "shared":
+            observation.build((None, 3), (4, 4, 2))
+            assert observation.element.log_scale.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "recipe, arguments",
+    [
+        (tfgen.VAE, {"data_kind": "real"}),
+        (tfgen.IAFVAE, {"data_kind": "uint8", "observation": "normal"}),
+        (tfgen.CQ, {}),
+        (tfgen.CQF, {"observation": "normal"}),
+    ],
+)
+def test_models_take_an_observation_scale(recipe, arguments, tmp_path):
+    build = zoo.adversarial if issubclass(recipe, tfgen.CQ) else zoo.vae
+    model = build(recipe, observation_scale=0.7, **arguments)
+    assert model.observation.element.scale == 0.7
+    x, _ = zoo.make_data(model)
+    if recipe is tfgen.CQ:
+        model.compile()
+        assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert copy.observation.element.scale == copy.get_config()["observation_scale"] == 0.7
+    np.testing.assert_array_equal(copy.log_prob(x), model.log_prob(x))
+
+
+@pytest.mark.parametrize(
+    "recipe, arguments, words",
+    [
+        (tfgen.VAE, {"observation_scale": 0}, "`observation_scale` must be greater than 0"),
+        (
+            tfgen.VAE,
+            {"observation_scale": "pixel"},
+            '`observation_scale` must be a number above 0, "shared" or "per_value"; got \'pixel\'',
+        ),
+        (tfgen.VAE, {"observation": "logistic"}, "\"normal\"; got 'logistic'"),
+        # The default is the Bernoulli distribution.
+        (tfgen.VAE, {}, '`observation_scale` goes with the observation "normal"; got None'),
+        (tfgen.CQF, {"event_shape": (4, 4, 1)}, "\"normal\"; got 'flow'"),
+    ],
+)
+def test_bad_observation_scales(recipe, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        recipe(**{"event_shape": (4,), "latent_dim": 2, "observation_scale": 1.0, **arguments})
+
+
+def test_reals_for_pixels_must_have_a_density():
+    element = distributions.Deterministic()
+    with pytest.raises(ValueError, match="`observation` must have a density; got a PixelFlow of"):
+        tfgen.VAE(4, latent_dim=2, observation=element, data_kind="uint8")

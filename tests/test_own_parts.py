@@ -60,12 +60,17 @@ def test_own_parts_come_back_whole(make):
 
 
 def test_affine_maps_are_saved_under_names_that_say_which():
+    priors = {bijectors.Elementwise: 10.0}
     for cls in (bijectors.Coupling, bijectors.Elementwise, bijectors.Autoregressive):
-        for given in ("affine", "sigmoid_affine", bijectors.SigmoidAffine()):
+        for given in ("sigmoid_affine", bijectors.SigmoidAffine()):
             assert type(cls(given).transform) is bijectors.SigmoidAffine
             assert cls(given).get_config()["transform"] == "sigmoid_affine"
-        assert cls(bijectors.ExpAffine()).get_config()["transform"] == "exp_affine"
-        assert type(reloaded(cls("exp_affine")).transform) is bijectors.ExpAffine
+        for given in ("affine", "exp_affine"):
+            assert cls(given).transform.limit == priors.get(cls, 3.0)
+            assert cls(given).get_config()["transform"] == "exp_affine"
+            assert reloaded(cls(given)).transform.limit == priors.get(cls, 3.0)
+        assert reloaded(cls(bijectors.ExpAffine(2.0))).transform.limit == 2.0
+        # In files of version 0.1.
         old = {**cls().get_config(), "transform": "affine"}
         assert type(cls.from_config(old).transform) is bijectors.SigmoidAffine
     assert '"affine"' not in json.dumps(bijectors.Split(bijectors.Flatten(), "affine").get_config())

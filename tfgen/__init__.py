@@ -1,14 +1,8 @@
 """tfgen: deep generative models for people who live in Keras."""
 
 import importlib
-import os
 
-if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-    raise ImportError(
-        "tfgen runs on Keras's TensorFlow backend; the environment variable KERAS_BACKEND is "
-        f"{os.environ['KERAS_BACKEND']!r}"
-    )
-
+from tfgen import _backend  # noqa: F401  first: what follows imports Keras
 from tfgen import bijectors
 from tfgen import callbacks
 from tfgen import core

@@ -96,7 +96,8 @@ def train(
         latents: kind of distribution that is fitted to the latents of the training examples in
             the end, see `fit_latents`; by default a mixture (`"gmm"`) for models without a density
             of the data, and none for others.
-        num_validation: number of held-out examples scored after each epoch.
+        num_validation: number of held-out examples scored after each epoch: of the validation
+            split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
         seed: non-negative int, of weights, order and noise.
         verbose: 0, 1 or 2, Keras's verbosity.
@@ -143,8 +144,9 @@ def train(
 
     done, spent = resume_from(out)
     x, y = pictures.taken_by(net, examples.train)
+    held_out = examples.test if examples.validation is None else examples.validation
     validation = pictures.taken_by(
-        net, tuple(a if a is None else a[:num_validation] for a in examples.test)
+        net, tuple(a if a is None else a[:num_validation] for a in held_out)
     )
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)

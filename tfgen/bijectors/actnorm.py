@@ -70,16 +70,18 @@ class ActNorm(Bijector):
     def adapt(self, batches, conditions=None):
         batches = [tf.convert_to_tensor(x, self.compute_dtype) for x in batches]
         self._build_for(batches, conditions)
-        # float64, so that E[x^2] - E[x]^2 does not cancel.
+        # float64, and from an origin among the data, so that E[x^2] - E[x]^2 does not cancel.
+        axes = list(range(batches[0].shape.rank - 1))
+        origin = tf.reduce_mean(tf.cast(batches[0], tf.float64), axes)
         mean = mean_square = tf.zeros([], tf.float64)
         for x in batches:
-            x = tf.cast(x, tf.float64)
-            axes = list(range(x.shape.rank - 1))
+            x = tf.cast(x, tf.float64) - origin
             mean += tf.reduce_mean(x, axes) / len(batches)
             mean_square += tf.reduce_mean(x**2, axes) / len(batches)
         variance = mean_square - mean**2
+        mean += origin
         rounding = 8 * np.finfo(self.variable_dtype).eps
-        constant = variance <= rounding**2 * mean_square
+        constant = variance <= rounding**2 * (variance + mean**2)
         variance = tf.where(constant, tf.ones_like(variance), variance + self.epsilon)
         log_scale = -0.5 * tf.math.log(variance)
         self.log_scale.assign(log_scale)

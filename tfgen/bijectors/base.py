@@ -67,7 +67,8 @@ class Bijector(Configured):
         Returns:
             `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`.
         """
-        z = tf.convert_to_tensor(z)
+        if not isinstance(z, keras.KerasTensor):
+            z = tf.convert_to_tensor(z)
         if not self.built:
             shape = None if condition is None else tuple(condition.shape)
             self.build((None, *self.forward_event_shape(tuple(z.shape[1:]))), shape)
@@ -188,13 +189,16 @@ class Bijector(Configured):
         return []
 
     def to_tfp(self, condition=None):
-        """View of this map as a `tfb.Bijector`, at the current weights.
+        """View of this map as a `tfb.Bijector`.
 
-        Make a new view for each use: TFP caches by view. Values and
-        log-determinants of both directions come from one pass.
+        It has the weights' values at each use, and those that are not frozen as its
+        `trainable_variables`. Only of a value that it made itself it gives back what it was made
+        of, as all of TFP's bijectors do: make a new view after the weights have changed, if such
+        values are kept. Values and log-determinants of both directions come from one pass.
 
         Args:
-            condition: `[features]` or `[n, features]` that the view is bound to, or None.
+            condition: `[features]` or `[n, features]` that the view is bound to, a tensor or a
+                `tfp.util.DeferredTensor`, or None.
 
         Raises:
             ValueError: the map is not built.

@@ -1,6 +1,7 @@
 """Views of tfgen bijectors as TFP bijectors."""
 
 import itertools
+import weakref
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -8,13 +9,28 @@ import tensorflow_probability as tfp
 _tokens = itertools.count()
 
 
+class _WeakCache(type(tfp.bijectors.Bijector._cache)):
+    """TFP's cache without log-determinants: those of a tensor that is kept, such as data, would
+    stay as they were under the weights of the first time."""
+
+    def forward_attributes(self, *args, **kwargs):
+        return {}
+
+    def inverse_attributes(self, *args, **kwargs):
+        return {}
+
+
 class OnePass(tfp.bijectors.Bijector):
     """`tfb.Bijector` that computes values and log-determinants together, in `_compute`.
 
     TFP asks for them one by one, in both directions: all of them are answered from the last
-    pass that was made. TFP shares caches between bijectors with equal parameters; the token keeps
-    one of new weights from being given values computed from old ones.
+    pass that was made, as long as somebody has both of its sides, as TFP does while it needs them.
+    So a view that is kept sees weights that have changed. TFP shares caches between bijectors with
+    equal parameters; the token keeps one of new weights from being given values computed from old
+    ones.
     """
+
+    _cache = _WeakCache()
 
     def __init__(self, *, parameters, **kwargs):
         self._last = None
@@ -30,15 +46,19 @@ class OnePass(tfp.bijectors.Bijector):
 
     def _pass(self, z=None, x=None):
         """Triple `(z, x, log|dx/dz|)` of the one value that is given."""
-        for known, given in ((0, z), (1, x)):
-            if given is not None and self._last is not None and self._last[known] is given:
-                return self._last
+        if self._last is not None:
+            *sides, log_det = self._last
+            last_z, last_x = (side() for side in sides)
+            whole = last_z is not None and last_x is not None
+            if whole and (z is last_z or x is last_x):
+                return last_z, last_x, log_det
         if z is not None:
-            self._last = (z, *self._compute(z, forward=True))
+            x, log_det = self._compute(z, forward=True)
         else:
             z, log_det = self._compute(x, forward=False)
-            self._last = (z, x, -log_det)
-        return self._last
+            log_det = -log_det
+        self._last = weakref.ref(z), weakref.ref(x), log_det
+        return z, x, log_det
 
     def _forward(self, z):
         return self._pass(z=z)[1]
@@ -53,18 +73,59 @@ class OnePass(tfp.bijectors.Bijector):
         return -self._pass(x=x)[2]
 
 
+def current(weight):
+    """A Keras weight as TFP's objects take it: they read it anew each time, and count it among
+    their `variables`. A frozen one becomes a tensor, or TFP would train it."""
+    value = weight.value
+    frozen = not weight.trainable and getattr(value, "trainable", False)
+    # It is a tensor already where Keras casts weights or puts others in their place.
+    return tf.convert_to_tensor(value) if frozen or not isinstance(value, tf.Variable) else value
+
+
+def deferred(function, *weights, shape=None, dtype=None):
+    """What a function makes of weights' values, computed anew each time that TFP reads it.
+
+    Args:
+        function: of tensors.
+        *weights: Keras weights.
+        shape: shape of the result, by default the first weight's.
+        dtype: dtype of the result, by default the first weight's.
+    """
+    values = [current(weight) for weight in weights]
+    variables = [value for value in values if isinstance(value, tf.Variable)]
+
+    def compute(_=None):
+        return function(*map(tf.convert_to_tensor, values))
+
+    if not variables:
+        return compute()
+    return tfp.util.DeferredTensor(
+        variables[0],
+        compute,
+        dtype=tf.as_dtype(dtype or weights[0].dtype),
+        shape=weights[0].shape if shape is None else shape,
+        also_track=variables[1:],
+    )
+
+
 class TFPView(OnePass):
     """`tfb.Bijector` over a tfgen bijector, whose conditioner runs once in a pass.
 
+    Its `trainable_variables` are those of the bijector that are not frozen.
+
     Args:
         layer: built `Bijector`.
-        condition: `[features]` or `[n, features]`, or None.
+        condition: `[features]` or `[n, features]`, a tensor or what `deferred` gives, or None.
         name: of the view; by default the layer's.
     """
 
     def __init__(self, layer, condition=None, name=None):
         self._layer = layer
-        self._condition = None if condition is None else tf.convert_to_tensor(condition)
+        later = condition is None or isinstance(condition, tfp.util.DeferredTensor)
+        self._condition = condition if later else tf.convert_to_tensor(condition)
+        # TFP finds variables of TensorFlow alone.
+        weights = map(current, layer.variables)
+        self._weights = [weight for weight in weights if isinstance(weight, tf.Variable)]
         shape = getattr(layer, "event_shape", None)
         if shape is None:
             raise ValueError(
@@ -86,6 +147,7 @@ class TFPView(OnePass):
         static = given.shape[: given.shape.rank - rank]
         condition, wide = self._condition, given
         if condition is not None:
+            condition = tf.convert_to_tensor(condition)
             features = tf.shape(condition)[1:]
             if condition.shape[0] == 1:
                 condition = condition[0]

@@ -59,7 +59,7 @@ def draw_rows(arrays, seed):
         seed: integers.
     """
     num_rows = len(arrays["x"])
-    rng = np.random.default_rng(np.asarray(seed, np.uint32))
+    rng = np.random.default_rng(np.asarray(seed).astype(np.uint32))
     rows = np.arange(num_rows)
     if num_rows > NUM_ROWS:
         rows = np.sort(rng.choice(num_rows, NUM_ROWS, replace=False))

@@ -5,16 +5,20 @@ import math
 import sys
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.core.y_spec import YSpec
+from tfgen.data.feed import CheckedDataset
 from tfgen.data.feed import NumberedDataset
 from tfgen.data.feed import array_batches
 from tfgen.data.feed import dataset_batches
 from tfgen.utils import checks
+from tfgen.utils import tensor_checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
 from tfgen.utils.random import row_uniform
+from tfgen.utils.values import as_text
 
 ROLES = ("condition", "target")
 
@@ -48,10 +52,10 @@ class DataSpec:
     >>> spec = DataSpec((2,), num_classes=3)
     >>> spec.arrays(np.zeros((1, 2)), [2])["condition"]
     array([2], dtype=int32)
-    >>> spec.arrays(np.zeros((1, 2)), [3])
+    >>> spec.arrays(np.zeros((1, 2)), [3])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: `y` must hold labels in 0..2; got values from 3 to 3
+    ValueError: `y` must hold labels in 0..2; got values from 3 to 3: give the model ...
     """
 
     def __init__(
@@ -98,11 +102,10 @@ class DataSpec:
 
     # --- checks ---------------------------------------------------------------
 
-    def check_x(self, x, name="x", probabilities=False):
+    def check_x(self, x, name="x", probabilities=False, whole=True):
         """Examples as an array `[n, *event_shape]`; see `utils.checks.as_events`."""
-        return checks.as_events(
-            x, name, self.event_shape, self.kind, self.dtype.as_numpy_dtype, probabilities
-        )
+        dtype = self.dtype.as_numpy_dtype
+        return checks.as_events(x, name, self.event_shape, self.kind, dtype, probabilities, whole)
 
     def check_condition(self, condition, num_rows, name="condition"):
         """Conditions as arrays of `num_rows` rows, a single one broadcast; None where there are
@@ -119,25 +122,25 @@ class DataSpec:
         """Refuses a tensor whose static shape is not that of a batch of examples."""
         if not tf.TensorShape(x.shape).is_compatible_with([None, *self.event_shape]):
             raise ValueError(
-                f"`x` must have batches of shape [n, {', '.join(map(str, self.event_shape))}]; "
-                f"got {x.shape}"
+                f"`x` must have batches of shape {as_text(['n', *self.event_shape])}; got {x.shape}"
             )
 
-    def arrays(self, x, y=None, sample_weight=None, name="y"):
-        """Checked arrays of whole data, by name.
+    def arrays(self, x, y=None, sample_weight=None, name="y", whole=True):
+        """Checked arrays of data, by name.
 
         Args:
             x: examples.
             y: what comes with them; ignored where there is no such thing.
             sample_weight: `[n]` or None.
             name: the name of `y` in errors.
+            whole: False for a part of the data, of which spreads tell nothing.
         """
-        x = self.check_x(x, probabilities=True)
+        x = self.check_x(x, probabilities=True, whole=whole)
         arrays = {"x": x}
         if self.y is not None:
             if y is not None:
                 self.y.check_length(x, y, name)
-            arrays[self.role] = self.y.check(y, name, len(x))
+            arrays[self.role] = self.y.check(y, name, len(x), whole)
         if sample_weight is not None:
             arrays["sample_weight"] = checks.as_weights(sample_weight, "sample_weight", len(x))
         return arrays
@@ -175,9 +178,7 @@ class DataSpec:
             return data
         if isinstance(data, dict) and set(data) == set(NumberedDataset.PARTS):
             return {**self.batch(data["given"]), "row": tf.cast(data["rows"], tf.int64)}
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if x is None or isinstance(x, (dict, tuple, list)):
-            raise ValueError(f"batches must be x, (x, y) or (x, y, sample_weight); got {data!r}")
+        x, y, sample_weight = _parts(data)
         x = tf.convert_to_tensor(x)
         self.require_shape(x)
         batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
@@ -196,7 +197,7 @@ class DataSpec:
         return tuple(batch.get(name) for name in ("x", self.role, "sample_weight"))
 
     def peek(self, x, num_batches=1, num_rows=0):
-        """The first batches of a stream, the first of them checked, and the whole stream.
+        """The first batches of a stream, checked, and the whole stream.
 
         Args:
             x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
@@ -218,21 +219,53 @@ class DataSpec:
             element = next(elements, None)
             if element is None:
                 break
+            self.check_batch(element, len(first))
             first.append(element)
             rows += num_rows and len(self.batch(element)["row"])
         if not first:
-            raise ValueError("`x` must have at least one batch; got an empty data set")
-        if not _is_batch(first[0]):
-            given = keras.utils.unpack_x_y_sample_weight(first[0])
-            if not isinstance(given[0], (dict, tuple, list)):
-                self.arrays(*given)
+            used = " (or an iterator that was read before)" if hasattr(x, "__next__") else ""
+            raise ValueError(f"`x` must have at least one batch; got an empty data set{used}")
         batches = [self.batch(b) for b in first]
         if hasattr(x, "__next__"):
             x = itertools.chain(first, x)
         return batches, x
 
+    def check_batch(self, element, index):
+        """Refuses what a stream yields, arrays or eager tensors, as whole data are refused.
+
+        Only of the first batch the spread is looked at: a later one, such as the last, may have so
+        few rows that they are alike by chance.
+        """
+        if _is_batch(element):
+            return
+        parts = _parts(element)
+        if np.shape(parts[0]) == self.event_shape:
+            raise ValueError(
+                f"`x` must have batches of shape {as_text(['n', *self.event_shape])}; got single "
+                "examples: a tf.data.Dataset has `batch(32)`"
+            )
+        try:
+            self.arrays(*parts, whole=index == 0)
+        except ValueError as error:
+            raise ValueError(f"{error} (batch {index})") from None
+
+    def asserted(self, element, index):
+        """`(x, y, sample_weight)` of an element of a pipeline, with assertions in the place of
+        `check_batch`."""
+        x, y, weight = _parts(element)
+        x = tensor_checks.as_events(
+            tf.convert_to_tensor(x), "x", self.event_shape, self.kind, self.dtype, index
+        )
+        num_rows = tf.shape(x)[0]
+        if self.y is not None and y is not None:
+            y = self.y.asserted(y, "y", num_rows, index)
+        if weight is not None:
+            weight = tensor_checks.as_weights(weight, "sample_weight", num_rows, index)
+        return x, y, weight
+
     def stream(self, x, class_weight=None, number_on=False):
-        """A user's own batches with numbered rows; a `PyDataset` in training stays as it is.
+        """A user's own batches, each checked, with numbered rows; those of a `PyDataset` in
+        training stay as they are.
 
         Args:
             x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
@@ -241,13 +274,16 @@ class DataSpec:
         """
         if isinstance(x, keras.utils.PyDataset):
             if class_weight is not None:
-                raise ValueError("`class_weight` does not go with a PyDataset as `x`")
-            return NumberedDataset(x) if number_on else x
+                raise ValueError(
+                    "`class_weight` does not go with a PyDataset as `x`: let its items be (x, y, "
+                    "sample_weight)"
+                )
+            return (NumberedDataset if number_on else CheckedDataset)(x, self.check_batch)
         if hasattr(x, "__next__"):
             return self._numbered(x, class_weight, number_on)
 
-        def pack(element):
-            batch = self.batch(element)
+        def pack(element, index):
+            batch = self.batch(self.asserted(element, index))
             batch.pop("row")
             return self.weigh(batch, class_weight)
 
@@ -256,7 +292,8 @@ class DataSpec:
     def _numbered(self, x, class_weight, number_on):
         """Batches of a generator, the only kind of iterator that Keras takes."""
         start = 0
-        for element in x:
+        for index, element in enumerate(x):
+            self.check_batch(element, index)
             batch = self.batch(element)
             rows = batch["row"] + start
             if number_on:
@@ -288,7 +325,10 @@ def refuse_beside_stream(x, **arrays):
     """Refuses arrays beside batches, which hold all that belongs to them."""
     for name, value in arrays.items():
         if value is not None:
-            raise ValueError(f"`{name}` must come with `x` when `x` is a {type(x).__name__}")
+            raise ValueError(
+                f"`{name}` must come with `x` when `x` is a {type(x).__name__}, in its batches: x, "
+                "(x, y) or (x, y, sample_weight)"
+            )
 
 
 def hold_out(arrays, fraction):
@@ -308,3 +348,17 @@ def hold_out(arrays, fraction):
 def _is_batch(data):
     """True if `data` is a batch dict, not what a user's data set yields."""
     return isinstance(data, dict) and "row" in data
+
+
+def _parts(data):
+    """`(x, y, sample_weight)` of what a user's data set yields."""
+    parts = keras.utils.unpack_x_y_sample_weight(data)
+    if parts[0] is None or isinstance(parts[0], (dict, tuple, list)):
+        came, hint = f"a {type(parts[0]).__name__}", ""
+        if isinstance(parts[0], dict):
+            came = f"a dict of {list(parts[0])}"
+            hint = ': a tf.data.Dataset has `map(lambda d: (d["image"], d["label"]))`'
+        raise ValueError(
+            f"batches must be x, (x, y) or (x, y, sample_weight); got {came} as x{hint}"
+        )
+    return parts

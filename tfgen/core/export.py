@@ -5,7 +5,7 @@ import tensorflow as tf
 _OUTPUTS = {"log_prob": "log_prob", "sample": "samples", "encode": "z", "decode": "x"}
 
 
-def export(model, filepath, verbose=True):
+def export(model, filepath, format="tf_saved_model", verbose=True, input_signature=None, **options):
     """Writes a SavedModel with the signatures that the model can serve.
 
     `log_prob {x, seed[, condition]} -> {log_prob}`,
@@ -16,7 +16,13 @@ def export(model, filepath, verbose=True):
     Args:
         model: a `GenerativeModel`.
         filepath: folder to write.
-        verbose: whether to print the signatures.
+        format: `"tf_saved_model"`, of Keras's formats the one that holds all signatures.
+        verbose: whether to print the signatures; None is True, as in Keras.
+        input_signature: None: the signatures are the model's own.
+        **options: none; those of Keras's other formats are refused.
+
+    Raises:
+        ValueError: another format, or an argument that is none of these.
 
     >>> import tempfile, tensorflow as tf, tfgen
     >>> model = tfgen.RealNVP(2, num_layers=2, hidden_units=(8,))
@@ -28,12 +34,28 @@ def export(model, filepath, verbose=True):
     ...     served.signatures["sample"](**arguments)["samples"].shape
     TensorShape([3, 2])
     """
+    if format != "tf_saved_model":
+        raise ValueError(
+            f'`format` must be "tf_saved_model"; got {format!r}: it alone holds every signature, '
+            "random numbers among them; converters to other formats read it, by signature"
+        )
+    if input_signature is not None:
+        raise ValueError(
+            "`input_signature` must be None: the signatures are the model's own, "
+            f"{', '.join(model.signatures())}, for any number of rows; wrap "
+            "`model.graph_function(name)` in a tf.Module for others"
+        )
+    if options:
+        raise ValueError(
+            f"`export` takes no `{next(iter(options))}`: its arguments are `filepath`, `format`, "
+            "`verbose`"
+        )
     module = tf.Module()
     # What the graphs read, for the SavedModel to hold.
     module.weights = [w.value for w in model.weights]
     signatures = {name: _signature(model, name) for name in model.signatures()}
     tf.saved_model.save(module, str(filepath), signatures=signatures)
-    if verbose:
+    if verbose or verbose is None:
         print(f"SavedModel in {filepath} with signatures {', '.join(signatures)}")
 
 

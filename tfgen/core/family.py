@@ -10,6 +10,9 @@ from tfgen.core import adapt
 from tfgen.core.data_spec import DataSpec
 from tfgen.core.data_spec import first_row
 from tfgen.core.row_functions import RowFunctions
+from tfgen.core.row_functions import RowLayer
+from tfgen.core.symbolic import RowChecks
+from tfgen.core.symbolic import for_each_row
 from tfgen.core.training import Trainable
 from tfgen.metrics import bits_per_dim
 from tfgen.utils import checks
@@ -59,7 +62,10 @@ class Family(Trainable, metaclass=Recorded):
         condition = spec.condition
         self.condition_shape = None if condition is None else condition.condition_shape
         self.num_classes = None if condition is None else condition.num_classes
-        self._rows = RowFunctions(lambda name: getattr(self, f"_{name}"), self._argument_specs)
+        self._rows = RowFunctions(
+            lambda name: getattr(self, f"_{name}"), self._argument_specs, lambda: RowLayer(self)
+        )
+        self._row_checks = RowChecks(spec, self._argument_specs)
 
     def _after_init(self):
         self.build()
@@ -102,18 +108,23 @@ class Family(Trainable, metaclass=Recorded):
     def _argument_specs(self):
         """The `tf.TensorSpec`s of the arguments of cores, by name; None: there is no such."""
         real = self.variable_dtype
-        latents = self.latent_shape and tf.TensorSpec([None, *self.latent_shape], real, name="z")
+        z, end = (
+            self.latent_shape and tf.TensorSpec([None, *self.latent_shape], real, name=name)
+            for name in ("z", "end")
+        )
         scalars = {
             "seed": ([2], tf.int32),
             "start": ([], tf.int64),
             "num_rows": ([], tf.int32),
             "num_samples": ([], tf.int64),
+            "num_steps": ([], tf.int32),
             "temperature": ([], real),
         }
         return {
             "x": self.data_spec.x_spec,
             "condition": self.data_spec.condition_spec,
-            "z": latents,
+            "z": z,
+            "end": end,
             **{name: tf.TensorSpec(*spec, name=name) for name, spec in scalars.items()},
         }
 
@@ -170,9 +181,18 @@ class Family(Trainable, metaclass=Recorded):
     def _needs_adapt(self):
         if int(self.adapted.numpy()):
             return False
-        # Weights that were trained on conditions as they came know these, as in older files.
-        scales = self._scales_conditions and not int(self.steps_taken.numpy())
-        return scales or self._is_adaptive()
+        return self._has_unknown_scales() or self._is_adaptive()
+
+    def _has_unknown_scales(self):
+        """True if the mean and deviation of conditions are still to be set."""
+        # Weights that were trained on conditions as they came know these, as in older files; those
+        # that were copied from another model know its own.
+        return (
+            self._scales_conditions
+            and not int(self.steps_taken.numpy())
+            and not np.any(self.condition_loc.numpy())
+            and np.all(self.condition_scale.numpy() == 1)
+        )
 
     def _adapt(self, batches, rows, columns=None):
         spec = self.data_spec
@@ -180,7 +200,7 @@ class Family(Trainable, metaclass=Recorded):
             adapt.warn_of_constants(rows["x"], columns)
         reals = ["x"] * (spec.kind == "real" and batches is None)
         rows = adapt.without_outliers(rows, reals + ["condition"] * self._scales_conditions)
-        if self._scales_conditions and not int(self.steps_taken.numpy()):
+        if self._has_unknown_scales():
             vectors = spec.condition.vectors(rows["condition"])
             loc, scale = adapt.moments(vectors)
             self.condition_loc.assign(loc)
@@ -215,15 +235,21 @@ class Family(Trainable, metaclass=Recorded):
         return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
     def _sample(self, condition, num_rows, seed, start, temperature):
-        if condition is not None:
-            condition = tf.nest.map_structure(
-                lambda c: tf.broadcast_to(c, tf.concat([[num_rows], tf.shape(c)[1:]], 0)),
-                condition,
-            )
+        condition = for_each_row(condition, num_rows)
         # Noise of its own: with that of `log_prob` for the same seed, a sample would be scored with
         # the very draw that it was made of.
         noise = self._sample_noise(fold_in(seed, Stream.SAMPLES), start, num_rows)
         return self._generate(noise, condition, temperature)
+
+    def _sample_and_log_prob(self, condition, num_rows, seed, start):
+        condition = for_each_row(condition, num_rows)
+        noise = self._sample_noise(fold_in(seed, Stream.SAMPLES), start, num_rows)
+        return self._generate_and_score(noise, condition, seed, start)
+
+    def _line(self, z, end, num_steps):
+        weight = tf.linspace(tf.zeros([], z.dtype), 1, num_steps)
+        weight = tf.reshape(weight, [1, -1] + [1] * len(self.latent_shape))
+        return (1 - weight) * z[:, None] + weight * end[:, None]
 
     # --- configuration --------------------------------------------------------
 
@@ -298,6 +324,12 @@ class Family(Trainable, metaclass=Recorded):
         the shape of latents or, where there are none, of examples."""
         shape = self.latent_shape or self.event_shape
         return row_normal(seed, start, num_rows, shape, self.variable_dtype)
+
+    def _generate_and_score(self, noise, condition, seed, start):
+        """Examples in the data's type, of the noise of `_generate`, and their `_log_prob`: what
+        makes an example may know its density."""
+        x = self._generate(noise, condition, tf.ones([], self.variable_dtype))
+        return x, self._log_prob(x, condition, seed, start)
 
     @property
     def _objective(self):

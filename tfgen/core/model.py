@@ -1,6 +1,6 @@
 """GenerativeModel: the contract that every model keeps."""
 
-import numpy as np
+import keras
 import tensorflow as tf
 
 from tfgen.core.adapt import NUM_ROWS
@@ -14,6 +14,9 @@ from tfgen.core.presets import list_presets
 from tfgen.core.presets import load_preset
 from tfgen.core.presets import read_preset
 from tfgen.core.presets import save_preset
+from tfgen.core.symbolic import check_same_rows
+from tfgen.core.symbolic import num_rows as rows_of
+from tfgen.core.symbolic import repeated
 from tfgen.data.feed import array_batches
 from tfgen.metrics import bits_per_dim
 from tfgen.utils import checks
@@ -130,8 +133,13 @@ class GenerativeModel(Family):
         """Log-density of the data as given, in nats.
 
         Dequantisation, scaling and logit are part of it. Where it takes noise
-        (see `likelihood`), that depends on `seed` and row alone. It takes arrays
-        and is no part of a gradient: `model(x)` and `model.loss(x)` are differentiable.
+        (see `likelihood`), that depends on `seed` and row alone.
+
+        This holds of all methods of rows: gradients flow to the weights, and to tensors of reals
+        (`x`, `z`, a condition), whose values are checked as those of arrays are. In a `tf.function`
+        tensors are checked by their static shapes only. A `keras.KerasTensor` gives another, for
+        functional models, in which networks work as in prediction; `fit` and `loss` of the model
+        itself do more, such as the initialisation from data.
 
         Args:
             x: `[n, *event_shape]`.
@@ -183,7 +191,15 @@ class GenerativeModel(Family):
             )
         return bits_per_dim(self.log_prob(x, condition, seed, batch_size), self.num_dims)
 
-    def sample(self, num_samples, condition=None, temperature=1.0, seed=None, batch_size=256):
+    def sample(
+        self,
+        num_samples,
+        condition=None,
+        temperature=1.0,
+        seed=None,
+        batch_size=256,
+        per_condition=False,
+    ):
         """Draws examples in the data's own type and range.
 
         Args:
@@ -193,18 +209,53 @@ class GenerativeModel(Family):
                 location of the likeliest component).
             seed: integer or two integers; None draws afresh.
             batch_size: rows computed at a time.
+            per_condition: True for `num_samples` examples of each of n conditions.
 
         Returns:
-            `[num_samples, *event_shape]` tensor.
+            `[num_samples, *event_shape]` tensor, or `[n, num_samples, *event_shape]`.
         """
         num_samples = checks.check_count(num_samples, "num_samples")
-        condition = self.data_spec.check_condition(condition, num_samples)
+        # What is wrong with a condition is said first.
+        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
         self.require_samples()
         self._check_temperature(temperature)
         temperature = self._as_temperature(temperature)
-        return self._rows.run(
-            "sample", num_samples, batch_size, seed, condition=condition, temperature=temperature
+        x = self._rows.run(
+            "sample", rows, batch_size, seed, condition=condition, temperature=temperature
         )
+        return _grouped(x, num_samples) if per_condition else x
+
+    def sample_and_log_prob(
+        self, num_samples, condition=None, seed=None, batch_size=256, per_condition=False
+    ):
+        """Draws examples, as `sample` does, together with their `log_prob`, of the same seed.
+
+        Flows of reals have both in one pass.
+
+        Args:
+            num_samples: number of examples.
+            condition: one condition for all, or one for each sample.
+            seed: integer or two integers; None draws afresh.
+            batch_size: rows computed at a time.
+            per_condition: True for `num_samples` examples of each of n conditions.
+
+        Returns:
+            Pair of a `[num_samples, *event_shape]` and a `[num_samples]` tensor; or
+            `[n, num_samples, *event_shape]` and `[n, num_samples]`.
+
+        Raises:
+            NotImplementedError: if `likelihood` is `"none"`.
+
+        >>> import tfgen
+        >>> x, log_prob = tfgen.RealNVP(2, num_layers=2).sample_and_log_prob(5)
+        >>> x.shape, log_prob.shape
+        (TensorShape([5, 2]), TensorShape([5]))
+        """
+        num_samples = checks.check_count(num_samples, "num_samples")
+        self._require_likelihood()
+        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
+        both = self._rows.run("sample_and_log_prob", rows, batch_size, seed, condition=condition)
+        return tuple(_grouped(v, num_samples) if per_condition else v for v in both)
 
     def encode(self, x, condition=None, batch_size=256):
         """Latents of `x`, `[n, D]`. Arguments as in `log_prob`."""
@@ -233,16 +284,15 @@ class GenerativeModel(Family):
             `[n, num_steps, *event_shape]` tensor.
         """
         num_steps = checks.check_count(num_steps, "num_steps")
-        a, b = self.data_spec.check_x(a, "a"), self.data_spec.check_x(b, "b")
-        checks.check_same_length(a=a, b=b)
-        condition = self.data_spec.check_condition(condition, len(a))
-        start, end = (self.encode(x, condition, batch_size=batch_size)[:, None] for x in (a, b))
-        weight = tf.linspace(tf.zeros([], start.dtype), 1, num_steps)[None, :, None]
-        z = tf.reshape((1 - weight) * start + weight * end, [-1, start.shape[-1]])
-        if condition is not None:
-            condition = tf.nest.map_structure(lambda c: np.repeat(c, num_steps, 0), condition)
-        x = self.decode(z, condition, batch_size=batch_size)
-        return tf.reshape(x, [len(a), num_steps, *self.event_shape])
+        a, b = (self._row_checks.rows("x", v, name) for v, name in ((a, "a"), (b, "b")))
+        check_same_rows(a=a, b=b)
+        condition = self._row_checks.condition(condition, rows_of(a, b), a, b)
+        z, end = (self.encode(x, condition, batch_size=batch_size) for x in (a, b))
+        steps = tf.constant(num_steps)
+        z = self._rows.run("line", rows_of(z), batch_size, z=z, end=end, num_steps=steps)
+        z = keras.ops.reshape(z, (-1, *self.latent_shape))
+        x = self.decode(z, repeated(condition, num_steps), batch_size=batch_size)
+        return _grouped(x, num_steps)
 
     def adapt(self, x, condition=None, num_batches=None, batch_size=32):
         """Data-dependent initialisation: of the weights that are set from data, and of the mean and
@@ -291,9 +341,9 @@ class GenerativeModel(Family):
             names.append("encode")
         return names + (["decode"] if self.latent_shape else [])
 
-    def export(self, filepath, verbose=True):
+    def export(self, filepath, *args, **kwargs):
         """Writes a SavedModel that serves without tfgen; see `tfgen.core.export.export`."""
-        export(self, filepath, verbose=verbose)
+        export(self, filepath, *args, **kwargs)
 
     presets = classmethod(list_presets)
     read_preset = classmethod(read_preset)
@@ -319,16 +369,24 @@ class GenerativeModel(Family):
             )
 
     def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
-        """Runs a core over examples and their conditions, once both are checked."""
-        x = self.data_spec.check_x(x)
-        condition = self.data_spec.check_condition(condition, len(x))
-        return self._rows.run(name, len(x), batch_size, seed, x=x, condition=condition, **arguments)
+        """Runs a core over examples, and latents if there are any, and their conditions, once all
+        are checked. They may be symbolic, see `log_prob`."""
+        return self._map_rows(name, condition, batch_size, seed, {"x": x}, arguments)
 
     def _map_latents(self, name, z, condition, batch_size, seed=None, **arguments):
         """Runs a core over latents and conditions, once both are checked."""
-        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
-        condition = self.data_spec.check_condition(condition, len(z))
-        return self._rows.run(name, len(z), batch_size, seed, z=z, condition=condition, **arguments)
+        return self._map_rows(name, condition, batch_size, seed, {"z": z}, arguments)
+
+    def _map_rows(self, name, condition, batch_size, seed, rows, arguments):
+        if "z" in arguments:
+            rows = {**rows, "z": arguments.pop("z")}
+        rows = {k: self._row_checks.rows(k, v) for k, v in rows.items()}
+        check_same_rows(**rows)
+        num_rows = rows_of(*rows.values())
+        condition = self._row_checks.condition(condition, num_rows, *rows.values())
+        return self._rows.run(
+            name, num_rows, batch_size, seed, condition=condition, **rows, **arguments
+        )
 
     def _as_temperature(self, temperature):
         return tf.constant(checks.check_weight(temperature, "temperature"), self.variable_dtype)
@@ -341,3 +399,8 @@ class GenerativeModel(Family):
                 f"`temperature` must be 1: `{name}` is a {type(part).__name__}, which has no "
                 f"scale that is known; got {temperature!r}"
             )
+
+
+def _grouped(values, size):
+    """Values of n times `size` rows as `[n, size, ...]`."""
+    return keras.ops.reshape(values, (-1, size, *values.shape[1:]))

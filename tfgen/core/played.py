@@ -22,6 +22,7 @@ _OWN = {
     "metrics": "every term of the objective is logged: add a `keras.metrics.Metric` as an "
     "attribute of a subclass and update it in its `compute_loss`, or give `fit` a callback, such "
     "as those of `tfgen.callbacks`",
+    "learning_rate": "the optimizer has it, `keras.optimizers.Adam(learning_rate)`",
     "weighted_metrics": "the terms that are logged count `sample_weight` already",
 }
 
@@ -151,6 +152,7 @@ class Played(keras.Model):
     def compile(
         self,
         optimizer=None,
+        loss=None,
         *,
         run_eagerly=False,
         steps_per_execution=1,
@@ -163,6 +165,7 @@ class Played(keras.Model):
         Args:
             optimizer: Keras optimizer, or None for the model's own choice. Of a model with several
                 players it is the first one's.
+            loss: None; another one is refused, as all that follows from the model is.
             run_eagerly: as in Keras.
             steps_per_execution: as in Keras.
             jit_compile: as in Keras; `"auto"` is XLA on accelerators and plain
@@ -178,7 +181,7 @@ class Played(keras.Model):
             ValueError: an argument that is none of these; the message says what to do instead.
         """
         known = self.player_argument_names
-        for name, value in players.items():
+        for name, value in {"loss": loss, **players}.items():
             if name in known or (name in _OWN and value is None):
                 continue
             why = _OWN.get(name, f"its arguments are {list(_COMPILE_ARGUMENTS) + known}")
@@ -210,6 +213,24 @@ class Played(keras.Model):
         with self.distribute_strategy.scope():
             for player in self.players:
                 player.optimizer.build(player.variables)
+
+    # --- files ----------------------------------------------------------------
+
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """Keras's `save`, to a file that ends in .keras.
+
+        Arguments as in `keras.Model.save`, where `zipped=False` writes a folder.
+        """
+        plain = not (zipped is False or str(filepath).startswith("hf://"))
+        if plain and not str(filepath).endswith(".keras"):
+            raise ValueError(
+                "`filepath` must end in .keras, the one format that holds this model with its "
+                f"training; got {str(filepath)!r}: `save_weights` writes .weights.h5, `export` a "
+                "SavedModel"
+            )
+        return super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    # --- configuration --------------------------------------------------------
 
     def get_compile_config(self):
         config = super().get_compile_config()

@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.utils import checks
+from tfgen.utils import tensor_checks
+from tfgen.utils.values import as_text
 
 PARTS = ("label", "vector")
 
@@ -71,16 +73,18 @@ class YSpec:
         """The shape as models name it: `()` for a label alone."""
         return () if self.shape is None else self.shape
 
-    def _label(self, y, name, num_rows):
+    def _label(self, y, name, num_rows, whole=True):
         dtype = self.dtype.as_numpy_dtype
-        return checks.as_condition(y, name, (), self.num_classes, dtype, num_rows)
+        return checks.as_condition(y, name, (), self.num_classes, dtype, num_rows, whole)
 
-    def _vector(self, y, name, num_rows):
+    def _vector(self, y, name, num_rows, whole=True):
         dtype = self.dtype.as_numpy_dtype
-        return checks.as_condition(y, name, self.shape, None, dtype, num_rows)
+        return checks.as_condition(y, name, self.shape, None, dtype, num_rows, whole)
 
-    def check(self, y, name, num_rows):
+    def check(self, y, name, num_rows, whole=True):
         """Checked arrays of `num_rows` rows, a single row broadcast; None: any number of rows.
+
+        `whole` is False for a part of the data, of which spreads tell nothing.
 
         Raises:
             ValueError: none at all, wrong shapes, NaN, labels out of range, another number of rows.
@@ -88,18 +92,18 @@ class YSpec:
         if y is None and self.role == "target":
             raise ValueError(f"`{name}` is missing: training needs the targets of the examples")
         if not self.is_pair:
-            return (self._label if self.num_classes else self._vector)(y, name, num_rows)
+            return (self._label if self.num_classes else self._vector)(y, name, num_rows, whole)
         if y is None:
             raise ValueError(
                 f"`{name}` is missing: this model is conditional on pairs of an integer label in "
                 f"0..{self.num_classes - 1} and an array of shape {list(self.shape)}"
             )
         label, vector = self._pair(y, name)
-        label = self._label(label, f"{name} label", num_rows)
-        vector = self._vector(vector, f"{name} vector", num_rows)
+        label = self._label(label, f"{name} label", num_rows, whole)
+        vector = self._vector(vector, f"{name} vector", num_rows, whole)
         if num_rows is None:
             rows = max(len(label), len(vector))
-            return self.check((label, vector), name, rows)
+            return self.check((label, vector), name, rows, whole)
         return {"label": label, "vector": vector}
 
     def _pair(self, y, name):
@@ -119,6 +123,27 @@ class YSpec:
         for part in parts:
             checks.check_same_length(**{"x": x, name: checks.as_numeric(part, name)})
 
+    def asserted(self, y, name, num_rows, batch):
+        """Tensors of a batch in a pipeline, with assertions that they are what `check` takes.
+
+        Args:
+            y: tensor, or of a pair both.
+            name: name in errors.
+            num_rows: number of examples.
+            batch: number of the batch, in errors.
+        """
+
+        def label(y, name):
+            return tensor_checks.as_labels(y, name, self.num_classes, num_rows, batch)
+
+        def vector(y, name):
+            return tensor_checks.as_vectors(y, name, self.shape, self.dtype, num_rows, batch)
+
+        if not self.is_pair:
+            return (label if self.num_classes else vector)(y, name)
+        first, second = self._pair(y, name)
+        return {"label": label(first, f"{name} label"), "vector": vector(second, f"{name} vector")}
+
     def cast(self, y):
         """Tensors of a batch, unchecked but for what their static shapes tell."""
         if self.is_pair:
@@ -127,7 +152,10 @@ class YSpec:
         return _as_labels(y) if self.num_classes else self._as_vectors(y)
 
     def _as_vectors(self, y):
-        return _of_shape(tf.cast(y, self.dtype), self.shape)
+        vectors = tf.cast(y, self.dtype)
+        if self.shape == (1,) and vectors.shape.rank == 1:
+            vectors = vectors[:, None]
+        return _of_shape(vectors, self.shape)
 
     def labels(self, y):
         """The labels among checked values."""
@@ -170,5 +198,5 @@ def _as_labels(y):
 def _of_shape(y, shape):
     """Refuses a tensor whose static shape is not that of a batch of these."""
     if not y.shape.is_compatible_with([None, *shape]):
-        raise ValueError(f"`y` must have batches of shape {['n', *shape]}; got {y.shape}")
+        raise ValueError(f"`y` must have batches of shape {as_text(['n', *shape])}; got {y.shape}")
     return y

@@ -119,6 +119,7 @@ def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
         name=f"{data.name}_stacked",
         num_classes=k**3,
         class_names=None,
+        validation=None,
         description=f"Three examples of {data.name} as the channels of an image.",
         **splits,
     )
@@ -155,7 +156,7 @@ def _resized(data, image_size):
         return data
     splits = {
         split: (stack_images(((data.name, image) for image in x), len(x), image_size), y)
-        for split, (x, y) in (("train", data.train), ("test", data.test))
+        for split, (x, y) in data.splits.items()
     }
     return dataclasses.replace(data, **splits)
 

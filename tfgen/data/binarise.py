@@ -14,8 +14,8 @@ def binarise(data, way):
         data: `Data` of kind `"uint8"`; binary data stay as they are.
         way: `"static"`, where all images are drawn once, alike in every run; or `"dynamic"` (Burda
             et al. 2016), where the training images stay probabilities, from which `fit` draws
-            afresh in every step, and the test images are drawn once. Likelihoods of the one are
-            not comparable with those of the other.
+            afresh in every step, and those of other splits are drawn once. Likelihoods of the one
+            are not comparable with those of the other.
 
     Returns:
         A `Data` of kind `"binary"`.
@@ -49,9 +49,11 @@ def binarise(data, way):
     (x_test, y_test), (x, y) = data.test, data.train
     test = _draw(x_test, rng)
     x = (x / np.float32(255)).astype(np.float32) if way == "dynamic" else _draw(x, rng)
-    return dataclasses.replace(
-        data, kind="binary", binarised=way, train=(x, y), test=(test, y_test)
-    )
+    splits = {"train": (x, y), "test": (test, y_test)}
+    if data.validation is not None:
+        # Last: the draws of the others are those of data without such a split.
+        splits["validation"] = _draw(data.validation[0], rng), data.validation[1]
+    return dataclasses.replace(data, kind="binary", binarised=way, **splits)
 
 
 def draw_bits(x, seed=0):

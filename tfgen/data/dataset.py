@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Data:
-    """A data set in memory, with a training and a test split.
+    """A data set in memory, with a training and a test split, and a validation split if it has one.
 
     Attributes:
         name: The name or path that was loaded.
@@ -20,6 +20,8 @@ class Data:
         class_names: One name per class, or None.
         description: One or two sentences for people.
         binarised: `"static"` or `"dynamic"` for binary data drawn from grey levels; else None.
+        validation: `(x, y)` in the form of `test`, disjoint from both, where the source has such a
+            split beside its test split; else None.
 
     >>> from tfgen.data import load
     >>> load("digits")
@@ -34,15 +36,22 @@ class Data:
     class_names: tuple | None = None
     description: str = ""
     binarised: str | None = None
+    validation: tuple | None = None
 
     @property
     def event_shape(self):
         """Shape of one example: tuple without the batch axis."""
         return self.train[0].shape[1:]
 
+    @property
+    def splits(self):
+        """The splits that there are, by name: dict of `(x, y)`."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
+
     def __repr__(self):
         classes = f", {self.num_classes} classes" if self.num_classes else ""
-        sizes = f"{len(self.train[0])} train, {len(self.test[0])} test"
+        sizes = ", ".join(f"{len(x)} {split}" for split, (x, _) in self.splits.items())
         kind = f"{self.kind} ({self.binarised})" if self.binarised else self.kind
         return f"Data({self.name!r}, {kind} {list(self.event_shape)}, {sizes}{classes})"
 

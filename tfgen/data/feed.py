@@ -51,39 +51,35 @@ def dataset_batches(dataset, pack, number_on):
 
     Args:
         dataset: data set that yields `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
-        pack: function from such an element to a dict with `x`.
+        pack: function from such an element and its number, from 0 on, to a dict with `x`.
         number_on: bool; True numbers on from batch to batch, False anew in each.
 
     Returns:
         A `tf.data.Dataset` of the dicts with `row`, int64 `[batch]`, beside what `pack` gives.
     """
 
-    def number(start, element):
-        batch = pack(element)
+    def number(state, element):
+        start, index = state
+        batch = pack(element, index)
         size = tf.shape(batch["x"], tf.int64)[0]
         rows = start + tf.range(size, dtype=tf.int64)
-        return start + size if number_on else start, {**batch, "row": rows}
+        return (start + size if number_on else start, index + 1), {**batch, "row": rows}
 
-    return _by_data(dataset.scan(tf.constant(0, tf.int64), number))
+    return _by_data(dataset.scan((tf.constant(0, tf.int64),) * 2, number))
 
 
-class NumberedDataset(keras.utils.PyDataset):
-    """A user's `PyDataset` whose rows are numbered on, read by as many workers.
-
-    An item is a dict of `given`, the user's own, and `rows`, int64 `[batch]`: workers need nothing
-    of TensorFlow.
+class CheckedDataset(keras.utils.PyDataset):
+    """A user's `PyDataset` whose items are checked, read by as many workers, in which they are.
 
     Args:
-        dataset: a `keras.utils.PyDataset` of batches of one size; the last may have fewer rows.
+        dataset: a `keras.utils.PyDataset` of batches.
+        check: function of an item and its index that raises a ValueError, of arrays alone: workers
+            need nothing of TensorFlow.
     """
 
-    PARTS = ("given", "rows")
-
-    def __init__(self, dataset):
+    def __init__(self, dataset, check):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset = dataset
-        # Workers read out of order: the number of a row follows from that of its batch.
-        self._size = _num_rows(dataset[0])
+        self._dataset, self._check = dataset, check
 
     @property
     def num_batches(self):
@@ -91,20 +87,43 @@ class NumberedDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         given = self._dataset[index]
-        size = _num_rows(given)
-        if size > self._size or (size < self._size and index + 1 != self.num_batches):
-            raise ValueError(
-                f"`x` must have batches of one size, but for the last; batch {index} has {size} "
-                f"rows, the first {self._size}"
-            )
-        rows = index * self._size + np.arange(size, dtype=np.int64)
-        return (dict(zip(self.PARTS, (given, rows), strict=True)),)
+        self._check(given, index)
+        return given
 
     def on_epoch_begin(self):
         self._dataset.on_epoch_begin()
 
     def on_epoch_end(self):
         self._dataset.on_epoch_end()
+
+
+class NumberedDataset(CheckedDataset):
+    """A user's `PyDataset` whose rows are numbered on, too.
+
+    An item is a dict of `given`, the user's own, and `rows`, int64 `[batch]`.
+
+    Args:
+        dataset: a `keras.utils.PyDataset` of batches of one size; the last may have fewer rows.
+        check: as for `CheckedDataset`.
+    """
+
+    PARTS = ("given", "rows")
+
+    def __init__(self, dataset, check):
+        super().__init__(dataset, check)
+        # Workers read out of order: the number of a row follows from that of its batch.
+        self._size = _num_rows(dataset[0])
+
+    def __getitem__(self, index):
+        given = super().__getitem__(index)
+        size = _num_rows(given)
+        if size > self._size or (size < self._size and index + 1 != self.num_batches):
+            raise ValueError(
+                f"`x` must have batches of one size, but for the last; batch {index} has {size} "
+                f"rows, the first {self._size}: a generator or a tf.data.Dataset may have any"
+            )
+        rows = index * self._size + np.arange(size, dtype=np.int64)
+        return (dict(zip(self.PARTS, (given, rows), strict=True)),)
 
 
 def _num_rows(given):

@@ -11,6 +11,8 @@ from tfgen.data.dataset import hold_out
 from tfgen.data.images import stack_images
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+# Subfolders of splits beside `train`; the first that is there is the test.
+_HELD_OUT = ("test", "validation", "val")
 ARRAY_SUFFIXES = {".npy", ".npz", ".csv", ".tsv"}
 
 
@@ -53,16 +55,17 @@ def load_files(path, image_size=None, seed=0):
 def load_folder(path, image_size=None, seed=0):
     """Loads the images in a folder and its subfolders.
 
-    Images in subfolders have labels: the classes are the subfolders in alphabetical order. Two
-    subfolders named `train` and `test` are splits instead, each of them laid out in this way.
+    Images in subfolders have labels: the classes are the subfolders in alphabetical order.
+    Subfolders named `train`, `test` and `validation` (or `val`) are splits instead, each of them
+    laid out in this way; without `test`, the images of `validation` are the test.
     Names that begin with a dot are passed over. Grey images give one channel if all of them are
     grey; else all become RGB, and transparency is dropped.
 
     Args:
         path: The folder: a `pathlib.Path`.
         image_size: int or `(height, width)`; required where the images differ in size.
-        seed: Non-negative int, by which a test split is held out, where there is no `test`
-            subfolder.
+        seed: Non-negative int, by which a test split is held out, where there is no subfolder of
+            one.
 
     Returns:
         A `Data` of kind "uint8".
@@ -71,12 +74,15 @@ def load_folder(path, image_size=None, seed=0):
         ValueError: No images, images both beside and in subfolders, sizes that differ without
             `image_size`, an unreadable file, more than 8 bits per channel, or more than 8 GB.
     """
-    train, test = _list_images(path), []
-    if {class_name for _, class_name in train} == {"train", "test"}:
-        train, test = _list_images(path / "train"), _list_images(path / "test")
-    if not train:
+    parts = [_list_images(path)]
+    names = {class_name for _, class_name in parts[0]}
+    if "train" in names and len(names) > 1 and names <= {"train", *_HELD_OUT}:
+        parts = [_list_images(path / n) for n in ("train", *_HELD_OUT) if n in names]
+    if len(parts) > 1 and names >= {"validation", "val"}:
+        raise ValueError(f"{path}: expected one of validation and val, got both")
+    if not parts[0]:
         raise ValueError(f"{path}: no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    found = train + test
+    found = sum(parts, [])
     unlabelled = [file for file, class_name in found if class_name is None]
     if unlabelled and len(unlabelled) < len(found):
         raise ValueError(
@@ -88,16 +94,18 @@ def load_folder(path, image_size=None, seed=0):
     if not unlabelled:
         class_names = tuple(sorted({class_name for _, class_name in found}))
         y = np.array([class_names.index(class_name) for _, class_name in found], np.int64)
-    if test:
-        n = len(train)
-        splits = ((x[:n], None if y is None else y[:n]), (x[n:], None if y is None else y[n:]))
-    else:
+    if len(parts) == 1:
         splits = hold_out(x, y, seed)
+    else:
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        of_y = [None] * len(parts) if y is None else np.split(y, ends)
+        splits = list(zip(np.split(x, ends), of_y, strict=True))
     return Data(
         name=str(path),
         kind="uint8",
         train=splits[0],
         test=splits[1],
+        validation=splits[2] if len(splits) > 2 else None,
         num_classes=len(class_names) if class_names else None,
         class_names=class_names,
         description=f"{len(found)} images from a folder.",
@@ -145,7 +153,7 @@ def load_arrays(path, image_size=None, seed=0):
     if x.ndim < 2 or not x.size or not (x.dtype == np.uint8 or np.issubdtype(x.dtype, np.floating)):
         raise ValueError(
             f"{path}: expected x uint8 (0..255) or floating, [n, ...] of rank 2 or more, got "
-            f"{x.dtype} {list(x.shape)}"
+            f"{x.dtype} {list(x.shape)}{_hint_for(x)}"
         )
     if image_size is not None:
         if x.dtype != np.uint8 or x.ndim != 4:
@@ -166,6 +174,14 @@ def load_arrays(path, image_size=None, seed=0):
         num_classes=num_classes,
         description=f"{len(x)} examples from an array file.",
     )
+
+
+def _hint_for(x):
+    if x.ndim == 1 and x.dtype.kind in "fiub":
+        return ": save one column as x[:, None]"
+    if x.dtype.kind in "iu":
+        return ': save grey levels as x.astype("uint8"), other numbers as x.astype("float32")'
+    return ""
 
 
 def _read_table(path, delimiter):

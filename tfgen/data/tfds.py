@@ -39,7 +39,8 @@ def is_known(name, data_dir=None):
 def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
     """Loads an image data set of TFDS into memory.
 
-    Test images are the split "test", else "validation", else 10 per cent held out of "train".
+    Test images are the split "test", else "validation", else 10 per cent held out of "train". Where
+    there is a "test", a "validation" is kept beside it.
     Labels come from the feature "label" where there is one.
 
     Args:
@@ -78,12 +79,11 @@ def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
 
     x = stack_images(images(), count, size)
     y = np.array(labels, np.int64) if label_key else None
-    if len(splits) == 1:
+    ends = np.cumsum([builder.info.splits[split].num_examples for split in splits])[:-1]
+    parts = zip(np.split(x, ends), np.split(y, ends) if label_key else [None] * 3, strict=False)
+    train, test, validation = [*parts, None, None][:3]
+    if test is None:
         train, test = hold_out(x, y, seed)
-    else:
-        n = builder.info.splits[splits[0]].num_examples
-        train = x[:n], y[:n] if label_key else None
-        test = x[n:], y[n:] if label_key else None
 
     label = builder.info.features[label_key] if label_key else None
     num_classes = getattr(label, "num_classes", None)
@@ -92,6 +92,7 @@ def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
         kind=array_kind(x),
         train=train,
         test=test,
+        validation=validation,
         num_classes=num_classes,
         class_names=tuple(label.names) if num_classes else None,
         description=" ".join((builder.info.description or "").split()),
@@ -141,10 +142,7 @@ def _builder(name, data_dir, download):
 def _choose_splits(name, splits):
     if "train" not in splits:
         raise ValueError(f"{name}: expected a split 'train', got {sorted(splits)}")
-    for test in ("test", "validation"):
-        if test in splits:
-            return ["train", test]
-    return ["train"]
+    return ["train", *(split for split in ("test", "validation") if split in splits)]
 
 
 def _choose_features(name, features):

@@ -3,6 +3,7 @@
 import tensorflow_probability as tfp
 
 from tfgen.bijectors import Bijector
+from tfgen.bijectors import Chain
 from tfgen.bijectors import Standardise
 from tfgen.distributions.base import Base
 from tfgen.distributions.elements import Bernoulli
@@ -10,6 +11,7 @@ from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
 from tfgen.distributions.elements import Normal
 from tfgen.distributions.elements import OutputDistribution
+from tfgen.distributions.elements import check_scale
 from tfgen.distributions.fits import fit_gaussian
 from tfgen.distributions.fits import fit_gaussian_mixture
 from tfgen.distributions.from_tfd import FromTFD
@@ -90,10 +92,19 @@ def _pixelcnn(dtype, data_kind):
     return AutoregressivePixels(element, dtype=dtype)
 
 
-def _normal(dtype, data_kind):
-    if data_kind == "uint8":
-        return PixelFlow(Standardise(dtype=dtype), dtype=dtype)
-    return Factorised(Normal(dtype=dtype), dtype=dtype)
+def _normal(dtype, data_kind, scale=None):
+    if data_kind != "uint8":
+        return Factorised(Normal("shared" if scale is None else scale, dtype=dtype), dtype=dtype)
+    if scale is None or isinstance(scale, str):
+        # A scale that is learned is one of pixels in units of their own.
+        element = None if scale is None else Normal(scale, dtype=dtype)
+        return PixelFlow(Standardise(dtype=dtype), element=element, dtype=dtype)
+    return _of_pixels(Normal(scale, dtype=dtype), dtype)
+
+
+def _of_pixels(element, dtype):
+    """An `OutputDistribution` of reals as one of uint8 data, dequantised: all levels span 1."""
+    return PixelFlow(Chain([], dtype=dtype), element=element, dtype=dtype)
 
 
 OBSERVATIONS = {
@@ -161,27 +172,42 @@ def get_posterior(posterior, dtype=None):
     )
 
 
-def get_observation(observation, dtype=None, data_kind=None):
+def get_observation(observation, dtype=None, data_kind=None, scale=None):
     """`Observation` for a name or an `OutputDistribution`; an `Observation` comes back as it is.
 
     Args:
         observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"` or an object;
             an `OutputDistribution` is factorised over the positions, and None is the factorised
-            one that goes with the kind of data.
+            one that goes with the kind of data. One of reals is for uint8 data one of dequantised
+            pixels in [-0.5, 0.5): in its units all levels span 1.
         dtype: dtype policy of one made here.
         data_kind: `"real"`, `"binary"` or `"uint8"`, for those made here that there are for several
-            kinds (`"normal"`, `"pixelcnn"`, `"flow"`).
+            kinds (`"normal"`, `"pixelcnn"`, `"flow"`, an `OutputDistribution` of reals).
+        scale: of `"normal"`: a number (in the units of real data; of uint8 data all levels span 1),
+            `"shared"` or `"per_value"`, as of `Normal`; None is `"shared"` for reals and
+            `"per_value"` for uint8 data.
 
     Raises:
-        ValueError: anything else.
+        ValueError: anything else, or a `scale` of another observation than `"normal"`.
 
     >>> import tfgen
     >>> tfgen.distributions.get_observation("logistic").data_kind
     'uint8'
     """
+    if scale is not None:
+        scale = check_scale(scale, "observation_scale")
+        if observation is None and data_kind == "real":
+            observation = "normal"
+        if not isinstance(observation, str) or observation != "normal":
+            raise ValueError(
+                f'`observation_scale` goes with the observation "normal"; got {observation!r}'
+            )
+        return _normal(dtype, data_kind, scale)
     if observation is None:
         observation = _ELEMENTS[data_kind or "binary"](dtype=dtype)
     if isinstance(observation, OutputDistribution):
+        if observation.data_kind == "real" and data_kind == "uint8":
+            return _of_pixels(observation, dtype)
         return Factorised(observation, dtype=dtype)
     if isinstance(observation, str) and observation in OBSERVATIONS:
         return OBSERVATIONS[observation](dtype, data_kind)

@@ -60,7 +60,10 @@ class Base(Part):
         raise NotImplementedError(f"{type(self).__name__} must implement sample")
 
     def to_tfd(self, condition=None):
-        """This distribution as a `tfd.Distribution`, at the current weights.
+        """This distribution as a `tfd.Distribution`.
+
+        Weights given as `bijectors.view.current` and `deferred` make them are read at each use,
+        and are among its `trainable_variables`.
 
         Args:
             condition: `[features]`, `[n, features]` for the batch shape `[n]`, or None.

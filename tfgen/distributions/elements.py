@@ -1,5 +1,7 @@
 """Distributions of the values at one position, given a network's outputs."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -136,8 +138,8 @@ class Normal(OutputDistribution):
     """Normal distribution of reals.
 
     Args:
-        scale: standard deviation: a number, `"shared"` (one learned for each channel) or
-            `"per_value"` (from the network, as the locations).
+        scale: standard deviation: a number, `"shared"` (one learned for each channel, at all
+            positions and for all examples) or `"per_value"` (from the network, as the locations).
         bound: locations lie within `-bound` and `bound`, by a hyperbolic tangent; with None they
             lie anywhere.
         **kwargs: `keras.layers.Layer` arguments.
@@ -154,16 +156,17 @@ class Normal(OutputDistribution):
 
     reparameterized = True
 
-    def __init__(self, scale="shared", bound=None, **kwargs):
+    def __init__(self, scale="shared", bound=None, least_scale=None, **kwargs):
         super().__init__(**kwargs)
         self.bound = None if bound is None else checks.check_positive(bound, "bound")
-        if not isinstance(scale, str):
-            scale = checks.check_positive(scale, "scale")
-        elif scale not in ("shared", "per_value"):
-            raise ValueError(
-                f'`scale` must be a number above 0, "shared" or "per_value"; got {scale!r}'
-            )
-        self.scale = scale
+        self.scale = check_scale(scale, "scale")
+        self._least = -5.0
+        if least_scale is not None:
+            if self.scale != "per_value":
+                raise ValueError(
+                    f'`least_scale` goes with the scale "per_value"; got {self.scale!r}'
+                )
+            self._least = math.log(checks.check_positive(least_scale, "least_scale"))
 
     def build(self, input_shape):
         if self.scale == "shared":
@@ -180,8 +183,7 @@ class Normal(OutputDistribution):
     def _loc_and_log_scale(self, params):
         if self.scale == "per_value":
             loc, log_scale = tf.split(params, 2, -1)
-            # Bounded below, or a constant pixel has no end of likelihood.
-            return _within(loc, self.bound), -5 + tf.nn.softplus(log_scale + 5)
+            return _within(loc, self.bound), self._least + tf.nn.softplus(log_scale - self._least)
         loc = _within(params, self.bound)
         if self.scale == "shared":
             return loc, tf.convert_to_tensor(self.log_scale)
@@ -250,6 +252,17 @@ class Deterministic(OutputDistribution):
         if self.data_kind == "real":
             return mean
         return tf.cast(tf.clip_by_value(tf.round(mean), 0, 255), tf.uint8)
+
+
+def check_scale(scale, name):
+    """Returns the scale of a `Normal`: a number above 0 as a float, `"shared"` or `"per_value"`."""
+    if not isinstance(scale, str):
+        return checks.check_positive(scale, name)
+    if scale not in ("shared", "per_value"):
+        raise ValueError(
+            f'`{name}` must be a number above 0, "shared" or "per_value"; got {scale!r}'
+        )
+    return scale
 
 
 def _within(loc, bound):

@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors.view import current
+from tfgen.bijectors.view import deferred
 from tfgen.distributions.base import Base
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
@@ -73,15 +75,22 @@ class GaussianMixture(Base):
         self.lower.assign(np.tril(scales / diagonal[..., None], -1))
         self.logits.assign(np.log(weights))
 
-    def _components(self):
-        """Components as a batch of `tfd` distributions."""
-        loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
+    def _components(self, read=lambda function, *weights: function(*weights)):
+        """Components as a batch of `tfd` distributions.
+
+        Args:
+            read: function of a function and of weights, that says when it is of their values.
+        """
+        loc = read(tf.convert_to_tensor, self.loc)
         if self.covariance == "diagonal":
-            return tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale))
-        lower = tf.convert_to_tensor(self.lower)
-        below = lower - tf.linalg.band_part(lower, 0, -1)
-        scales = tf.exp(log_scale)[..., None] * (below + tf.eye(self.size, dtype=loc.dtype))
+            return tfp.distributions.MultivariateNormalDiag(loc, read(tf.exp, self.log_scale))
+        scales = read(self._scales, self.lower, self.log_scale)
         return tfp.distributions.MultivariateNormalTriL(loc, scales)
+
+    def _scales(self, lower, log_scale):
+        lower, log_scale = tf.convert_to_tensor(lower), tf.convert_to_tensor(log_scale)
+        below = lower - tf.linalg.band_part(lower, 0, -1)
+        return tf.exp(log_scale)[..., None] * (below + tf.eye(self.size, dtype=lower.dtype))
 
     def log_prob(self, z, condition=None):
         parts = self._components().log_prob(tf.convert_to_tensor(z)[:, None])
@@ -107,6 +116,6 @@ class GaussianMixture(Base):
 
     def to_tfd(self, condition=None):
         return tfp.distributions.MixtureSameFamily(
-            tfp.distributions.Categorical(logits=tf.convert_to_tensor(self.logits)),
-            self._components(),
+            tfp.distributions.Categorical(logits=current(self.logits)),
+            self._components(deferred),
         )

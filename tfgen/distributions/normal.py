@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors.view import current
+from tfgen.bijectors.view import deferred
 from tfgen.distributions.base import Base
 from tfgen.utils import checks
 from tfgen.utils.random import row_normal
@@ -98,5 +100,5 @@ class DiagonalNormal(StandardNormal):
         return self.loc + tf.exp(self.log_scale) * super().sample(noise, None, temperature)
 
     def to_tfd(self, condition=None):
-        loc, log_scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.log_scale)
-        return tfp.distributions.MultivariateNormalDiag(loc, tf.exp(log_scale))
+        scale = deferred(tf.exp, self.log_scale)
+        return tfp.distributions.MultivariateNormalDiag(current(self.loc), scale)

@@ -142,13 +142,15 @@ class IAFPosterior(NormalPosterior):
         num_steps: steps of the flow; each sees the dimensions in the reverse order of the one
             before.
         hidden_units: widths of their networks.
-        context_size: number of values of the context.
+        context_size: number of values of the context; with 0 or None there is none, and the flow is
+            the same for all examples.
         bijector: `Bijector` over latents in the place of the steps, which takes the context as its
-            condition.
+            condition. One that was built without a condition gets none, and `context_size` is 0.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
-        ValueError: a `bijector` that is initialised from data.
+        ValueError: a `bijector` that is initialised from data; on `build`, one that was built for
+            other latents or another context.
 
     >>> import numpy as np, tfgen
     >>> posterior = tfgen.distributions.IAFPosterior(num_steps=2, hidden_units=(8,))
@@ -164,7 +166,10 @@ class IAFPosterior(NormalPosterior):
         super().__init__(**kwargs)
         self.num_steps = checks.check_count(num_steps, "num_steps")
         self.hidden_units = checks.as_shape(hidden_units, "hidden_units")
-        self.context_size = checks.check_count(context_size, "context_size")
+        if context_size in (None, 0):
+            self.context_size = 0
+        else:
+            self.context_size = checks.check_count(context_size, "context_size")
         if bijector is None:
             dtype = {"dtype": self.dtype_policy}
             step = Autoregressive("gated", MADE(2, self.hidden_units, **dtype), **dtype)
@@ -179,14 +184,37 @@ class IAFPosterior(NormalPosterior):
 
     def build(self, features_shape, latent_dim):
         super().build(features_shape, latent_dim)
-        self.to_context = keras.layers.Dense(
-            self.context_size, activation="elu", dtype=self.dtype_policy
-        )
-        self.to_context.build(features_shape)
-        build_once(self.bijector, (None, latent_dim), (None, self.context_size))
+        if self.bijector.built and self.bijector._build_shapes_dict:
+            self._check_built(latent_dim, **self.bijector._build_shapes_dict)
+        context_shape = None
+        if self.context_size:
+            context_shape = (None, self.context_size)
+            self.to_context = keras.layers.Dense(
+                self.context_size, activation="elu", dtype=self.dtype_policy
+            )
+            self.to_context.build(features_shape)
+        build_once(self.bijector, (None, latent_dim), context_shape)
+
+    def _check_built(self, latent_dim, inputs_shape, condition_shape=None):
+        """Checks a bijector that was built before it was given, and goes by its condition."""
+        if tuple(inputs_shape[1:]) != (latent_dim,):
+            raise ValueError(
+                f"`bijector` must be over the {latent_dim} latents; got one built for events "
+                f"{list(inputs_shape[1:])}"
+            )
+        if condition_shape is None:
+            # As an attribute that is set it is saved: a copy's bijector is not built.
+            self.context_size = 0
+        elif tuple(condition_shape[1:]) != (self.context_size,):
+            raise ValueError(
+                "`context_size` must be that of the `bijector`, which was built for conditions "
+                f"{list(condition_shape[1:])}; got {self.context_size}"
+            )
 
     def _flow(self, y, features):
-        context = tf.cast(self.to_context(features), self.variable_dtype)
+        context = None
+        if self.context_size:
+            context = tf.cast(self.to_context(features), self.variable_dtype)
         return self.bijector.forward_and_log_det(y, condition=context)
 
     def sample(self, noise, features):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.bijectors.view import deferred
 from tfgen.distributions.base import Base
 from tfgen.utils import checks
 from tfgen.utils.random import row_uniform
@@ -56,6 +57,6 @@ class StudentT(Base):
         return tf.cast(temperature, u.dtype) * radius * tf.cos(2 * np.pi * v)
 
     def to_tfd(self, condition=None):
-        df = tf.exp(tf.convert_to_tensor(self.log_df))
-        zero, one = tf.zeros_like(df), tf.ones_like(df)
-        return tfp.distributions.Independent(tfp.distributions.StudentT(df, zero, one), 1)
+        zero = tf.zeros([self.size], self.variable_dtype)
+        values = tfp.distributions.StudentT(deferred(tf.exp, self.log_df), zero, zero + 1)
+        return tfp.distributions.Independent(values, 1)

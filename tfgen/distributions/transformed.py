@@ -8,6 +8,8 @@ from tfgen.bijectors import Bijector
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Permutation
 from tfgen.bijectors import Repeat
+from tfgen.bijectors.transforms import ExpAffine
+from tfgen.bijectors.transforms import as_prior
 from tfgen.bijectors.transforms import get_transform
 from tfgen.distributions.base import Base
 from tfgen.distributions.normal import StandardNormal
@@ -83,7 +85,8 @@ def autoregressive_flow(num_steps=4, hidden_units=(640, 640), transform="additiv
     Args:
         num_steps: number of steps; each sees the dimensions in the reverse order of the one before.
         hidden_units: widths of their networks; the paper's MADE of 3 layers has two of 640.
-        transform: as `bijectors.Autoregressive` takes it.
+        transform: as `bijectors.Autoregressive` takes it; the scales of `"affine"` lie within
+            `exp(-10)` and `exp(10)` at least, over all steps.
         dtype: dtype policy.
 
     Returns:
@@ -97,7 +100,11 @@ def autoregressive_flow(num_steps=4, hidden_units=(640, 640), transform="additiv
     """
     kind = {"dtype": dtype}
     num_steps = checks.check_count(num_steps, "num_steps")
-    num_params = get_transform(transform).num_params
+    if transform in ("affine", "exp_affine"):
+        # A prior is of any scale, with few steps, too.
+        transform = ExpAffine(max(ExpAffine().limit, as_prior("affine").limit / num_steps))
+    transform = get_transform(transform)
+    num_params = transform.num_params
     network = MADE(num_params, hidden_units, **kind)
     step = Chain([Autoregressive(transform, network, **kind), Permutation(**kind)], **kind)
     return Transformed(Repeat(step, num_steps, **kind), **kind)

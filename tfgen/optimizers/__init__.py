@@ -2,8 +2,9 @@
 
 from tfgen.optimizers.radam import RAdam
 from tfgen.optimizers.schedules import PenaltyGrowth
+from tfgen.optimizers.warm_up import WarmUpAdam
 
-__all__ = ["PenaltyGrowth", "RAdam"]
+__all__ = ["PenaltyGrowth", "RAdam", "WarmUpAdam"]
 
 
 def __dir__():

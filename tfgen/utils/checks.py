@@ -6,9 +6,14 @@ was expected and what came.
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfgen.utils.digits import as_reals
+from tfgen.utils.values import as_numeric
+from tfgen.utils.values import as_text
+from tfgen.utils.values import check_event_shape
+from tfgen.utils.values import check_finite
+from tfgen.utils.values import check_in_kind
+from tfgen.utils.values import check_labels
 
 DATA_KINDS = ("real", "binary", "uint8")
 
@@ -28,7 +33,7 @@ def as_shape(shape, name):
     return tuple(int(s) for s in sides)
 
 
-def as_events(x, name, event_shape, kind, dtype, probabilities=False):
+def as_events(x, name, event_shape, kind, dtype, probabilities=False, whole=True):
     """Returns data of a kind as an array `[n, *event_shape]`.
 
     Args:
@@ -38,6 +43,7 @@ def as_events(x, name, event_shape, kind, dtype, probabilities=False):
         kind: `"real"`, `"binary"` or `"uint8"`.
         dtype: dtype of the result for `"real"`; the other kinds come as uint8.
         probabilities: bool; True lets binary data be probabilities of 1, which stay float32.
+        whole: bool; False for a part of the data, of which spreads tell nothing.
 
     Returns:
         A numpy array with at least one row.
@@ -46,25 +52,28 @@ def as_events(x, name, event_shape, kind, dtype, probabilities=False):
         ValueError: wrong shape, no rows, NaN or inf, values out of the kind's range.
     """
     x = as_numeric(x, name)
-    if x.ndim != len(event_shape) + 1 or tuple(x.shape[1:]) != tuple(event_shape):
-        raise ValueError(
-            f"`{name}` must have shape {_shape(['n', *event_shape])}; got {_shape(x.shape)}"
-        )
+    check_event_shape(x, name, event_shape)
     if len(x) == 0:
-        raise ValueError(f"`{name}` must have at least one row; got {_shape(x.shape)}")
+        raise ValueError(f"`{name}` must have at least one row; got {as_text(x.shape)}")
     if kind == "real":
-        x = as_reals(x, dtype, name)
+        x = _as_dtype(x, dtype, name, whole)
     if x.dtype.kind == "f":
-        _check_finite(x, name)
+        check_finite(x, name)
     if kind == "real":
         return x
-    if kind == "binary":
-        if probabilities and x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1:
-            return x.astype(np.float32, copy=False)
-        _check_range(x, name, 0, 1, "0 or 1 (binary data)")
-        return x.astype(np.uint8, copy=False)
-    _check_range(x, name, 0, 255, "integers or integral floats in 0..255 (uint8 data)")
+    may_draw = kind == "binary" and probabilities and x.dtype.kind == "f"
+    if may_draw and x.min() >= 0 and x.max() <= 1:
+        return x.astype(np.float32, copy=False)
+    check_in_kind(x, name, kind, probabilities)
     return x.astype(np.uint8, copy=False)
+
+
+def _as_dtype(x, dtype, name, whole):
+    """Reals in a dtype, where it keeps their digits; of a part of the data that is not known."""
+    if whole:
+        return as_reals(x, dtype, name)
+    with np.errstate(over="ignore"):
+        return x.astype(dtype, copy=False)
 
 
 def as_mask(mask, name, shape):
@@ -80,11 +89,14 @@ def as_mask(mask, name, shape):
     """
     mask = as_numeric(mask, name)
     if mask.dtype.kind != "b":
-        raise ValueError(f"`{name}` must hold True and False; got dtype {mask.dtype}")
+        raise ValueError(
+            f"`{name}` must hold True and False; got dtype {mask.dtype}: give `{name} == 1`, where "
+            "1 means True"
+        )
     if mask.shape not in (tuple(shape[:3]), tuple(shape[1:3])):
         raise ValueError(
-            f"`{name}` must have shape {_shape(shape[:3])} or {_shape(shape[1:3])}; got "
-            f"{_shape(mask.shape)}"
+            f"`{name}` must have shape {as_text(shape[:3])} or {as_text(shape[1:3])}; got "
+            f"{as_text(mask.shape)}"
         )
     return np.broadcast_to(mask[..., None], shape)
 
@@ -154,24 +166,26 @@ def as_weights(weights, name, num_rows, things="examples"):
     if weights.shape not in ((num_rows,), (num_rows, 1)):
         raise ValueError(
             f"`{name}` must have shape [n], one for each of the {num_rows} {things}; "
-            f"got {_shape(weights.shape)}"
+            f"got {as_text(weights.shape)}"
         )
-    _check_finite(weights, name)
+    check_finite(weights, name)
     if weights.min() < 0:
         raise ValueError(f"`{name}` must be at least 0; got {weights.min():g}")
     return weights.reshape(num_rows)
 
 
-def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows):
+def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows, whole=True):
     """Returns conditions as an array with a row for each example; a single one is broadcast.
 
     Args:
-        condition: array `[n, *condition_shape]` or `condition_shape`; None for a model without.
+        condition: array `[n, *condition_shape]` or `condition_shape`, where that is `[1]` also
+            `[n]`; None for a model without.
         name: name of the argument in an error.
         condition_shape: shape of one condition: tuple; None for an unconditional model.
         num_classes: number of labels; None for conditions that are no labels.
         dtype: dtype of conditions that are no labels.
         num_rows: number of examples; None for as many as there are conditions.
+        whole: as in `as_events`.
 
     Returns:
         int32 labels `[n]` or an array `[n, *condition_shape]` in `dtype`; None for an
@@ -181,90 +195,47 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows)
         if condition is not None:
             raise ValueError(
                 f"`{name}` was given, but this model is unconditional (its `condition_shape` "
-                "is None)"
+                "is None): make it with `condition_shape` or `num_classes`"
             )
         return None
     if condition is None:
         what = (
             f"integer labels in 0..{num_classes - 1}"
             if num_classes
-            else f"arrays of shape {_shape(condition_shape)}"
+            else f"arrays of shape {as_text(condition_shape)}"
         )
         raise ValueError(f"`{name}` is missing: this model is conditional on {what}")
     condition = as_numeric(condition, name)
-    if condition.shape == tuple(condition_shape):
+    shape = tuple(condition_shape)
+    if condition.shape == shape:
         condition = condition[None]
     if num_classes and condition.ndim == 2 and condition.shape[1] == 1:
         condition = condition[:, 0]
-    if tuple(condition.shape[1:]) != tuple(condition_shape) or condition.ndim == 0:
+    if shape == (1,) and condition.ndim == 1:
+        condition = condition[:, None]
+    if condition.shape[1:] != shape or condition.ndim == 0:
+        one_hot = num_classes and condition.shape[1:] == (num_classes,)
         raise ValueError(
-            f"`{name}` must have shape {_shape(['n', *condition_shape])} or "
-            f"{_shape(condition_shape)}; got {_shape(condition.shape)}"
+            f"`{name}` must have shape {as_text(['n', *shape])} or {as_text(shape)}; got "
+            f"{as_text(condition.shape)}"
+            + (f": of one-hot rows give `{name}.argmax(-1)`" if one_hot else "")
         )
     if len(condition) == 0:
-        raise ValueError(f"`{name}` must have at least one row; got {_shape(condition.shape)}")
+        raise ValueError(f"`{name}` must have at least one row; got {as_text(condition.shape)}")
     if num_rows is not None and len(condition) not in (1, num_rows):
         raise ValueError(
             f"`{name}` must have one row, or one for each of the {num_rows} examples; "
             f"got {len(condition)}"
         )
     if num_classes:
-        _check_range(condition, name, 0, num_classes - 1, f"labels in 0..{num_classes - 1}")
+        check_labels(condition, name, num_classes)
         condition = condition.astype(np.int32)
     else:
-        condition = as_reals(condition, dtype, name)
-        _check_finite(condition, name)
+        condition = _as_dtype(condition, dtype, name, whole)
+        check_finite(condition, name)
     if num_rows is None:
         return condition
     return np.broadcast_to(condition, (num_rows, *condition.shape[1:]))
-
-
-def as_numeric(x, name):
-    """Returns numbers as a numpy array."""
-    if x is None:
-        raise ValueError(f"`{name}` is missing")
-    if tf.is_symbolic_tensor(x):
-        raise ValueError(
-            f"`{name}` must be an array; got a tensor of a graph under construction: in a "
-            "tf.function, call the model itself, `model(x)`"
-        )
-    if getattr(x, "dtype", None) == tf.bfloat16:
-        x = tf.cast(x, tf.float32)
-    if np.ma.is_masked(x):
-        # An array of it holds whatever numbers are under the mask.
-        rows = np.ma.getmaskarray(x).reshape(len(x), -1).any(1)
-        raise ValueError(
-            f"`{name}` must have no masked values; row {int(np.argmax(rows))} has some "
-            f"({int(rows.sum())} such rows): fill them or leave these rows out"
-        )
-    try:
-        array = np.asarray(x)
-    except Exception:  # whatever an object's own conversion raises
-        array = None
-    if array is None or array.dtype.kind not in "fiub":
-        plain = array is not None and array.dtype.kind != "O"
-        came = f"dtype {array.dtype}" if plain else type(x).__name__
-        raise ValueError(f"`{name}` must be an array of numbers; got {came}{_hint_for(x, array)}")
-    return array
-
-
-def _hint_for(x, array):
-    """Says what to do with things that hold numbers, but are no array of them."""
-    if hasattr(x, "toarray") or isinstance(x, tf.SparseTensor):
-        return ": give a dense one (`x.toarray()`, `tf.sparse.to_dense(x)`)"
-    if isinstance(x, tf.RaggedTensor):
-        return ": rows must be of one length (`x.to_tensor()` pads them)"
-    if hasattr(x, "iloc"):
-        return ": its columns must all be of numbers, without missing values: encode categories"
-    kind = None if array is None else array.dtype.kind
-    hints = {
-        "c": ": give real and imaginary parts as values of their own",
-        "M": ": give times as numbers, counted from a day of the data",
-        "m": ": give durations as numbers",
-        "U": ": encode strings as numbers",
-        "S": ": encode strings as numbers",
-    }
-    return hints.get(kind, "")
 
 
 def as_order(order, name, choices):
@@ -357,41 +328,3 @@ def check_same_length(**arrays):
     if len(set(lengths.values())) > 1:
         came = ", ".join(f"`{name}` has {n}" for name, n in lengths.items())
         raise ValueError(f"arrays must have the same number of rows; {came}")
-
-
-def _check_finite(x, name):
-    # The sum is finite only if all is: one pass without a mask as large as x.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(x, dtype=np.float64)
-    if np.isfinite(total):
-        return
-    bad = ~np.isfinite(x.reshape(len(x), -1)).all(1)
-    if bad.any():
-        raise ValueError(
-            f"`{name}` must be finite; row {int(np.argmax(bad))} holds NaN or inf "
-            f"({int(bad.sum())} such rows)"
-        )
-
-
-def _check_range(x, name, low, high, expected):
-    if x.dtype.kind == "b":
-        if high == 1:
-            return
-        raise ValueError(f"`{name}` must hold {expected}; got booleans")
-    least, most = x.min(), x.max()
-    integral = x.dtype.kind != "f" or not (x % 1).any()
-    if integral and least >= low and most <= high:
-        return
-    kind = "values" if integral else "non-integral values"
-    hint = ""
-    if high == 255 and not integral and least >= 0 and most <= 1:
-        hint = ': multiply data in [0, 1] by 255 and round, or use `data_kind="real"`'
-    elif high == 255 and not integral:
-        hint = '; of reals give `data_kind="real"`'
-    if high == 1 and least >= 0 and most <= 255:
-        hint = ": draw grey levels (`tfgen.data.load` has `binarise`), or use another `data_kind`"
-    raise ValueError(f"`{name}` must hold {expected}; got {kind} from {least:g} to {most:g}{hint}")
-
-
-def _shape(shape):
-    return "[" + ", ".join(str(s) for s in shape) + "]"

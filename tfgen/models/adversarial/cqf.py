@@ -45,10 +45,12 @@ class CQ(Adversarial, VAE):
         adversarial_weight: of the generator's loss; at 0 the training is `VAE`'s with the same
             optimizer, step for step.
         observation: as for `VAE`, one whose samples have a gradient: `"normal"` (of uint8 data,
-            dequantised) or `"flow"`.
+            dequantised) or `"flow"`. The scale of `"normal"` is one for each value, from the
+            decoder, of uint8 data, and one learned for each channel of real data; or as
+            `observation_scale` says.
         data_kind: `"uint8"` or `"real"`.
-        **kwargs: as for `VAE`, and `critic`, `loss`, `gradient_penalty`, `weight_clip` and
-            `minibatch_features` as for `models.Adversarial`.
+        **kwargs: as for `VAE` (`observation_scale` among them), and `critic`, `loss`,
+            `gradient_penalty`, `weight_clip` and `minibatch_features` as for `models.Adversarial`.
 
     The logs hold the terms of both.
 
@@ -102,7 +104,8 @@ class CQ(Adversarial, VAE):
 class CQF(CQ):
     """`CQ` with the observation of `VAEF` (Lucas et al., "CQ-F").
 
-    Arguments as for `CQ`, and images as for `VAEF`.
+    Arguments as for `CQ`, and images as for `VAEF`. The scale of the flow's features is one for
+    each value, from the decoder.
 
     >>> import tfgen
     >>> networks = {"encoder": "mlp", "decoder": "mlp", "critic": "mlp"}

@@ -17,6 +17,7 @@ from tfgen.bijectors.transforms import get_transform
 from tfgen.bijectors.transforms import serialize_transform
 from tfgen.models.flows.flow import Flow
 from tfgen.networks import ConvNet
+from tfgen.optimizers import WarmUpAdam
 from tfgen.utils import checks
 
 
@@ -35,7 +36,7 @@ class GlowStep(Chain):
     TensorShape([2])
     """
 
-    def __init__(self, filters=512, coupling="affine", dtype=None, **kwargs):
+    def __init__(self, filters=512, coupling="sigmoid_affine", dtype=None, **kwargs):
         coupling = get_transform(coupling, "coupling")
         network = ConvNet(filters, dtype=dtype)
         filters = network.filters
@@ -63,8 +64,7 @@ class Glow(Flow):
     """Glow (Kingma and Dhariwal 2018, "Glow: Generative Flow with Invertible 1x1 Convolutions",
     arXiv:1807.03039): L levels of squeeze, K steps and split.
 
-    `compile()` without an optimizer takes Adam with a warm-up; callbacks that set the learning
-    rate need an optimizer with a plain one, `compile(keras.optimizers.Adam(1e-3))`.
+    `compile()` without an optimizer takes Adam with a warm-up (`optimizers.WarmUpAdam`).
 
     With `log_det_penalty` and `num_init_batches` it is the stabilised Glow of
     Tatsunami and Taki.
@@ -74,8 +74,9 @@ class Glow(Flow):
         num_levels: L.
         num_steps: K.
         filters: hidden channels of the couplings' networks.
-        coupling: `"affine"` (`bijectors.ExpAffine`, the paper's `exp(s) x + t`), `"additive"`,
-            `"sigmoid_affine"` (the gate of the paper's code) or a `Transform`.
+        coupling: `"sigmoid_affine"` (the gate of the paper's code, which never amplifies: stable at
+            any depth), `"affine"` (`bijectors.ExpAffine`, the paper's `exp(s) x + t`, better where
+            it is stable: few steps, or a warm-up), `"additive"` or a `Transform`.
         prior: transform of the learned priors, of the halves that are split off and of the top:
             as `bijectors.Split` takes it.
         log_det_penalty: weight of the penalty of Tatsunami and Taki, eq. 2; the
@@ -104,7 +105,7 @@ class Glow(Flow):
         num_levels=3,
         num_steps=32,
         filters=512,
-        coupling="affine",
+        coupling="sigmoid_affine",
         log_det_penalty=0.0,
         num_bits=8,
         num_classes=None,
@@ -159,10 +160,7 @@ class Glow(Flow):
         to thousands before they fall.
         """
         couplings = self.num_levels * self.num_steps
-        warm_up = keras.optimizers.schedules.CosineDecay(
-            0.0, decay_steps=1, alpha=1.0, warmup_target=1e-3, warmup_steps=10 * couplings
-        )
-        return keras.optimizers.Adam(warm_up)
+        return WarmUpAdam(1e-3, warm_up_steps=10 * couplings)
 
     @property
     def num_top_latents(self):

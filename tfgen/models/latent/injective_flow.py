@@ -1,10 +1,16 @@
 """Relaxed injective flow: an autoencoder whose decoder carries a density to its image."""
 
+import functools
+import inspect
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfgen.core.data_spec import hold_out
+from tfgen.core.data_spec import is_array
+from tfgen.core.training import as_batch_size
 from tfgen.distributions import IsotropicNormal
 from tfgen.models.latent.autoencoder import PointAutoencoder
 from tfgen.objectives import injective_flow_terms
@@ -17,6 +23,11 @@ from tfgen.utils.random import row_normal
 from tfgen.utils.replicas import sum_over_replicas
 
 JACOBIANS = ("finite_difference", "jvp")
+# Why a batch of one row is refused.
+_ONE_ROW = (
+    "statistics of one row, of the decoder's batch normalisation, are of the row itself and leave "
+    "no Jacobian"
+)
 BOUNDS = ("exact", "log_frobenius", "frobenius")
 
 
@@ -52,7 +63,10 @@ class InjectiveFlow(PointAutoencoder):
 
     Errors and Jacobians are of data by 255 where they are uint8. Under batch normalisation a finite
     difference in training is of the network with one set of statistics; `"jvp"` differentiates
-    these, too, and on several replicas does not give what it gives on one.
+    these, too, and on several replicas does not give what it gives on one. Statistics of one row
+    leave no Jacobian: with batch normalisation in the decoder `fit` refuses arrays whose last batch
+    would be of one row, and a step on such a batch from a stream is an error. (Under XLA, which
+    leaves assertions out, its `loss` and `log_volume` are NaN, and it has no gradient of them.)
 
     The logs hold `squared_error`, `neg_log_prior`, `log_volume`,
     `injectivity`, `mu` and `mu_in`: see `objectives.injective_flow_terms`.
@@ -198,6 +212,34 @@ class InjectiveFlow(PointAutoencoder):
             [foreground + math.log(weight), behind + math.log(1 - weight)], 0
         )
 
+    @functools.wraps(PointAutoencoder.fit)
+    def fit(self, *args, **kwargs):
+        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        if is_array(given.get("x")) and self._statistics:
+            self._check_last_batch(given)
+        return super().fit(*args, **kwargs)
+
+    def _check_last_batch(self, given):
+        """Refuses arrays with a batch of one row, before a pass over them comes to it."""
+        x, split = given.get("x"), given.get("validation_split")
+        shape = (len(x),) if isinstance(x, list | tuple) else getattr(x, "shape", ())
+        if not len(shape) or not shape[0]:
+            # Refused as any model does it.
+            return
+        rows = {"x": np.broadcast_to(0, shape[:1])}
+        if split and given.get("validation_data") is None:
+            rows, _ = hold_out(rows, split)
+        num_rows, size = len(rows["x"]), as_batch_size(given.get("batch_size"))
+        if num_rows == 1:
+            raise ValueError(f"`x` must have at least two rows to train on: {_ONE_ROW}; got one")
+        if 1 in (size, num_rows % size):
+            sizes = [*range(size - 1, 1, -1), *range(size + 1, num_rows + 1)]
+            better = next(s for s in sizes if num_rows % s != 1)
+            raise ValueError(
+                f"`batch_size` must leave no batch of one row: {_ONE_ROW}; got {size} for "
+                f"{num_rows} rows (take {better})"
+            )
+
     # --- hooks ----------------------------------------------------------------
 
     _unordered_terms = frozenset({"log_volume", "mu", "mu_in"})
@@ -290,15 +332,26 @@ class InjectiveFlow(PointAutoencoder):
         stretched = tf.reshape(stretched / self._scale, [self.num_probes, -1, self.num_dims])
         return values, tf.reduce_sum(stretched**2, -1)
 
+    @property
+    def _statistics(self):
+        """The layers of the decoder that in training go by statistics of the batch."""
+        norms = keras.layers.BatchNormalization
+        layers = self.decoder._flatten_layers()
+        return [layer for layer in layers if isinstance(layer, norms) and layer.trainable]
+
+    def _require_several(self, x):
+        """Raises on a batch of one row; a tensor that says so where there are no assertions."""
+        together = all(layer.synchronized for layer in self._statistics)
+        num_rows = tf.shape(x)[0]
+        num_rows = sum_over_replicas(num_rows) if together else num_rows
+        message = f"batches must have at least two rows: {_ONE_ROW}"
+        with tf.control_dependencies([tf.debugging.Assert(num_rows != 1, [message])]):
+            return tf.identity(num_rows != 1)
+
     def _terms(self, x, condition, noise, training):
         z = self.posterior.mean(self._encoded(x, condition, training))
         values, squared_norms = self._stretched(z, condition, noise, training)
         squared_probes = tf.reduce_sum(noise**2, -1)
-        if training:
-            # Batch statistics of one row and its moved copies are of their differences alone: there
-            # is no Jacobian to be had from them.
-            several = sum_over_replicas(tf.shape(z)[0]) > 1
-            squared_norms = tf.where(several, squared_norms, squared_probes)
         log_prior = self.prior.log_prob(z) if self.prior_weight else tf.zeros_like(z[:, 0])
         weights = {"mu": self._now(self.mu), "mu_in": self._now(self.mu_in)}
         terms = injective_flow_terms(
@@ -312,4 +365,8 @@ class InjectiveFlow(PointAutoencoder):
             lambda_=self.lambda_,
             **weights,
         )
+        if training and self._statistics:
+            several = self._require_several(x)
+            for name in ("loss", "log_volume"):
+                terms[name] = tf.where(several, terms[name], np.nan)
         return self._penalised({**terms, **weights})

@@ -41,11 +41,17 @@ class VAE(EncoderDecoder):
         prior: `"normal"`, `"af"` (autoregressive flow), another name or object as a flow's `base`,
             or a bijector.
         observation: `"bernoulli"`, `"normal"`, `"logistic"`, `"pixelcnn"`, `"flow"`, an
-            `OutputDistribution` or an `Observation`; by default the one for `data_kind`.
+            `OutputDistribution` or an `Observation`; by default the one for `data_kind`. Normal
+            distributions of uint8 data are of dequantised pixels.
         beta: weight of the divergence, or a Keras learning-rate schedule that gives it for each
             step: so it can be annealed.
         free_bits: nats of the divergence that cost nothing, see `objectives.elbo_terms`.
         data_kind: `"binary"`, `"real"` or `"uint8"`; by default the observation's, or binary.
+        observation_scale: standard deviation of the observation `"normal"`: `"shared"`, one that is
+            learned for each channel, the same everywhere; `"per_value"`, one from the decoder for
+            each value; or a number, in the units of real data, where of uint8 data all 256 levels
+            span 1 (1.0 is the `N(0, I)` on images in [0, 1] of Kumar et al. 2019). By default
+            `"shared"` for reals and `"per_value"` for uint8 data.
         **kwargs: `condition_shape` (`[features]`), `num_classes`, `dtype`, `name`, and
             `fitted_latents`, a distribution in the prior's place as for `set_latents`.
 
@@ -80,12 +86,13 @@ class VAE(EncoderDecoder):
         free_bits=0.0,
         data_kind=None,
         dtype=None,
+        observation_scale=None,
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
         if data_kind is not None:
             checks.check_data_kind(data_kind)
-        observation = get_observation(observation, dtype, data_kind)
+        observation = get_observation(observation, dtype, data_kind, observation_scale)
         if data_kind not in (None, observation.data_kind):
             raise ValueError(
                 f"`observation` must be of {data_kind!r} data, which `data_kind` says; got a "
@@ -131,9 +138,6 @@ class VAE(EncoderDecoder):
             seed: of dequantisation noise, where the observation takes it.
             batch_size: rows computed at a time.
         """
-        x = self.data_spec.check_x(x)
-        z = checks.as_events(z, "z", self.latent_shape, "real", self.variable_dtype)
-        checks.check_same_length(x=x, z=z)
         return self._map_examples("log_likelihood", x, condition, batch_size, seed, z=z)
 
     def decompress(self, x, condition=None, temperature=1.0, seed=None, batch_size=256):
@@ -170,7 +174,7 @@ class VAE(EncoderDecoder):
             sum to `-log_prob(x, seed=seed)` in bits.
         """
         parts = self._map_examples("code_length", x, condition, batch_size, seed)
-        return dict(zip(("latents", "data"), tf.unstack(parts, axis=1), strict=True))
+        return {name: parts[:, i] for i, name in enumerate(("latents", "data"))}
 
     # --- hooks ----------------------------------------------------------------
 
