@@ -324,7 +324,7 @@ def test_probabilities_are_drawn_afresh_in_each_step():
     np.testing.assert_allclose(values[0]["nll"], values[1]["nll"], rtol=1e-5)
     possible = model.log_prob([[[[0]]], [[[1]]]]).numpy().round(4)
     assert np.isin(model.predict(x, verbose=0).round(4), possible).all()
-    with pytest.raises(ValueError, match="`x` must hold 0 or 1 .*: draw grey levels"):
+    with pytest.raises(ValueError, match="`x` must hold 0 or 1 .*: only `fit` and `evaluate` draw"):
         model.log_prob(x)
     with pytest.raises(ValueError, match="`x` must hold 0 or 1"):
         model.fit(255 * x)

@@ -41,7 +41,7 @@ def test_recipes_leave_the_contract_to_the_core():
     hooks = {"__init__", "default_optimizer", "_batch_terms", "_other_players", "_outputs"}
     hooks |= {"_replaceable_variables"}
     kept = {name for cls in training for name, value in vars(cls).items() if callable(value)}
-    kept -= {*hooks, "_needs_adapt", "_adapt"}
+    kept -= {*hooks, "_needs_adapt", "_adapt", "_check_batches"}
     assert kept >= {"fit", "train_step", "compile", "get_compile_config"}
     for model in public(models, tfgen.GenerativeModel):
         for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:

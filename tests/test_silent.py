@@ -102,10 +102,14 @@ def test_the_same_figures_from_arrays_and_from_a_pydataset(costly_case, workers)
     case, size = costly_case, zoo.BATCH_SIZE
     model, batches = case.model, Batches(case, workers=workers)
     expected = model.evaluate(case.x, case.y, batch_size=size, verbose=0, return_dict=True)
-    assert model.evaluate(batches, verbose=0, return_dict=True) == expected
+    got = model.evaluate(batches, verbose=0, return_dict=True)
+    assert got.keys() == expected.keys()
     given = case.x if case.y is None else (case.x, case.y)
     predicted = model.predict(given, batch_size=size, verbose=0)
-    np.testing.assert_array_equal(model.predict(batches, verbose=0), predicted)
+    # Threads share a convolution's sums as they come: not to the last bit.
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(model.predict(batches, verbose=0), predicted, rtol=1e-6, atol=1e-6)
 
 
 def test_batches_of_a_pydataset_are_of_one_size():

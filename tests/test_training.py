@@ -272,7 +272,7 @@ def test_compile_configuration_is_saved(tmp_path):
     model = zoo.MODELS["realnvp_1"].build()
     optimizer = keras.optimizers.Adam(5e-3, clipnorm=1.0, use_ema=True)
     model.compile(optimizer, steps_per_execution=2, jit_compile=False)
-    model.fit(np.ones((4, 1)), batch_size=1, verbose=0)
+    model.fit(np.arange(4.0)[:, None], batch_size=1, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.compiled

@@ -37,10 +37,12 @@ def num_rows(*values):
     """The number of rows of the values, None where no static shape says it.
 
     Args:
-        *values: arrays or tensors, each with one row per example, or None.
+        *values: arrays or tensors with one row per example, of which some may have one for all;
+            or None.
     """
-    known = [part.shape[0] for v in values for part in parts(v) if part is not None]
-    return next((n for n in known if n is not None), None)
+    counts = {part.shape[0] for v in values for part in parts(v) if part is not None}
+    several = counts - {1, None}
+    return next(iter(several), None if None in counts or not counts else 1)
 
 
 def as_one(value):

@@ -98,6 +98,7 @@ class Trainable(Played):
                 arrays, held_out = hold_out(arrays, validation_split)
                 validation_data = array_batches(held_out, validation_size)
             arrays = spec.weigh(arrays, class_weight)
+            self._check_batches(len(arrays["x"]), batch_size)
             num_batches = math.ceil(len(arrays["x"]) / batch_size)
             order = passes(self, num_batches, forever=steps_per_epoch is not None)
             x = array_batches(arrays, batch_size, order, shuffle)
@@ -322,6 +323,9 @@ class Trainable(Played):
     def _outputs(self, x, condition, seed, start):
         """The outputs of `predict` for rows `start` and on."""
         raise NotImplementedError(f"{type(self).__name__} must implement _outputs")
+
+    def _check_batches(self, num_rows, batch_size):
+        """Refuses so many rows in batches of this size, before a pass over them: nothing here."""
 
     def _needs_adapt(self):
         """True if there are data-dependent weights that were not set yet."""

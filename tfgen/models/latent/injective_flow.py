@@ -1,16 +1,12 @@
 """Relaxed injective flow: an autoencoder whose decoder carries a density to its image."""
 
 import functools
-import inspect
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.core.data_spec import hold_out
-from tfgen.core.data_spec import is_array
-from tfgen.core.training import as_batch_size
 from tfgen.distributions import IsotropicNormal
 from tfgen.models.latent.autoencoder import PointAutoencoder
 from tfgen.objectives import injective_flow_terms
@@ -213,34 +209,21 @@ class InjectiveFlow(PointAutoencoder):
         )
 
     @functools.wraps(PointAutoencoder.fit)
-    def fit(self, *args, **kwargs):
-        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
-        if is_array(given.get("x")) and self._statistics:
-            self._check_last_batch(given)
-        return super().fit(*args, **kwargs)
+    # --- hooks ----------------------------------------------------------------
 
-    def _check_last_batch(self, given):
-        """Refuses arrays with a batch of one row, before a pass over them comes to it."""
-        x, split = given.get("x"), given.get("validation_split")
-        shape = (len(x),) if isinstance(x, list | tuple) else getattr(x, "shape", ())
-        if not len(shape) or not shape[0]:
-            # Refused as any model does it.
+    def _check_batches(self, num_rows, batch_size):
+        """Refuses batches of one row, where the volume needs several."""
+        if not self._statistics:
             return
-        rows = {"x": np.broadcast_to(0, shape[:1])}
-        if split and given.get("validation_data") is None:
-            rows, _ = hold_out(rows, split)
-        num_rows, size = len(rows["x"]), as_batch_size(given.get("batch_size"))
         if num_rows == 1:
             raise ValueError(f"`x` must have at least two rows to train on: {_ONE_ROW}; got one")
-        if 1 in (size, num_rows % size):
-            sizes = [*range(size - 1, 1, -1), *range(size + 1, num_rows + 1)]
+        if 1 in (batch_size, num_rows % batch_size):
+            sizes = [*range(batch_size - 1, 1, -1), *range(batch_size + 1, num_rows + 1)]
             better = next(s for s in sizes if num_rows % s != 1)
             raise ValueError(
-                f"`batch_size` must leave no batch of one row: {_ONE_ROW}; got {size} for "
+                f"`batch_size` must leave no batch of one row: {_ONE_ROW}; got {batch_size} for "
                 f"{num_rows} rows (take {better})"
             )
-
-    # --- hooks ----------------------------------------------------------------
 
     _unordered_terms = frozenset({"log_volume", "mu", "mu_in"})
 
