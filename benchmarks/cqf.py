@@ -5,8 +5,9 @@
 Trains the models with the same networks and as many steps, and prints bits per dimension of
 training and test images, and inception score and Frechet distance of samples, in features of a
 classifier of the data set's own. Of the GAN the bits per dimension are those of an encoder trained
-to its frozen generator. `--table architectures` takes the steps from CQ-F to larger models. Given
-again, the command goes on where it was interrupted.
+to its frozen generator. `--table architectures` takes the steps from CQ-F to larger models,
+`--table batch_norm` normalises the batches in encoder and decoder. Given again, the command goes on
+where it was interrupted.
 """
 
 import argparse
@@ -29,13 +30,14 @@ from tfgen.utils.files import replacing
 
 LATENT_DIM, BATCH_SIZE = 64, 64
 RESIDUAL = {"residual": True}
+BATCH_NORM = {"batch_norm": True}
 
 
 def flow(num_scales=1):
     return PixelFlow(real_nvp(filters=16, num_blocks=1, num_scales=num_scales))
 
 
-def networks(shape, residual=False, critic_filters=(32, 64, 128)):
+def networks(shape, residual=False, critic_filters=(32, 64, 128), batch_norm=False):
     """Encoder, decoder and critic, plain or residual."""
     if residual:
         critic = ResNetEncoder(critic_filters, units=256, weight_norm=False, spectral_norm=True)
@@ -46,8 +48,8 @@ def networks(shape, residual=False, critic_filters=(32, 64, 128)):
     critic = ConvEncoder(
         critic_filters, strides, batch_norm=False, spectral_norm=True, activation="leaky_relu"
     )
-    decoder = ConvDecoder(shape[:2], (64, 64, 32), strides, batch_norm=False)
-    return ConvEncoder((32, 64, 64), strides, batch_norm=False), decoder, critic
+    decoder = ConvDecoder(shape[:2], (64, 64, 32), strides, batch_norm=batch_norm)
+    return ConvEncoder((32, 64, 64), strides, batch_norm=batch_norm), decoder, critic
 
 
 def model(recipe, sizes=(), num_scales=1, **settings):
@@ -83,6 +85,12 @@ TABLES = {
         "CQ-F": model(tfgen.CQF),
         "GAN": model(tfgen.GAN),
         "NVP": nvp,
+    },
+    "batch_norm": {
+        "VAE": model(tfgen.VAE, BATCH_NORM, observation="normal", data_kind="uint8"),
+        "CQ": model(tfgen.CQ, BATCH_NORM),
+        "CQ-F": model(tfgen.CQF, BATCH_NORM),
+        "GAN": model(tfgen.GAN, BATCH_NORM),
     },
     "architectures": {
         "CQ-F": model(tfgen.CQF),
@@ -164,7 +172,8 @@ def main():
     real = tfgen.metrics.reference(
         extractor, test, args.out / f"{args.data}_reference.npz", data.kind
     )
-    runs = args.out / f"{args.data}_{args.steps}_{args.seed}"
+    of_norm = "_batch_norm" if args.table == "batch_norm" else ""
+    runs = args.out / f"{args.data}_{args.steps}_{args.seed}{of_norm}"
     for name in args.models or makes:
         folder = runs / as_folder(name)
         if not (folder / "figures.json").is_file():

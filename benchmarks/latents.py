@@ -50,6 +50,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--binarise", default="dynamic", choices=["static", "dynamic"])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--free-bits", type=float, help="nats; the presets' own by default")
     parser.add_argument("--num-samples", type=int, default=256)
     parser.add_argument("--num-images", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -59,7 +60,11 @@ def main():
     x = tfgen.data.load(args.data, **source).test[0][: args.num_images]
     for name in args.models:
         recipe, preset, overrides = MODELS[name]
-        out = args.out / f"{args.data}_{args.binarise}_{args.seed}" / name
+        folder = f"{args.data}_{args.binarise}_{args.seed}"
+        if args.free_bits is not None and recipe != "PixelCNN":
+            folder += f"_free_{args.free_bits:g}"
+            overrides = {**overrides, "free_bits": args.free_bits}
+        out = args.out / folder / name
         result = out / "figures.json"
         if not result.is_file():
             runs.train(

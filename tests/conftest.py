@@ -15,6 +15,7 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Run in several processes, the tests of one entry share one, and what is costly to make."""
     entries = {**zoo.MODELS, **zoo.OTHER_BASES, **zoo.BIJECTORS}

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfgen.callbacks import Backup
 from tfgen.callbacks import NaNGuard
 from tfgen.callbacks import SampleGrid
 
@@ -236,6 +237,103 @@ def test_restores_every_players_optimizer():
         assert int(optimizer.iterations) == 0
         assert all(np.isfinite(v.numpy()).all() for v in optimizer.variables)
     assert all(np.isfinite(v.numpy()).all() for v in model.weights)
+
+
+# ------------------------------------------------------------------------------------ Backup
+
+
+def dropout_model():
+    """With random seeds of its own, and a rate that callbacks change."""
+    keras.utils.set_random_seed(0)
+    parts = [keras.layers.Dense(8), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input([3]), *parts])
+    model.compile("adam", loss="mse", jit_compile=False)
+    return model
+
+
+def looking_back():
+    """Callbacks that look back at earlier epochs; none is better than the first few by so much."""
+    reduce = keras.callbacks.ReduceLROnPlateau("loss", patience=2, min_delta=0.1, cooldown=1)
+    stop = {"patience": 7, "min_delta": 0.1, "restore_best_weights": True}
+    return [reduce, keras.callbacks.EarlyStopping("loss", **stop)]
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a run in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch, self.now = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.now, batch) == (self.epoch, 2):
+            raise KeyboardInterrupt
+
+
+def fit_with_backup(folder, *callbacks, epochs=12, kept=()):
+    model = dropout_model()
+    settings = {"batch_size": 8, "epochs": epochs, "shuffle": False, "verbose": 0}
+    backup = Backup(folder, callbacks=kept)
+    history = model.fit(*clean_data(), callbacks=[*kept, *callbacks, backup], **settings)
+    return model, history
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 4, 8])
+def test_a_backup_goes_on_to_the_bit(tmp_path, epoch):
+    """With rates and best weights that other callbacks remember, and Keras's random seeds."""
+    model, history = fit_with_backup(tmp_path / "unbroken", kept=looking_back())
+    rates = history.history["learning_rate"]
+    assert len(set(rates)) > 1 and rates[0] == np.float32(1e-3)
+    with pytest.raises(KeyboardInterrupt):
+        fit_with_backup(tmp_path / "broken", Stop(epoch), kept=looking_back())
+    resumed, later = fit_with_backup(tmp_path / "broken", kept=looking_back())
+    assert later.epoch == history.epoch[epoch:]
+    assert later.history["learning_rate"] == rates[epoch:]
+    assert_same_state(state_of(resumed), state_of(model))
+
+
+def test_a_backup_lets_a_model_train_anew(tmp_path):
+    """`fit` without it begins at its own first epoch; with it, it goes on."""
+    fit_with_backup(tmp_path, epochs=2)
+    model, history = fit_with_backup(tmp_path, epochs=4)
+    assert history.epoch == [2, 3]
+    assert model.fit(*clean_data(), epochs=2, verbose=0).epoch == [0, 1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["epoch_000003.npz", "epoch_000004.npz"]
+
+
+def test_a_backup_keeps_no_epoch_of_nan(tmp_path):
+    guard = NaNGuard(restore_weights=True)
+    for epochs, callbacks in ((4, [SpoilWeights(2, 1), guard]), (4, [SpoilWeights(2, 1)])):
+        model, _ = fit_with_backup(tmp_path / str(len(callbacks)), *callbacks, epochs=epochs)
+        names = sorted(p.name for p in (tmp_path / str(len(callbacks))).iterdir())
+        assert names == ["epoch_000001.npz", "epoch_000002.npz"]
+    # Of weights that no term showed, and that were put back, too.
+    spoil = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, _: epoch == 2 and spoil.model.layers[-1].bias.assign([np.inf])
+    )
+    fit_with_backup(tmp_path / "weights", spoil, guard, epochs=4)
+    assert guard.stopped_at.term == "weights"
+    assert sorted(p.name for p in (tmp_path / "weights").iterdir()) == names
+    # It copied what the backup took up, and not what was there before.
+    expected, _ = fit_with_backup(tmp_path / "whole", epochs=2)
+    model, _ = fit_with_backup(tmp_path / "1", SpoilWeights(2, 0), guard, epochs=4)
+    assert guard.stopped_at == (3, 1, "loss")
+    assert_same_state(state_of(model), state_of(expected))
+
+
+def test_a_backup_of_half_precision(tmp_path):
+    states = []
+    for _ in range(2):
+        keras.utils.set_random_seed(len(states))
+        model = keras.Sequential([keras.Input([3]), keras.layers.Dense(1, dtype="bfloat16")])
+        model.compile("adam", loss="mse", jit_compile=False)
+        model.fit(*clean_data(), epochs=1, verbose=0, callbacks=[Backup(tmp_path)])
+        states.append(state_of(model))
+    assert states[0][0].dtype.name == "bfloat16"
+    assert_same_state(states[1], states[0])
 
 
 # -------------------------------------------------------------------------------- SampleGrid

@@ -1,7 +1,12 @@
+import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
+import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from tfgen.data import Data
 from tfgen.data import images
 from tfgen.data import load
 from tfgen.data import names
+from tfgen.data import readers
 from tfgen.data import toy
 from tfgen.data.dataset import hold_out
 from tfgen.data.images import stack_images
@@ -178,6 +184,13 @@ def test_unknown_name_suggests():
         load("")
 
 
+@pytest.mark.parametrize("arguments", [{"name": 5}, {"name": None}, {"seed": -1}, {"seed": "x"}])
+def test_arguments_of_other_types(arguments):
+    ((name, value),) = arguments.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be .* got {value!r}"):
+        load(**{"name": "two_moons", **arguments})
+
+
 @pytest.mark.parametrize("name", ["./nothing", "some/folder", "nothing.npy", "/nothing"])
 def test_missing_path(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -230,6 +243,16 @@ def test_resize_keeps_the_picture():
 def test_bad_image_size(size):
     with pytest.raises(ValueError, match="image_size: expected a positive int or"):
         load("digits", image_size=size)
+
+
+def test_sizes_are_checked_before_the_work(monkeypatch):
+    monkeypatch.setattr(images, "crop_and_resize", None)
+    with pytest.raises(
+        ValueError, match=r"image_size: expected at most 8192 pixels, got \(8193, 1"
+    ):
+        load("digits", image_size=(8193, 1))
+    with pytest.raises(ValueError, match=r"1500 images of \[8192, 8192, 1\] would take 100.7 GB"):
+        load("digits", image_size=8192)
 
 
 def test_fewer_images_than_announced():
@@ -338,6 +361,44 @@ def test_folder_refuses(tmp_path):
         load(tmp_path / "a.txt")
 
 
+def test_files_that_are_none(tmp_path):
+    """To read them would never end, or cannot be done."""
+    for name, target, words in [
+        ("a.csv", "/dev/zero", "expected a regular file, got a device"),
+        ("a.npy", "/dev/random", "expected a regular file, got a device"),
+        ("b.csv", "/proc/self/mem", "Input/output error"),
+    ]:
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(ValueError, match=f"{name}: {words}|{name}: .*{words}"):
+            load(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    """All of the images are the data: a part of them would be another data set."""
+    for name in ("a", "b"):
+        for i in range(2):
+            save_image(tmp_path / name / f"{i}.png", np.full([4, 4], i, "uint8"))
+    scan = os.scandir
+
+    def denied(path):
+        if os.path.basename(path) == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(PermissionError, match="Permission denied: '.*/b'"):
+        load(tmp_path)
+
+
+def test_images_that_pillow_warns_of(tmp_path, monkeypatch):
+    for i in range(2):
+        save_image(tmp_path / f"{i}.png", gradient_image(4, 4))
+    for most, words in ((10, "exceeds limit of 10 pixels"), (5, "exceeds limit of 10 pixels")):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+        with pytest.raises(ValueError, match=f"0.png: not a readable image: .*{words}"):
+            load(tmp_path)
+
+
 def test_array_files(tmp_path):
     x = np.random.default_rng(0).normal(size=[40, 3])
     np.save(tmp_path / "x.npy", x)
@@ -375,13 +436,70 @@ def test_array_files(tmp_path):
         ({"x": np.zeros([5, 2]), "y": np.zeros([4], int)}, r"expected y .*got int64 \[4\]"),
         ({"x": np.zeros([5, 2]), "y": np.full([5], -1)}, "expected labels 0, 1"),
         ({"x": np.zeros([5, 2]), "y": np.array(list("abcde"))}, "expected y"),
-        ({"x": np.array([[None]] * 5)}, "not a readable array file"),
+        ({"x": np.array([[None]] * 5)}, "not a readable array file: x holds pickled"),
+        ({"x": np.zeros([5, 2], "<U3")}, "expected x of numbers, got <U3"),
+        ({"x": np.zeros([5, 2], complex)}, "expected x of numbers, got complex128"),
+        ({"x": np.full([5, 2], np.nan)}, r"a.npz: `x` must be finite; row 0 .*\(5 such rows\)"),
+        ({"x": np.full([5, 2], 1e300)}, "a.npz: `x` must be finite; row 0"),
+        ({"x": np.zeros([5, 2]), "y": np.full([5, 2], np.inf)}, "`y` must be finite; row 0"),
+        ({"x": np.zeros([5, 2]), "y": np.full([5], 2**31)}, "expected labels 0, 1.* to 2147483648"),
+        ({"x": np.arange(10.0).reshape(5, 2) + 1e9}, "a.npz: `x` has values up to 1000000008"),
     ],
 )
 def test_array_files_refuse(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / "a.npz")
+
+
+def test_forms_of_array_files(tmp_path):
+    """Fortran's order, the format's second version, small floats; other arrays are left alone."""
+    x = np.random.default_rng(0).normal(size=[40, 3]).astype("float16")
+    np.save(tmp_path / "order.npy", np.asfortranarray(x))
+    with open(tmp_path / "version.npy", "wb") as file:
+        np.lib.format.write_array(file, x, (2, 0))
+    np.savez_compressed(tmp_path / "more.npz", x=x)
+    with zipfile.ZipFile(tmp_path / "more.npz", "a") as archive:
+        archive.writestr("other.npy", "no array")
+    expected = sorted(rows(x.astype("float32")))
+    for name in ("order.npy", "version.npy", "more.npz"):
+        data = load(tmp_path / name)
+        assert sorted(rows(np.concatenate([data.train[0], data.test[0]]))) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "words"),
+    [
+        ((10**12, 2), 100, r"x should be float64 \[1000000000000, 2\], 16000000000000 bytes"),
+        ((-5, -2), 100, r"x should be float64 \[-5, -2\]"),
+        ((5, 2), 79, ".* and there are 79: the file was cut off"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_headers_are_not_trusted(tmp_path, monkeypatch, suffix, shape, size, words):
+    monkeypatch.setattr(np.lib.format, "read_array", None)
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(size)
+    if suffix == "npy":
+        (tmp_path / "a.npy").write_bytes(content)
+    else:
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("x.npy", content)
+    with pytest.raises(ValueError, match=f"a.{suffix}: not a readable array file: {words}"):
+        load(tmp_path / f"a.{suffix}")
+
+
+def test_arrays_that_are_too_large(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros([1000, 3], "float16"))
+    np.savetxt(tmp_path / "a.csv", np.zeros([100, 3]), "%d", ",")
+    for most, name, words in [
+        (10_000, "a.npz", r"x \[1000, 3\] would take"),
+        (599, "a.csv", "the file would take"),
+        (1000, "a.csv", "the table up to line 42 would take"),
+    ]:
+        monkeypatch.setattr(images, "MAX_BYTES", most)
+        with pytest.raises(ValueError, match=f"{name}: not a readable array file: {words}"):
+            load(tmp_path / name)
 
 
 def test_image_size_of_arrays_needs_images(tmp_path):
@@ -472,6 +590,41 @@ def test_tfds_refuses(tfds_dir, monkeypatch):
     monkeypatch.setattr(images, "MAX_BYTES", 1000)
     with pytest.raises(ValueError, match=r"320 images of \[4, 4, 1\].*tf.data pipeline"):
         load("tiny_split", data_dir=tfds_dir)
+
+
+def test_tfds_files_that_are_damaged(tfds_dir, tmp_path):
+    name, words = "tiny_train", "the TFDS data set 'tiny_train' cannot be read"
+    for fault in ("records", "cut", "info", "features"):
+        folder = tmp_path / fault / name
+        shutil.copytree(tfds_dir / name, folder)
+        (records,) = folder.rglob("*-of-*")
+        if fault == "records":
+            records.unlink()
+        elif fault == "cut":
+            os.truncate(records, records.stat().st_size // 2)
+        else:
+            (file,) = folder.rglob("features.json" if fault == "features" else "dataset_info.json")
+            file.write_text("{")
+        told = "features.json: not a readable TFDS file" if fault == "features" else words
+        with pytest.raises(ValueError, match=told):
+            load(name, data_dir=tmp_path / fault)
+
+
+def test_tfds_takes_features_that_are_known(tfds_dir, tmp_path, monkeypatch):
+    """Of a module that somebody imported, TFDS finds them; others would be imported."""
+    import tensorflow_datasets as tfds
+
+    shutil.copytree(tfds_dir / "tiny_train", tmp_path / "tiny_train")
+    (file,) = tmp_path.rglob("features.json")
+    content = json.loads(file.read_text())
+    content["featuresDict"]["features"]["image"]["pythonClassName"] = "mine.Image"
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="names the class 'mine.Image', .* import mine first"):
+        load("tiny_train", data_dir=tmp_path)
+    mine = types.ModuleType("mine")
+    mine.Image = type("Image", (tfds.features.Image,), {"__module__": "mine"})
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    assert load("tiny_train", data_dir=tmp_path).event_shape == (4, 4, 1)
 
 
 def test_tfds_missing_is_told_at_once_without_network(tmp_path, monkeypatch):
@@ -566,12 +719,38 @@ def test_tables(tmp_path):
         ("a;b\n3;4\n", "must be a number; got '3;4' .fields are divided by ','"),
         ("", "it is empty"),
         ("a,b\n", "there are no rows below the names"),
+        ("a,b\n1,1_0\n", "line 2, column 2 must be a number; got '1_0'"),
+        ("1_0,2_0\n1,2\n", "line 1, column 1 must be a number; got '1_0'"),
+        ("1,2\n3,\u0664\n", "line 2, column 2 must be a number; got"),
+        ("# made\na,b\n\n1,nan\n", "line 4, column 2 must be a finite number.*; got 'nan'"),
+        ("nan,nan\n1,2\n", "line 1, column 1 must be a finite number"),
+        ("1,2\n-inf,2\n", "line 2, column 1 must be a finite number, up to 3.4e.38; got '-inf'"),
+        ("1,2\n1,1e39\n", "line 2, column 2 must be a finite number, up to"),
+        ("1,2\n,\n", "line 2, column 1 must be a number; got ''"),
+        ('1,2\n"3,4\n5,6\n', "line 3: unexpected end of data"),
+        ("1," + 200_000 * "1", "line 1: field larger than field limit"),
+        ("a,y,y\n1,2,3\n", "expected one column named y, got 2"),
+        ("1,2\n", "a.csv: a test split needs at least 2 examples"),
         ("y\n1\n2\n", "expected x"),
     ],
 )
 def test_tables_refuse(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
+        load(tmp_path / "a.csv")
+
+
+def test_tables_in_other_encodings(tmp_path, monkeypatch):
+    for encoding, line in (("latin-1", 3), ("utf-16", 1)):
+        (tmp_path / "a.csv").write_text("a,b\n1,2\n3,\u00e9\n", encoding=encoding)
+        with pytest.raises(ValueError, match=f"a.csv: .*line {line} is not in UTF-8"):
+            load(tmp_path / "a.csv")
+    # Names may be in any script; lines may end as they did on old machines.
+    (tmp_path / "a.csv").write_bytes("gr\u00f6\u00dfe,y\r1,0\r2,1\r3,1\r".encode())
+    assert load(tmp_path / "a.csv").num_classes == 2
+    monkeypatch.setattr(readers, "_LONGEST_LINE", 10)
+    (tmp_path / "a.csv").write_text("1,2\n" + 20 * "0")
+    with pytest.raises(ValueError, match="a.csv: .*line 2 has more than 10 characters"):
         load(tmp_path / "a.csv")
 
 

@@ -293,7 +293,8 @@ def functional(case, but=()):
     return keras.Model(tensors, made), given, outputs(case, x, z, y, but=but)
 
 
-def test_keras_tensors_give_keras_tensors(case):
+def test_keras_tensors_give_keras_tensors(brief_case):
+    case = brief_case
     but = {"bits_per_dim", "interpolate", *(() if case.entry.costly else {"reconstruct"})}
     if not any(has(case.model, name) for name in METHODS):
         return

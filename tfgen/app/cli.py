@@ -2,24 +2,72 @@
 
 import json
 import sys
+import traceback
 
 import click
 
+from tfgen.app.signals import terminating
+
+# What is said of bad input and of the system, in words of its own.
+_TOLD = (ValueError, OSError, NotImplementedError)
+_DEBUG = "tfgen.debug"  # where it is kept
+_MOST = 10**6  # samples: they are held in memory
+_LONGEST = 1000  # characters of an error: Keras's may hold a whole configuration
+
 
 class _Commands(click.Group):
-    """Command group that reports bad input and interruptions in a line, without a traceback."""
+    """Command group in which all that goes wrong is told in a line, without a traceback.
+
+    Exit codes: 2 for a command line that cannot be read, 1 for all other errors, of bad input or
+    of this program; 130 and 143 for what was interrupted or terminated.
+    """
+
+    def add_command(self, cmd, name=None):
+        cmd.params.append(_debug())
+        super().add_command(cmd, name)
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
-        except (ValueError, OSError, NotImplementedError) as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
+            with terminating():
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own
+        except KeyboardInterrupt as stop:
             click.echo("\nInterrupted; `tfgen train` goes on from the last epoch.", err=True)
-            sys.exit(130)
+            sys.exit(getattr(stop, "exit_code", 130))
+        except Exception as error:
+            if ctx.meta.get(_DEBUG):
+                traceback.print_exc()
+            raise click.ClickException(_as_line(error)) from error
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _debug():
+    """The option `--debug`, which the group and its commands have alike."""
+
+    def keep(ctx, param, value):
+        ctx.meta[_DEBUG] = ctx.meta.get(_DEBUG) or value
+
+    flag = {"is_flag": True, "is_eager": True, "expose_value": False}
+    return click.Option(["--debug"], callback=keep, help="Show the trace of an error, too.", **flag)
+
+
+def _as_line(error):
+    words = " ".join(str(error).split()) or type(error).__name__
+    if len(words) > _LONGEST:
+        words = f"{words[:_LONGEST]} ... (--debug shows all)"
+    if isinstance(error, _TOLD):
+        return words
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"out of memory: try smaller batches, a smaller model or smaller images ({words})"
+    return (
+        f"this is a fault of tfgen and not yours: {type(error).__name__}: {words}. Please report "
+        "it with the trace that the same command shows with --debug"
+    )
+
+
+@click.group(
+    cls=_Commands, params=[_debug()], context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="tfgen")
 def main():
     """Train, sample and evaluate deep generative models."""
@@ -32,18 +80,38 @@ def _setting(ctx, param, values):
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"expected key=value, got {text!r}")
+        if key in settings:
+            raise click.BadParameter(f"{key} is given twice")
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:
             settings[key] = value
+        except (ValueError, RecursionError) as error:
+            raise click.BadParameter(f"{key}: {error}") from error
     return settings
 
 
+class _Name(click.ParamType):
+    """Name or path: any text but an empty one, as an unset variable of a shell leaves it."""
+
+    name = "text"
+
+    def convert(self, value, param, ctx):
+        if not value:
+            self.fail("expected a name or a path, got ''", param, ctx)
+        return value
+
+
+_NAME = _Name()
+
+
 @main.command()
-@click.argument("model")
-@click.option("--data", required=True, help="Name or path; `tfgen datasets` lists names.")
-@click.option("--out", required=True, type=click.Path(), help="Folder of the run.")
-@click.option("--data-dir", type=click.Path(), help="Folder of prepared TFDS data sets.")
+@click.argument("model", type=_NAME)
+@click.option(
+    "--data", required=True, type=_NAME, help="Name or path; `tfgen datasets` lists names."
+)
+@click.option("--out", required=True, type=_NAME, help="Folder of the run.")
+@click.option("--data-dir", type=_NAME, help="Folder of prepared TFDS data sets.")
 @click.option("--download", is_flag=True, help="Let TFDS download the data set.")
 @click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
 @click.option(
@@ -51,7 +119,7 @@ def _setting(ctx, param, values):
     type=click.Choice(["static", "dynamic"]),
     help="Images as 0 and 1, drawn once or afresh in each step.",
 )
-@click.option("--preset", help="Name or folder; `tfgen models` lists names.")
+@click.option("--preset", type=_NAME, help="Name or folder; `tfgen models` lists names.")
 @click.option(
     "--set",
     "overrides",
@@ -98,13 +166,16 @@ def train(**settings):
 @main.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
 @click.option("--num-examples", type=click.IntRange(1), help="Held-out examples; default all.")
-@click.option("--num-samples", type=click.IntRange(1), help="Also estimate with so many draws.")
+@click.option(
+    "--num-samples", type=click.IntRange(1, _MOST), help="Also estimate with so many draws."
+)
 @click.option(
     "--extractor",
+    type=_NAME,
     help="Also score images by Frechet distance: classifier (trained on the data's labels and "
     "kept), inception (keras.applications), a .keras file or the folder of a SavedModel.",
 )
-@click.option("--cache-dir", type=click.Path(), help="Where classifiers are kept.")
+@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
 def evaluate(run, **settings):
     """Score the held-out examples of RUN."""
     from tfgen.app import runs
@@ -114,11 +185,11 @@ def evaluate(run, **settings):
 
 @main.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False))
-@click.option("--num", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--num", type=click.IntRange(1, _MOST), default=64, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--seed", type=int, help="Default: a new one each time.")
 @click.option("--label", type=int, help="For a class-conditional model; default all in turn.")
-@click.option("--out", type=click.Path(), help="A .png or .npy file; default in RUN.")
+@click.option("--out", type=_NAME, help="A .png or .npy file; default in RUN.")
 def sample(run, num, temperature, seed, label, out):
     """Draw samples from the model of RUN."""
     from tfgen.app import runs

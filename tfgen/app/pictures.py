@@ -6,6 +6,7 @@ from tfgen import metrics
 from tfgen import models
 from tfgen import plots
 from tfgen.callbacks import SampleGrid
+from tfgen.utils.files import replacing
 
 # Of flows over images, as papers show them; the pictures of epochs are at 1.
 _TEMPERATURE = 0.8
@@ -79,9 +80,11 @@ def of_run(out, net, examples):
     if plots.can_draw(net.event_shape) and net.can_sample:
         condition = conditions(net, examples, num_samples)
         samples = net.sample(num_samples, condition, temperature, seed=0)
-        plots.save_samples(out / "samples.png", plots.as_drawn(net, samples))
+        with replacing(out / "samples.png") as path:
+            plots.save_samples(path, plots.as_drawn(net, samples))
     if net.event_shape == (2,) and net.condition_shape is None and net.likelihood == "exact":
-        plots.save_density(out / "density.png", net, examples.test[0])
+        with replacing(out / "density.png") as path:
+            plots.save_density(path, net, examples.test[0])
     if not is_image or not plots.can_draw(net.event_shape):
         return
     x, y = (a if a is None else a[:32] for a in taken_by(net, examples.test))
@@ -103,4 +106,5 @@ def of_run(out, net, examples):
         pairs["nearest"] = some, train[metrics.nearest_examples(some, train)]
     for name, images in pairs.items():
         grid = plots.paired_grid(*(plots.as_drawn(net, each) for each in images))
-        plots.save_image(out / f"{name}.png", grid, plots.comfortable_scale(x.shape[1]))
+        with replacing(out / f"{name}.png") as path:
+            plots.save_image(path, grid, plots.comfortable_scale(x.shape[1]))

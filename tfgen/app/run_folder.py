@@ -1,13 +1,26 @@
-"""Files of a run folder: the settings, the model, the history of training, the checkpoint."""
+"""Files of a run folder: the settings, the model, the history of training; who works in it."""
 
+import contextlib
 import csv
+import fcntl
+import io
 import json
+import os
+import zipfile
 from pathlib import Path
 
 import keras
 
+from tfgen.utils.files import read_json
+from tfgen.utils.files import remove_unfinished
+from tfgen.utils.files import replacing
+
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
+
+_LOCK = ".lock"
+# What version 0.1 left in `checkpoint/`.
+_OLD_CHECKPOINT = "latest.weights.h5"
 
 
 def load_model(run):
@@ -20,12 +33,23 @@ def load_model(run):
         A `tfgen.GenerativeModel`.
 
     Raises:
-        ValueError: there is no `model.keras`: the run is not finished.
+        ValueError: there is no `model.keras`: the run is not finished; or it is damaged.
     """
     file = Path(run) / "model.keras"
     if not file.is_file():
         raise ValueError(f"`run` must be a folder with a finished run; no {file}")
-    return keras.models.load_model(file)
+    try:
+        # Keras reads weights whose checksum is wrong.
+        with zipfile.ZipFile(file) as archive:
+            wrong = archive.testzip()
+            if wrong is not None or "config.json" not in archive.namelist():
+                raise ValueError(f"{wrong or 'config.json'} in it is not what was written")
+        return keras.models.load_model(file)
+    except Exception as error:
+        # Of what is no archive any more anything may come.
+        raise ValueError(
+            f"{file} is damaged ({error}); `tfgen train` with the run's settings writes it again"
+        ) from error
 
 
 def read_history(run):
@@ -35,15 +59,26 @@ def read_history(run):
         run: the run folder.
 
     Returns:
-        Dict from a term's name to a list of floats, one for each epoch; empty without a file.
+        Dict from a term's name to a list of floats, one for each epoch; empty without a file. A
+        row that is being written is left out.
+
+    Raises:
+        ValueError: it is damaged.
     """
     file = Path(run) / "history.csv"
     if not file.is_file():
         return {}
-    with open(file, newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    names = [n for n in (rows[0] if rows else {}) if n != "epoch"]
-    return {name: [float(row[name]) for row in rows] for name in names}
+    try:
+        whole = file.read_bytes().rpartition(b"\n")[0].decode()
+        rows = list(csv.DictReader(io.StringIO(whole, newline=""), strict=True))
+        names = [n for n in (rows[0] if rows else {}) if n != "epoch"]
+        if [int(row["epoch"]) for row in rows] != list(range(len(rows))):
+            raise ValueError("its epochs are not one after the other")
+        return {name: [float(row[name]) for row in rows] for name in names}
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{file} is damaged ({error}); `tfgen train` with the run's settings writes it again"
+        ) from error
 
 
 def read_stopped(run):
@@ -56,7 +91,7 @@ def read_stopped(run):
         Dict of `epoch`, `step` and `term`, see `tfgen.callbacks.NaNGuard`; None for a good run.
     """
     file = Path(run) / "stopped.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    return read_json(file, ("epoch", "step", "term")) if file.is_file() else None
 
 
 def read_settings(run):
@@ -69,12 +104,12 @@ def read_settings(run):
         Dict of the settings that the run was started with.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file, or it is damaged.
     """
     file = Path(run) / "run.json"
     if not file.is_file():
         raise ValueError(f"`run` must be the folder of a run; no {file}")
-    return json.loads(file.read_text())
+    return read_json(file, ("model", "data", "data_dir", "image_size", "seed"))
 
 
 def check_same_run(out, settings):
@@ -88,7 +123,7 @@ def check_same_run(out, settings):
         ValueError: the folder holds other files, or a run with other settings.
     """
     if not (out / "run.json").is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or {p.name for p in out.iterdir()} - {_LOCK}):
             raise ValueError(
                 f"`out` must be a new folder or that of a run; {out} is a file or has other files"
             )
@@ -104,27 +139,63 @@ def check_same_run(out, settings):
                 f"`out` {out} holds a run with {name} = {before.get(name)!r}, now {value!r}: "
                 "give the same settings to go on with it, or another folder"
             )
+    if (out / "checkpoint" / _OLD_CHECKPOINT).exists():
+        raise ValueError(
+            f"`out` {out} holds a run of version 0.1, whose models compute otherwise: go on with "
+            "it in that version, or give another folder"
+        )
 
 
-def resume_from(out):
-    """Cuts the history of a run folder to the epochs that its checkpoint holds.
+@contextlib.contextmanager
+def taken(out, settings):
+    """Context manager of a run folder that this process alone works in.
 
     Args:
-        out: `pathlib.Path` of the run folder.
+        out: `pathlib.Path` of the folder; made if missing.
+        settings: dict of the settings of the run.
 
-    Returns:
-        The epochs that are done, and the seconds that they took: `(int, float)`.
+    Raises:
+        ValueError: the folder holds other files, or a run with other settings, or one that another
+            process works on.
+        OSError: it cannot be written to.
     """
-    metadata = out / "checkpoint" / "training_metadata.json"
-    done = json.loads(metadata.read_text())["epoch"] if metadata.is_file() else 0
-    file = out / "history.csv"
-    if not file.is_file():
-        return done, 0.0
-    lines = file.read_text().splitlines()
-    # Without a line, if it was interrupted in the first epoch.
-    kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) < done]
-    if len(kept) <= 1:
-        file.unlink()
-        return done, 0.0
-    file.write_text("\n".join(kept) + "\n")
-    return done, read_history(out)["seconds"][-1]
+    # A folder that is not ours is left as it is.
+    check_same_run(out, settings)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        why = f"`out` cannot be written to ({error.strerror})"
+        raise OSError(error.errno, why, str(out)) from error
+    try:
+        _lock(lock, out)
+        # What another process did meanwhile.
+        check_same_run(out, settings)
+        remove_unfinished(out)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(file, out):
+    """Locks a file that is open: the system lets go of it however the process ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"`out` {out} is where another process trains: wait for it, or give another folder"
+        ) from error
+    except OSError as error:
+        # Some file systems of clusters have no locks.
+        print(f"{out} cannot be locked ({error}): let no other process train in it", flush=True)
+
+
+def write_json(file, content):
+    """Writes a JSON file, whole or not at all.
+
+    Args:
+        file: `pathlib.Path`.
+        content: dict or list.
+    """
+    with replacing(file) as path:
+        path.write_text(json.dumps(content, indent=2))

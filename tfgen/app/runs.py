@@ -3,7 +3,8 @@
 A run has a folder. It holds
 
 - `run.json`, the settings; `history.csv` and `history.png`; `checkpoint/`, for resuming;
-  `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN;
+  `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN; `.lock`, which a
+  process that trains holds;
 - in the end `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`;
 - of images also `nearest.png`, samples and the training examples nearest to them, and of the
   models that can draw them
@@ -15,7 +16,7 @@ A run has a folder. It holds
     - `inpainted.png` (PixelCNN): the lower half drawn anew.
 """
 
-import json
+import functools
 from pathlib import Path
 
 import keras
@@ -26,20 +27,22 @@ from tfgen import models
 from tfgen import plots
 from tfgen.app import evaluation
 from tfgen.app import pictures
-from tfgen.app.run_folder import check_same_run
 from tfgen.app.run_folder import load_model
 from tfgen.app.run_folder import read_history
 from tfgen.app.run_folder import read_settings
 from tfgen.app.run_folder import read_stopped
-from tfgen.app.run_folder import resume_from
+from tfgen.app.run_folder import taken
+from tfgen.app.run_folder import write_json
 from tfgen.app.settings import load_data
 from tfgen.app.settings import make_model
 from tfgen.app.settings import recipes
+from tfgen.callbacks import Backup
 from tfgen.callbacks import LatentReport
 from tfgen.callbacks import NaNGuard
 from tfgen.callbacks import TimeLimit
 from tfgen.models.latent.encoder_decoder import FITS
 from tfgen.utils import checks
+from tfgen.utils.files import replacing
 
 __all__ = [
     "evaluate",
@@ -107,7 +110,9 @@ def train(
         List of dicts `name`, `value`, `unit`: the evaluation, see `evaluate`.
 
     Raises:
-        ValueError: bad settings, or a folder that holds a run with others.
+        ValueError: bad settings, or a folder that holds a run with others, or one in which another
+            process trains.
+        OSError: the folder cannot be written to.
     """
     out = Path(out)
     for name, value in (("learning_rate", learning_rate), ("max_minutes", max_minutes)):
@@ -132,21 +137,28 @@ def train(
     if data_dir is None and str(data) not in data_module.names() and Path(data).exists():
         # A path, for whoever evaluates the run from another folder.
         settings["data"] = str(Path(data).resolve())
-    check_same_run(out, settings)
+    with taken(out, settings):
+        return _train(out, settings, download, verbose, callbacks)
+
+
+def _train(out, settings, download, verbose, callbacks):
     examples = load_data(settings, download)
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(settings["seed"])
     net, training = make_model(settings, examples)
-    kind = _check_latents(net, latents)
-    epochs = epochs or training.get("epochs", 10)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "run.json").write_text(json.dumps(settings, indent=2))
+    kind = _check_latents(net, settings["latents"])
+    epochs = settings["epochs"] or training.get("epochs", 10)
+    every = max(1, epochs // 10)
+    write_json(out / "run.json", settings)
     (out / "stopped.json").unlink(missing_ok=True)
 
-    done, spent = resume_from(out)
+    history = out / "history.csv"
+    backup = Backup(out / "checkpoint", files=[history], callbacks=callbacks)
+    done = backup.restore(net)
+    spent = read_history(out).get("seconds", [0.0])[-1]
     x, y = pictures.taken_by(net, examples.train)
     held_out = examples.test if examples.validation is None else examples.validation
     validation = pictures.taken_by(
-        net, tuple(a if a is None else a[:num_validation] for a in held_out)
+        net, tuple(a if a is None else a[: settings["num_validation"]] for a in held_out)
     )
     if done:
         print(f"Going on after epoch {done} of {epochs} ({spent:.0f} s)", flush=True)
@@ -155,28 +167,26 @@ def train(
     # pictures and reports of epochs are of those in training.
     optimizer = getattr(net.optimizer, "inner_optimizer", net.optimizer)
     averaged = [keras.callbacks.SwapEMAWeights()] if optimizer.use_ema else []
-    log = keras.callbacks.CSVLogger(str(out / "history.csv"), append=True)
-    backup = keras.callbacks.BackupAndRestore(
-        str(out / "checkpoint"), double_checkpoint=True, delete_checkpoint=False
-    )
-    if done < epochs and (max_minutes is None or spent < 60 * max_minutes):
+    log = keras.callbacks.CSVLogger(str(history), append=True)
+    minutes = settings["max_minutes"]
+    if done < epochs and (minutes is None or spent < 60 * minutes):
         try:
             net.fit(
                 x,
                 y,
-                batch_size=batch_size or training.get("batch_size", 32),
+                batch_size=settings["batch_size"] or training.get("batch_size", 32),
                 epochs=epochs,
                 validation_data=validation,
                 validation_batch_size=256,
                 verbose=verbose,
                 callbacks=[
                     # It adds the seconds to what the others log.
-                    TimeLimit(max_minutes, spent),
+                    TimeLimit(minutes, spent),
                     guard,
                     *averaged,
                     *callbacks,
-                    *pictures.of_epochs(out, net, examples, every=max(1, epochs // 10)),
-                    *_reports(net, validation, every=max(1, epochs // 10), verbose=verbose),
+                    *pictures.of_epochs(out, net, examples, every),
+                    *_reports(net, validation, every, verbose),
                     log,
                     # Last: what it keeps is complete when the rest of the epoch is written.
                     backup,
@@ -187,24 +197,22 @@ def train(
             if log.csv_file is not None:
                 log.csv_file.close()
         if guard.stopped_at:
-            (out / "stopped.json").write_text(json.dumps(guard.stopped_at._asdict()))
+            write_json(out / "stopped.json", guard.stopped_at._asdict())
     elif done:
-        # As in `fit`: from the last but one, if the last was cut off.
-        backup.set_model(net)
-        backup.on_train_begin()
         # `fit` ends with this.
         for player in net.players:
             player.optimizer.finalize_variable_values(player.variables)
     # Whatever becomes of the fit.
     net.save(out / "model.keras")
     if kind is not None:
-        _fit_latents(net, x, y, kind, given=latents, seed=seed, verbose=verbose)
+        _fit_latents(net, x, y, kind, settings, verbose)
         net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
     history = read_history(out)
     history.pop("seconds", None)
     if history:
-        plots.plot_history(history, out / "history.png")
+        with replacing(out / "history.png") as path:
+            plots.plot_history(history, path)
     pictures.of_run(out, net, examples)
     return evaluate(out, net=net, examples=examples)
 
@@ -250,7 +258,7 @@ def evaluate(
     if extractor is not None:
         cache = run / "reference.npz"
         rows += evaluation.quality_rows(net, examples, x, y, extractor, cache_dir, cache)
-    (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
+    write_json(run / "evaluation.json", rows)
     return rows
 
 
@@ -281,16 +289,17 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     samples = net.sample(num_samples, condition, temperature, seed).numpy()
     drawn = plots.can_draw(net.event_shape)
     out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
-    if out.suffix == ".npy":
-        np.save(out, samples)
-    elif out.suffix == ".csv" and samples.ndim == 2:
-        np.savetxt(out, samples, "%.9g", ",")
-    elif out.suffix == ".png" and drawn:
-        plots.save_samples(out, samples)
-    else:
+    writers = {".npy": np.save}
+    if drawn:
+        writers[".png"] = plots.save_samples
+    if samples.ndim == 2:
+        writers[".csv"] = functools.partial(np.savetxt, fmt="%.9g", delimiter=",")
+    if out.suffix not in writers:
         raise ValueError(
             f"`out` must end in .npy (or .png, for images and points; .csv, for vectors); got {out}"
         )
+    with replacing(out) as path:
+        writers[out.suffix](path, samples)
     return out
 
 
@@ -307,14 +316,14 @@ def _check_latents(net, latents):
     return latents
 
 
-def _fit_latents(net, x, y, kind, given, seed, verbose):
+def _fit_latents(net, x, y, kind, settings, verbose):
     if verbose:
         print(f"Fitting the latents ({kind}) ...", flush=True)
     arguments = {"verbose": verbose} if kind == "flow" else {}
     try:
-        net.fit_latents(x, kind, y, seed=seed, **arguments)
+        net.fit_latents(x, kind, y, seed=settings["seed"], **arguments)
     except ValueError as error:
-        if given is not None:
+        if settings["latents"] is not None:
             raise
         print(f"The latents were not fitted: {error}", flush=True)
 

@@ -1,9 +1,11 @@
 """The model and the data that the settings of a run name."""
 
+import contextlib
 import inspect
 
 from tfgen import data
 from tfgen import models
+from tfgen.data.hints import nearest
 
 # Arguments that only code can give.
 _NOT_SET = (
@@ -46,7 +48,10 @@ def make_model(settings, examples):
     known = recipes()
     cls = known.get(settings["model"])
     if cls is None:
-        raise ValueError(f"`model` must be one of {sorted(known)}; got {settings['model']!r}")
+        hint = nearest(settings["model"], known)
+        raise ValueError(
+            f"`model` must be one of {sorted(known)}; got {settings['model']!r}.{hint}"
+        )
     overrides = settings["overrides"]
     accepted = {
         name
@@ -57,8 +62,8 @@ def make_model(settings, examples):
     unknown = sorted(set(overrides) - accepted)
     if unknown:
         raise ValueError(
-            f"`overrides` has {unknown}, which {cls.__name__} does not take; it takes "
-            f"{sorted(accepted)}"
+            f"`overrides` has {unknown}, which {cls.__name__} does not take."
+            f"{nearest(unknown[0], accepted)} It takes {sorted(accepted)}"
         )
     training = {}
     if settings["preset"]:
@@ -70,9 +75,11 @@ def make_model(settings, examples):
                 f"`preset` {settings['preset']!r} is for data of shape {list(shape)}; "
                 f"{examples.name} has {list(examples.event_shape)}"
             )
-        net = cls.from_preset(settings["preset"], **overrides)
+        with _fitting(overrides):
+            net = cls.from_preset(settings["preset"], **overrides)
     else:
-        net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
+        with _fitting(overrides):
+            net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
         net.compile()
     if settings["learning_rate"] is not None:
         # Anew: a schedule cannot be replaced.
@@ -80,6 +87,17 @@ def make_model(settings, examples):
         config["optimizer"]["config"]["learning_rate"] = settings["learning_rate"]
         net.compile_from_config(config)
     return net, training
+
+
+@contextlib.contextmanager
+def _fitting(overrides):
+    """Context manager in which errors that no check of an argument raised name the overrides."""
+    try:
+        yield
+    except (TypeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
+        if not overrides:
+            raise
+        raise ValueError(f"`overrides` {str(overrides)[:200]} do not fit: {error}") from error
 
 
 def load_data(settings, download=False):

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.core.y_spec import YSpec
-from tfgen.data.feed import CheckedDataset
 from tfgen.data.feed import NumberedDataset
 from tfgen.data.feed import array_batches
 from tfgen.data.feed import dataset_batches
+from tfgen.data.feed import filled
+from tfgen.data.feed import row_numbers
 from tfgen.utils import checks
 from tfgen.utils import tensor_checks
 from tfgen.utils.random import Stream
@@ -263,14 +264,14 @@ class DataSpec:
             weight = tensor_checks.as_weights(weight, "sample_weight", num_rows, index)
         return x, y, weight
 
-    def stream(self, x, class_weight=None, number_on=False):
-        """A user's own batches, each checked, with numbered rows; those of a `PyDataset` in
-        training stay as they are.
+    def stream(self, x, class_weight=None, number_on=False, least_rows=1):
+        """A user's own batches, each checked, with numbered rows.
 
         Args:
             x: `tf.data.Dataset`, `keras.utils.PyDataset` or iterator.
             class_weight: dict from label to weight, or None.
             number_on: whether numbers go on from batch to batch.
+            least_rows: rows of a batch at least, the replicas' number.
         """
         if isinstance(x, keras.utils.PyDataset):
             if class_weight is not None:
@@ -278,18 +279,18 @@ class DataSpec:
                     "`class_weight` does not go with a PyDataset as `x`: let its items be (x, y, "
                     "sample_weight)"
                 )
-            return (NumberedDataset if number_on else CheckedDataset)(x, self.check_batch)
+            return NumberedDataset(x, self.check_batch, number_on, least_rows)
         if hasattr(x, "__next__"):
-            return self._numbered(x, class_weight, number_on)
+            return self._numbered(x, class_weight, number_on, least_rows)
 
         def pack(element, index):
             batch = self.batch(self.asserted(element, index))
             batch.pop("row")
             return self.weigh(batch, class_weight)
 
-        return dataset_batches(x, pack, number_on)
+        return dataset_batches(x, pack, number_on, least_rows)
 
-    def _numbered(self, x, class_weight, number_on):
+    def _numbered(self, x, class_weight, number_on, least_rows):
         """Batches of a generator, the only kind of iterator that Keras takes."""
         start = 0
         for index, element in enumerate(x):
@@ -299,20 +300,23 @@ class DataSpec:
             if number_on:
                 start += len(batch["x"])
             # Keras takes no generators of other things than tuples.
-            yield (self.weigh({**batch, "row": rows}, class_weight),)
+            yield (filled(self.weigh({**batch, "row": rows}, class_weight), least_rows),)
 
-    def evaluation_batches(self, x, y=None, sample_weight=None, batch_size=32, name="y"):
+    def evaluation_batches(
+        self, x, y=None, sample_weight=None, batch_size=32, name="y", least_rows=1
+    ):
         """Batches in order, rows numbered from the first example on, of arrays or a stream."""
         if not is_array(x):
             refuse_beside_stream(x, **{name: y}, sample_weight=sample_weight)
             _, x = self.peek(x)
-            return self.stream(x, number_on=True)
-        return array_batches(self.arrays(x, y, sample_weight, name), batch_size)
+            return self.stream(x, number_on=True, least_rows=least_rows)
+        arrays = self.arrays(x, y, sample_weight, name)
+        return array_batches(arrays, batch_size, least_rows=least_rows)
 
 
 def first_row(batch):
-    """The number of a batch's first row; of an empty batch, which a replica may get, any."""
-    return tf.reduce_min(batch["row"])
+    """The number of a batch's first row."""
+    return tf.reduce_min(row_numbers(batch)[0])
 
 
 def is_array(x):

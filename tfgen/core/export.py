@@ -1,6 +1,10 @@
 """SavedModels that serve without tfgen."""
 
+import contextlib
+
 import tensorflow as tf
+
+from tfgen.utils.files import replacing_folder
 
 _OUTPUTS = {"log_prob": "log_prob", "sample": "samples", "encode": "z", "decode": "x"}
 
@@ -15,7 +19,7 @@ def export(model, filepath, format="tf_saved_model", verbose=True, input_signatu
 
     Args:
         model: a `GenerativeModel`.
-        filepath: folder to write.
+        filepath: folder to write; it is whole before it is there, or takes another's place.
         format: `"tf_saved_model"`, of Keras's formats the one that holds all signatures.
         verbose: whether to print the signatures; None is True, as in Keras.
         input_signature: None: the signatures are the model's own.
@@ -23,6 +27,7 @@ def export(model, filepath, format="tf_saved_model", verbose=True, input_signatu
 
     Raises:
         ValueError: another format, or an argument that is none of these.
+        OSError: it could not be written.
 
     >>> import tempfile, tensorflow as tf, tfgen
     >>> model = tfgen.RealNVP(2, num_layers=2, hidden_units=(8,))
@@ -54,9 +59,20 @@ def export(model, filepath, format="tf_saved_model", verbose=True, input_signatu
     # What the graphs read, for the SavedModel to hold.
     module.weights = [w.value for w in model.weights]
     signatures = {name: _signature(model, name) for name in model.signatures()}
-    tf.saved_model.save(module, str(filepath), signatures=signatures)
+    try:
+        with _folder(filepath) as path:
+            tf.saved_model.save(module, str(path), signatures=signatures)
+    except tf.errors.OpError as error:
+        # What TensorFlow says of the file system, such as a full disk.
+        raise OSError(f"{filepath} could not be written: {error.message}") from error
     if verbose or verbose is None:
         print(f"SavedModel in {filepath} with signatures {', '.join(signatures)}")
+
+
+def _folder(filepath):
+    """Context manager of the folder to write; TensorFlow's remote ones it writes itself."""
+    remote = "://" in str(filepath)
+    return contextlib.nullcontext(filepath) if remote else replacing_folder(filepath)
 
 
 def _signature(model, name):

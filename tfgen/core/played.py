@@ -1,11 +1,15 @@
 """Played: a Keras model that players train; its optimizers and their configuration."""
 
+import pathlib
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen.core.players import Lead
 from tfgen.core.players import check_players
+from tfgen.utils.files import replacing
+from tfgen.utils.files import replacing_folder
 
 _COMPILE_ARGUMENTS = (
     "optimizer",
@@ -25,6 +29,11 @@ _OWN = {
     "learning_rate": "the optimizer has it, `keras.optimizers.Adam(learning_rate)`",
     "weighted_metrics": "the terms that are logged count `sample_weight` already",
 }
+
+
+def _is_replaced(filepath, overwrite):
+    """True of what is on this machine, and may be overwritten without asking."""
+    return "://" not in str(filepath) and (overwrite or not pathlib.Path(filepath).exists())
 
 
 class Played(keras.Model):
@@ -212,12 +221,13 @@ class Played(keras.Model):
         # Variables exist before any checkpoint is read.
         with self.distribute_strategy.scope():
             for player in self.players:
+                player.require_whole_clipping(self.distribute_strategy.num_replicas_in_sync)
                 player.optimizer.build(player.variables)
 
     # --- files ----------------------------------------------------------------
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
-        """Keras's `save`, to a file that ends in .keras.
+        """Keras's `save`, to a file that ends in .keras, and is whole before it is there.
 
         Arguments as in `keras.Model.save`, where `zipped=False` writes a folder.
         """
@@ -228,7 +238,17 @@ class Played(keras.Model):
                 f"training; got {str(filepath)!r}: `save_weights` writes .weights.h5, `export` a "
                 "SavedModel"
             )
-        return super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        if not _is_replaced(filepath, overwrite):
+            return super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        with (replacing if plain else replacing_folder)(filepath) as path:
+            super().save(path, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Keras's `save_weights`; a file is whole before it is there."""
+        if max_shard_size is not None or not _is_replaced(filepath, overwrite):
+            return super().save_weights(filepath, overwrite, max_shard_size)
+        with replacing(filepath) as path:
+            super().save_weights(path)
 
     # --- configuration --------------------------------------------------------
 

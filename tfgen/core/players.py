@@ -1,9 +1,11 @@
 """Players: the sides of a model's training."""
 
 import keras
+import tensorflow as tf
 
 from tfgen.utils import checks
 from tfgen.utils.layers import is_frozen
+from tfgen.utils.replicas import sum_over_replicas
 
 
 class Player:
@@ -83,6 +85,26 @@ class Player:
             raise ValueError(f"`{optimizer_name}` must be another one than `optimizer`")
         return optimizer, steps
 
+    def require_whole_clipping(self, num_replicas):
+        """Refuses clipped sums of gradients of several steps, on several replicas."""
+        inner = _inner(self.optimizer)
+        if num_replicas > 1 and inner.gradient_accumulation_steps and _clips(inner):
+            raise ValueError(
+                "`gradient_accumulation_steps` and clipped gradients do not go together on "
+                f"{num_replicas} replicas, which would each clip their own: take larger batches, "
+                "or do not clip"
+            )
+
+    def apply(self, gradients):
+        """One step of its optimizer, whose clipping is of the whole batch's gradients.
+
+        Args:
+            gradients: those of `variables`, of this replica's share of the batch, scaled where the
+                loss was.
+        """
+        variables = self.variables
+        self.optimizer.apply(_clipped(gradients, self.optimizer), variables)
+
     def configure(self, optimizer, steps, lead):
         """Takes what was chosen; the loss is scaled where the lead's optimizer scales its own."""
         scaled = keras.optimizers.LossScaleOptimizer
@@ -119,6 +141,24 @@ def _once(things):
 
 def _inner(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _clips(optimizer):
+    return bool(optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue)
+
+
+def _clipped(gradients, optimizer):
+    """Shares of the clipped sum of the replicas' gradients; what is to be clipped by nobody, or on
+    one replica by the optimizer, stays."""
+    inner, replica = _inner(optimizer), tf.distribute.get_replica_context()
+    if not _clips(inner) or replica is None or replica.num_replicas_in_sync == 1:
+        return gradients
+    scale = getattr(optimizer, "dynamic_scale", 1.0) * (inner.loss_scale_factor or 1.0)
+    given = [g is not None for g in gradients]
+    total = sum_over_replicas([tf.convert_to_tensor(g) / scale for g in gradients if g is not None])
+    # Shares are within the optimizer's own limit, which leaves them as they are.
+    shares = iter([g * scale / replica.num_replicas_in_sync for g in inner._clip_gradients(total)])
+    return [next(shares) if there else None for there in given]
 
 
 def check_players(players):

@@ -6,6 +6,12 @@ import pathlib
 
 import keras
 
+from tfgen.utils.files import digest
+from tfgen.utils.files import read_json
+from tfgen.utils.files import replacing_folder
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+
 
 def list_presets(cls):
     """Names of the presets of this class, with their descriptions."""
@@ -25,20 +31,24 @@ def read_preset(cls, preset):
         preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
 
     Raises:
-        ValueError: no such preset, or one of another class.
+        ValueError: no such preset, one of another class, or a damaged one.
     """
-    folder = pathlib.Path(preset)
-    if (folder / "config.json").is_file():
-        content = json.loads((folder / "config.json").read_text())
-    else:
+    file = pathlib.Path(preset) / _CONFIG
+    if not file.is_file():
         file = importlib.resources.files("tfgen.zoo") / f"{preset}.json"
         if not file.is_file():
             raise ValueError(
                 f"`preset` must be a folder with a config.json or one of "
                 f"{list(cls.presets())}; got {str(preset)!r}"
             )
-        content = json.loads(file.read_text())
-    found = _model_class(content)
+    content = read_json(file, ("model",))
+    try:
+        found = _model_class(content)
+        _ = content["model"]["config"]["event_shape"], content.get("training", {}).get("epochs")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged: {error!r} in its model or its training") from error
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     if not issubclass(found, cls):
         raise ValueError(f"`preset` {str(preset)!r} is a {found.__name__}, not a {cls.__name__}")
     return content
@@ -53,14 +63,24 @@ def load_preset(cls, preset, **overrides):
 
     Returns:
         The model, with the preset's weights if it has any.
+
+    Raises:
+        ValueError: no such preset, one of another class, or a damaged one.
     """
     content = cls.read_preset(preset)
+    try:
+        return _load(pathlib.Path(preset) / _WEIGHTS, content, overrides)
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise ValueError(f"`preset` {str(preset)!r} cannot be loaded: {error}") from error
+
+
+def _load(weights, content, overrides):
     # In files "affine" is what it was in version 0.1.
     overrides = {k: "exp_affine" if v == "affine" else v for k, v in overrides.items()}
     config = {**content["model"]["config"], **overrides}
     model = _model_class(content).from_config(config)
-    weights = pathlib.Path(preset) / "model.weights.h5"
     if weights.is_file():
+        _check_weights(weights, content)
         # Before there is an optimizer, which a model that was not compiled has saved none of.
         model.load_weights(weights)
     training = content.get("training", {})
@@ -69,9 +89,10 @@ def load_preset(cls, preset, **overrides):
 
 
 def save_preset(model, folder, description=""):
-    """Writes `config.json` and `model.weights.h5`, for `from_preset(folder)`."""
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes `config.json` and `model.weights.h5`, for `from_preset(folder)`.
+
+    Files of an earlier one are replaced when both are whole.
+    """
     content = {
         "description": description,
         "model": {
@@ -84,8 +105,26 @@ def save_preset(model, folder, description=""):
         config = model.get_compile_config()
         for name in _kept(model):
             content["training"][name] = config[name]
-    (folder / "config.json").write_text(json.dumps(content, indent=2))
-    model.save_weights(folder / "model.weights.h5")
+    with replacing_folder(folder) as path:
+        model.save_weights(path / _WEIGHTS)
+        with open(path / _WEIGHTS, "rb") as file:
+            content["weights_sha256"] = digest(file)
+        (path / _CONFIG).write_text(json.dumps(content, indent=2))
+
+
+def _check_weights(weights, content):
+    """Refuses weights that are not those that were written with a preset's configuration."""
+    expected = content.get("weights_sha256")
+    if expected is None:
+        # Of an earlier version, or put there by hand.
+        return
+    with open(weights, "rb") as file:
+        found = digest(file)
+    if found != expected:
+        raise ValueError(
+            f"{weights} is damaged, or of another model: its SHA-256 is {found}, that in "
+            f"{_CONFIG} {expected}; of weights that you put there remove `weights_sha256`"
+        )
 
 
 def _completed(model, training):

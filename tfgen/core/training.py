@@ -14,10 +14,15 @@ from tfgen.core.data_spec import refuse_beside_stream
 from tfgen.core.orders import passes
 from tfgen.core.played import Played
 from tfgen.data.feed import array_batches
+from tfgen.data.feed import row_numbers
 from tfgen.utils import checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
+from tfgen.utils.replicas import is_multi_worker
 from tfgen.utils.replicas import sum_over_replicas
+
+# Of the terms: which rows count.
+_COUNTS = "counts"
 
 
 class Trainable(Played):
@@ -86,7 +91,7 @@ class Trainable(Played):
         validation_size = checks.check_count(validation_batch_size, "validation_batch_size")
         spec = self.data_spec
         holds_out = validation_split and validation_data is None
-        streams, columns = not is_array(x), None
+        streams, columns, least_rows = not is_array(x), None, self._num_replicas
         if streams:
             if holds_out:
                 raise ValueError("`validation_split` needs arrays; got batches as `x`")
@@ -96,12 +101,12 @@ class Trainable(Played):
             arrays = spec.arrays(x, y, sample_weight)
             if holds_out:
                 arrays, held_out = hold_out(arrays, validation_split)
-                validation_data = array_batches(held_out, validation_size)
+                validation_data = array_batches(held_out, validation_size, least_rows=least_rows)
             arrays = spec.weigh(arrays, class_weight)
             self._check_batches(len(arrays["x"]), batch_size)
             num_batches = math.ceil(len(arrays["x"]) / batch_size)
             order = passes(self, num_batches, forever=steps_per_epoch is not None)
-            x = array_batches(arrays, batch_size, order, shuffle)
+            x = array_batches(arrays, batch_size, order, shuffle, least_rows)
             if steps_per_epoch is None:
                 x = x.apply(tf.data.experimental.assert_cardinality(num_batches))
         needs_adapt = self._needs_adapt()
@@ -119,7 +124,7 @@ class Trainable(Played):
         if streams:
             # Raises here rather than in the graph of a data set.
             spec.weigh(batches[0], class_weight)
-            x = spec.stream(x, class_weight)
+            x = spec.stream(x, class_weight, least_rows=least_rows)
         if validation_data is not None and not holds_out:
             if not isinstance(validation_data, (tuple, list)):
                 validation_data = (validation_data,)
@@ -128,7 +133,9 @@ class Trainable(Played):
                     "`validation_data` must be x, (x, y) or (x, y, sample_weight); got "
                     f"{len(validation_data)} parts"
                 )
-            validation_data = spec.evaluation_batches(*validation_data, batch_size=validation_size)
+            validation_data = spec.evaluation_batches(
+                *validation_data, batch_size=validation_size, least_rows=least_rows
+            )
         history = super().fit(
             x,
             epochs=epochs,
@@ -165,7 +172,9 @@ class Trainable(Played):
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
             size = as_batch_size(batch_size)
-            x = self.data_spec.evaluation_batches(x, y, sample_weight, size)
+            x = self.data_spec.evaluation_batches(
+                x, y, sample_weight, size, least_rows=self._num_replicas
+            )
         return super().evaluate(x, verbose=verbose, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
@@ -177,7 +186,8 @@ class Trainable(Played):
         if self.data_spec.condition is not None and isinstance(x, tuple) and len(x) == 2:
             x, y = x
         spec = self.data_spec.without_target()
-        x = spec.evaluation_batches(x, y, batch_size=as_batch_size(batch_size))
+        size = as_batch_size(batch_size)
+        x = spec.evaluation_batches(x, y, batch_size=size, least_rows=self._num_replicas)
         return super().predict(x, verbose=verbose, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
@@ -237,8 +247,7 @@ class Trainable(Played):
         with tf.GradientTape() as tape:
             loss = self._loss(player, batch, seed, training=True)
             scaled = player.optimizer.scale_loss(loss)
-        variables = player.variables
-        player.optimizer.apply(tape.gradient(scaled, variables), variables)
+        player.apply(tape.gradient(scaled, player.variables))
 
     def test_step(self, data):
         batch, seed = self.data_spec.batch(data), tf.zeros([2], tf.int32)
@@ -250,11 +259,17 @@ class Trainable(Played):
         batch = self.data_spec.without_target().batch(data)
         seed = tf.zeros([2], tf.int32)
         x = self.data_spec.draw_bits(batch["x"], seed, first_row(batch))
-        return self._outputs(x, batch.get("condition"), seed, first_row(batch))
+        outputs = self._outputs(x, batch.get("condition"), seed, first_row(batch))
+        if self._num_replicas == 1:
+            return outputs
+        counts = row_numbers(batch)[1]
+        return tf.nest.map_structure(lambda value: value[counts], outputs)
 
     def _loss(self, player, batch, seed, training):
         """A player's loss of a batch, a scalar; its terms are tracked."""
         terms, weight = player.terms(batch, seed, training), batch.get("sample_weight")
+        if self._num_replicas > 1:
+            terms = {**terms, _COUNTS: row_numbers(batch)[1]}
         if player is self.players[0]:
             y = batch.get(self.data_spec.role)
             return self.compute_loss(batch["x"], y, terms, weight, training)
@@ -269,7 +284,9 @@ class Trainable(Played):
             y: the conditions or targets, or None.
             y_pred: dict of the terms, each `[batch]` or a scalar; `"loss"` is
                 what is minimised, the others are logged. A scalar `"penalty"` is
-                added to it that no sample weight changes, as of weights.
+                added to it that no sample weight changes, as of weights. On several
+                replicas `"counts"` says which rows are no others again, that fill a
+                replica's share.
             sample_weight: `[batch]` or None.
             training: whether this is a training step.
 
@@ -277,14 +294,21 @@ class Trainable(Played):
             The scalar loss, divided among the replicas.
         """
         loss, num_rows = self._weighed(y_pred, sample_weight, self.losses, x)
-        self._loss_tracker.update_state(loss)
+        counts = y_pred.get(_COUNTS)
+        self._loss_tracker.update_state(
+            loss, None if counts is None else tf.cast(counts, loss.dtype)
+        )
         return self._mean(loss, num_rows)
 
     def _weighed(self, terms, sample_weight, extras, x):
         """The rows' losses by their weights with losses of layers, and the number of rows."""
-        num_rows = tf.shape(x)[0]
+        num_rows, counts = tf.shape(x)[0], terms.get(_COUNTS)
+        if counts is not None:
+            num_rows = tf.math.count_nonzero(counts, dtype=tf.int32)
+            weights = tf.ones(tf.shape(counts)) if sample_weight is None else sample_weight
+            sample_weight = weights * tf.cast(counts, weights.dtype)
         for name, value in terms.items():
-            if name in ("loss", "penalty"):
+            if name in ("loss", "penalty", _COUNTS):
                 continue
             if name not in self._trackers:
                 raise ValueError(
@@ -297,13 +321,15 @@ class Trainable(Played):
         loss = terms["loss"]
         if not loss.shape.rank:
             # A mean over the batch is that of each of its rows.
-            loss = tf.fill([num_rows], loss)
+            loss = tf.fill(tf.shape(x)[:1], loss)
         if sample_weight is not None:
             loss *= tf.cast(sample_weight, loss.dtype)
         if "penalty" in terms:
             extras = [*extras, terms["penalty"]]
         if extras:
             loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in extras])
+        if counts is not None:
+            loss *= tf.cast(counts, loss.dtype)
         return loss, num_rows
 
     def _mean(self, loss, num_rows):
@@ -313,7 +339,18 @@ class Trainable(Played):
         return tf.reduce_sum(loss) / tf.cast(num_rows, loss.dtype)
 
     def _results(self):
-        return {metric.name: metric.result() for metric in self.metrics}
+        results = {metric.name: metric.result() for metric in self.metrics}
+        if is_multi_worker(self.distribute_strategy):
+            # Keras takes means of them over their first axis there.
+            results = {name: result[None] for name, result in results.items()}
+        return results
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: models are always built. Keras's takes a batch from the user's iterator."""
+
+    @property
+    def _num_replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
 
     # --- hooks ----------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Data sets by name, as numpy arrays: `load` and `names`."""
 
 import dataclasses
-import difflib
 import os
 
 import numpy as np
@@ -12,6 +11,7 @@ from tfgen.data import tfds
 from tfgen.data import toy
 from tfgen.data.binarise import binarise as _binarise
 from tfgen.data.dataset import Data
+from tfgen.data.hints import nearest
 from tfgen.data.images import stack_images
 from tfgen.utils import checks
 
@@ -62,8 +62,8 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
         A `Data`.
 
     Raises:
-        ValueError: An unknown name, an unusable source, or `image_size` for data that are not
-            images.
+        ValueError: An unknown name, a bad seed, an unusable source, or `image_size` for data that
+            are not images.
         FileNotFoundError: No such path, or a TFDS data set that is not there while `download`
             is False.
 
@@ -74,6 +74,8 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
     >>> load("two_moons", seed=1)
     Data('two_moons', real [2], 10000 train, 2000 test)
     """
+    checks.check_instance(name, (str, os.PathLike), "name")
+    checks.check_int(seed, "seed", 0, 2**63 - 1)
     data = _load(name, data_dir, download, image_size, seed)
     return data if binarise is None else _binarise(data, binarise)
 
@@ -175,8 +177,7 @@ def _is_path(name, data_dir):
 
 
 def _unknown(name):
-    close = difflib.get_close_matches(name, names() + tfds.known_names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = nearest(name, names() + tfds.known_names())
     return ValueError(
         f"unknown data set {name!r}.{hint} Expected one of {', '.join(names())}; or a name of "
         "TensorFlow Datasets (with data_dir, if it is one that you prepared); or the path of a "

@@ -3,6 +3,10 @@
 A batch is a dict: `x`, `row` and, where there are such, `condition` and `sample_weight`. `row`
 numbers the examples - within the batch for training, from the first example on for evaluation -
 and travels with them to whichever replica gets them: noise is a function of seed and row.
+
+No replica is left without rows, which TensorFlow's convolutions do not take: a batch of fewer rows
+than replicas has its first rows again, numbered below 0 (`-1 - row`). These have the noise of the
+rows that they repeat, and count nowhere.
 """
 
 import keras
@@ -10,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def array_batches(arrays, batch_size, passes=None, shuffle=False):
+def array_batches(arrays, batch_size, passes=None, shuffle=False, least_rows=1):
     """Makes a `tf.data.Dataset` of numbered batches from arrays.
 
     Args:
@@ -20,6 +24,7 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False):
             starts, that gives an iterator over passes: the seed `[2]` of each one's order and the
             number of batches to skip.
         shuffle: bool; True gives each of the `passes` an order of its own.
+        least_rows: rows of a batch at least, the replicas' number.
 
     Returns:
         A `tf.data.Dataset` of dicts with the names of `arrays` and `row`, int64 `[batch]`.
@@ -35,7 +40,7 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False):
     def gather(rows):
         batch = tf.nest.map_structure(lambda a: tf.gather(a, rows), arrays)
         within = tf.range(tf.size(rows, tf.int64), dtype=tf.int64)
-        return {**batch, "row": rows if passes is None else within}
+        return filled({**batch, "row": rows if passes is None else within}, least_rows)
 
     if passes is None:
         order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size)
@@ -46,13 +51,14 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False):
     return _by_data(order.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
 
 
-def dataset_batches(dataset, pack, number_on):
+def dataset_batches(dataset, pack, number_on, least_rows=1):
     """Numbers the rows of a user's batched `tf.data.Dataset`.
 
     Args:
         dataset: data set that yields `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         pack: function from such an element and its number, from 0 on, to a dict with `x`.
         number_on: bool; True numbers on from batch to batch, False anew in each.
+        least_rows: rows of a batch at least, the replicas' number.
 
     Returns:
         A `tf.data.Dataset` of the dicts with `row`, int64 `[batch]`, beside what `pack` gives.
@@ -63,23 +69,60 @@ def dataset_batches(dataset, pack, number_on):
         batch = pack(element, index)
         size = tf.shape(batch["x"], tf.int64)[0]
         rows = start + tf.range(size, dtype=tf.int64)
-        return (start + size if number_on else start, index + 1), {**batch, "row": rows}
+        batch = filled({**batch, "row": rows}, least_rows)
+        return (start + size if number_on else start, index + 1), batch
 
     return _by_data(dataset.scan((tf.constant(0, tf.int64),) * 2, number))
 
 
-class CheckedDataset(keras.utils.PyDataset):
-    """A user's `PyDataset` whose items are checked, read by as many workers, in which they are.
+def filled(batch, least_rows):
+    """A batch with so many rows: those of one with fewer again, numbered below 0.
+
+    Args:
+        batch: dict of tensors, or of dicts of them, with at least one row.
+        least_rows: positive int.
+    """
+    if least_rows == 1:
+        return batch
+    num_rows = tf.shape(batch["row"])[0]
+
+    def again():
+        number = tf.range(least_rows)
+        taken = tf.nest.map_structure(lambda a: tf.gather(a, number % num_rows), batch)
+        rows = taken["row"]
+        return {**taken, "row": tf.where(number < num_rows, rows, -1 - rows)}
+
+    return tf.cond(num_rows < least_rows, again, lambda: tf.nest.map_structure(tf.identity, batch))
+
+
+def row_numbers(batch):
+    """The numbers of a batch's rows, `[batch]`, and which of them are not there again, booleans."""
+    rows = batch["row"]
+    return tf.where(rows < 0, -1 - rows, rows), rows >= 0
+
+
+class NumberedDataset(keras.utils.PyDataset):
+    """A user's `PyDataset` whose items are checked and their rows numbered, read by as many workers
+    as the user's, in which this is done.
+
+    An item is a dict of `given`, the user's own, and `rows`, int64 `[batch]`.
 
     Args:
         dataset: a `keras.utils.PyDataset` of batches.
         check: function of an item and its index that raises a ValueError, of arrays alone: workers
             need nothing of TensorFlow.
+        number_on: bool; True numbers on from batch to batch, which must then have one size, but for
+            the last, which may have fewer rows; False numbers anew in each.
+        least_rows: rows of a batch at least, the replicas' number.
     """
 
-    def __init__(self, dataset, check):
+    PARTS = ("given", "rows")
+
+    def __init__(self, dataset, check, number_on=False, least_rows=1):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset, self._check = dataset, check
+        self._dataset, self._check, self._least_rows = dataset, check, least_rows
+        # Workers read out of order: the number of a row follows from that of its batch.
+        self._size = _num_rows(dataset[0]) if number_on else None
 
     @property
     def num_batches(self):
@@ -88,42 +131,29 @@ class CheckedDataset(keras.utils.PyDataset):
     def __getitem__(self, index):
         given = self._dataset[index]
         self._check(given, index)
-        return given
+        size = _num_rows(given)
+        rows = np.arange(size, dtype=np.int64)
+        if self._size is not None:
+            rows += index * self._size
+            if size > self._size or (size < self._size and index + 1 != self.num_batches):
+                raise ValueError(
+                    f"`x` must have batches of one size, but for the last; batch {index} has "
+                    f"{size} rows, the first {self._size}: a generator or a tf.data.Dataset may "
+                    "have any"
+                )
+        if size < self._least_rows:
+            number = np.arange(self._least_rows)
+            given = keras.tree.map_structure(
+                lambda a: None if a is None else np.asarray(a)[number % size], given
+            )
+            rows = np.where(number < size, rows[number % size], -1 - rows[number % size])
+        return (dict(zip(self.PARTS, (given, rows), strict=True)),)
 
     def on_epoch_begin(self):
         self._dataset.on_epoch_begin()
 
     def on_epoch_end(self):
         self._dataset.on_epoch_end()
-
-
-class NumberedDataset(CheckedDataset):
-    """A user's `PyDataset` whose rows are numbered on, too.
-
-    An item is a dict of `given`, the user's own, and `rows`, int64 `[batch]`.
-
-    Args:
-        dataset: a `keras.utils.PyDataset` of batches of one size; the last may have fewer rows.
-        check: as for `CheckedDataset`.
-    """
-
-    PARTS = ("given", "rows")
-
-    def __init__(self, dataset, check):
-        super().__init__(dataset, check)
-        # Workers read out of order: the number of a row follows from that of its batch.
-        self._size = _num_rows(dataset[0])
-
-    def __getitem__(self, index):
-        given = super().__getitem__(index)
-        size = _num_rows(given)
-        if size > self._size or (size < self._size and index + 1 != self.num_batches):
-            raise ValueError(
-                f"`x` must have batches of one size, but for the last; batch {index} has {size} "
-                f"rows, the first {self._size}: a generator or a tf.data.Dataset may have any"
-            )
-        rows = index * self._size + np.arange(size, dtype=np.int64)
-        return (dict(zip(self.PARTS, (given, rows), strict=True)),)
 
 
 def _num_rows(given):

@@ -1,6 +1,6 @@
 """Data of a user's own: a folder of images, tables in .csv files, arrays in .npy and .npz files."""
 
-import csv
+import os
 import pathlib
 
 import numpy as np
@@ -9,6 +9,11 @@ from tfgen.data.dataset import Data
 from tfgen.data.dataset import array_kind
 from tfgen.data.dataset import hold_out
 from tfgen.data.images import stack_images
+from tfgen.data.readers import check_regular
+from tfgen.data.readers import read_arrays
+from tfgen.data.readers import read_images
+from tfgen.utils.digits import as_reals
+from tfgen.utils.values import check_finite
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 # Subfolders of splits beside `train`; the first that is there is the test.
@@ -40,7 +45,8 @@ def load_files(path, image_size=None, seed=0):
     >>> data.kind, data.train[0].shape, data.test[0].shape
     ('real', (45, 3), (5, 3))
     """
-    path = pathlib.Path(path).expanduser()
+    # Of a user that there is none of, pathlib raises a RuntimeError without the path.
+    path = pathlib.Path(os.path.expanduser(path))
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if path.is_dir():
@@ -72,7 +78,9 @@ def load_folder(path, image_size=None, seed=0):
 
     Raises:
         ValueError: No images, images both beside and in subfolders, sizes that differ without
-            `image_size`, an unreadable file, more than 8 bits per channel, or more than 8 GB.
+            `image_size`, an unreadable file or one of another format, more than 8 bits per channel,
+            or more than 8 GB.
+        OSError: A subfolder that cannot be read.
     """
     parts = [_list_images(path)]
     names = {class_name for _, class_name in parts[0]}
@@ -89,13 +97,13 @@ def load_folder(path, image_size=None, seed=0):
             f"{path}: expected images either all in subfolders (the classes) or none, got "
             f"{unlabelled[0]} beside subfolders with images"
         )
-    x = stack_images(_read_images([file for file, _ in found]), len(found), image_size)
+    x = stack_images(read_images([file for file, _ in found]), len(found), image_size)
     y = class_names = None
     if not unlabelled:
         class_names = tuple(sorted({class_name for _, class_name in found}))
         y = np.array([class_names.index(class_name) for _, class_name in found], np.int64)
     if len(parts) == 1:
-        splits = hold_out(x, y, seed)
+        splits = _held_out(path, x, y, seed)
     else:
         ends = np.cumsum([len(part) for part in parts])[:-1]
         of_y = [None] * len(parts) if y is None else np.split(y, ends)
@@ -134,19 +142,7 @@ def load_arrays(path, image_size=None, seed=0):
     Raises:
         ValueError: Not a readable file, no key `x`, or arrays of other types and shapes.
     """
-    suffix = path.suffix.lower()
-    try:
-        if suffix in (".csv", ".tsv"):
-            arrays = _read_table(path, "\t" if suffix == ".tsv" else ",")
-        elif suffix == ".npy":
-            arrays = {"x": np.load(path)}  # without pickles: a data file must not run code
-        else:
-            with np.load(path) as archive:
-                arrays = dict(archive)
-    except Exception as error:
-        raise ValueError(f"{path}: not a readable array file: {error}") from error
-    if "x" not in arrays:
-        raise ValueError(f"{path}: expected the keys x and perhaps y, got {sorted(arrays)}")
+    arrays = read_arrays(path)
     x, y = arrays["x"], arrays.get("y")
     if x.dtype == bool:
         x = x.astype(np.uint8)
@@ -165,7 +161,7 @@ def load_arrays(path, image_size=None, seed=0):
     if y is not None:
         y, num_classes = _check_labels(path, y, len(x))
     kind = array_kind(x)
-    train, test = hold_out(x.astype(np.float32) if kind == "real" else x, y, seed)
+    train, test = _held_out(path, _as_float32(path, x, "x") if kind == "real" else x, y, seed)
     return Data(
         name=str(path),
         kind=kind,
@@ -176,6 +172,13 @@ def load_arrays(path, image_size=None, seed=0):
     )
 
 
+def _held_out(path, x, y, seed):
+    try:
+        return hold_out(x, y, seed)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _hint_for(x):
     if x.ndim == 1 and x.dtype.kind in "fiub":
         return ": save one column as x[:, None]"
@@ -184,42 +187,16 @@ def _hint_for(x):
     return ""
 
 
-def _read_table(path, delimiter):
-    """Reads `x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        rows = [(reader.line_num, [field.strip() for field in row]) for row in reader]
-    rows = [row for row in rows if any(row[1]) and not row[1][0].startswith("#")]
-    if not rows:
-        raise ValueError("it is empty")
-    names = rows.pop(0)[1] if not any(map(_is_number, rows[0][1])) else []
-    if not rows:
-        raise ValueError("there are no rows below the names")
-    width = len(names or rows[0][1])
-    for line, fields in rows:
-        if len(fields) != width:
-            raise ValueError(f"line {line} has {len(fields)} fields, the first has {width}")
-        for column, field in enumerate(fields):
-            if not _is_number(field):
-                raise ValueError(
-                    f"line {line}, column {column + 1} must be a number; got {field!r} (fields "
-                    f"are divided by {delimiter!r})"
-                )
-    table = np.array([fields for _, fields in rows], np.float64)
-    if "y" not in names:
-        return {"x": table}
-    y = table[:, names.index("y")]
-    x = np.delete(table, names.index("y"), axis=1)
-    labels = not (y % 1).any() and y.min() >= 0 and y.max() < len(y)
-    return {"x": x, "y": y.astype(np.int64) if labels else y[:, np.newaxis]}
-
-
-def _is_number(field):
+def _as_float32(path, numbers, name):
+    # Checked here, where rows still have the numbers that they have in the file.
+    hint = ""
     try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+        with np.errstate(over="ignore"):
+            check_finite(numbers.astype(np.float32), name)
+        hint = " and pass it the array: from files come float32 numbers"
+        return as_reals(numbers, np.float32, name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}{hint}") from error
 
 
 def _check_labels(path, y, count):
@@ -230,11 +207,11 @@ def _check_labels(path, y, count):
             f"{y.dtype} {list(y.shape)}"
         )
     if not integers:
-        return y.astype(np.float32), None
-    if y.ndim != 1 or y.min() < 0:
+        return _as_float32(path, y, "y"), None
+    if y.ndim != 1 or y.min() < 0 or y.max() >= 2**31:
         raise ValueError(
-            f"{path}: expected labels 0, 1, ... of shape [{count}], got {list(y.shape)} with "
-            f"the smallest {y.min()}"
+            f"{path}: expected labels 0, 1, ... of shape [{count}], got {list(y.shape)} from "
+            f"{y.min()} to {y.max()}"
         )
     return y.astype(np.int64), int(y.max()) + 1
 
@@ -242,40 +219,16 @@ def _check_labels(path, y, count):
 def _list_images(folder):
     """Lists `(file, top subfolder's name or None)` of all images below a folder, sorted."""
     found = []
-    for file in sorted(folder.rglob("*")):
-        parts = file.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not hidden:
-            found.append((file, parts[0] if len(parts) > 1 else None))
-    return found
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        parts = pathlib.Path(parent).relative_to(folder).parts
+        for name in names:
+            file = pathlib.Path(parent, name)
+            if file.suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                check_regular(file)
+                found.append((file, parts[0] if parts else None))
+    return sorted(found, key=lambda item: item[0])
 
 
-def _read_images(files):
-    """Yields `(file, uint8 [h, w, c])`; c is 1 where all the files are grey, else 3."""
-    from PIL import Image
-    from PIL import ImageOps
-
-    def opened(file):
-        try:
-            return Image.open(file)
-        except OSError as error:
-            raise ValueError(f"{file}: not a readable image: {error}") from error
-
-    modes = set()
-    for file in files:
-        with opened(file) as image:
-            # Pillow clips deeper pixels to 255 without a word when it converts them.
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(
-                    f"{file}: expected at most 8 bits per channel, got Pillow mode {image.mode}"
-                )
-            modes.add(image.mode)
-    mode = "L" if modes <= {"1", "L", "LA"} else "RGB"
-    for file in files:
-        with opened(file) as image:
-            try:
-                # Cameras store the picture as the sensor lay, and how to turn it.
-                image = np.asarray(ImageOps.exif_transpose(image).convert(mode))
-            except OSError as error:
-                raise ValueError(f"{file}: not a readable image: {error}") from error
-        yield file, image.reshape(*image.shape[:2], -1)
+def _raise(error):
+    raise error

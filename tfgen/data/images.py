@@ -1,22 +1,26 @@
 """Cropping and resizing of images, and their collection into one uint8 array."""
 
+import math
+
 import numpy as np
 
 # Above this, a data set belongs in a tf.data pipeline and not in memory.
 MAX_BYTES = 8 * 10**9
+# Of a side, in pixels: one image of so many takes 200 MB already.
+MAX_SIDE = 8192
 
 
 def parse_image_size(image_size):
     """Converts an `image_size` argument to a pair.
 
     Args:
-        image_size: Positive int, pair of them, or None.
+        image_size: Positive int of at most 8192, pair of them, or None.
 
     Returns:
         `(height, width)` in pixels, or None for None.
 
     Raises:
-        ValueError: It is neither a positive int nor a pair of them.
+        ValueError: It is neither such an int nor a pair of them.
 
     >>> parse_image_size(32)
     (32, 32)
@@ -32,6 +36,8 @@ def parse_image_size(image_size):
         raise ValueError(
             f"image_size: expected a positive int or (height, width), got {image_size!r}"
         )
+    if max(size) > MAX_SIDE:
+        raise ValueError(f"image_size: expected at most {MAX_SIDE} pixels, got {image_size!r}")
     return size
 
 
@@ -90,10 +96,11 @@ def stack_images(images, count, image_size=None):
             raise ValueError(
                 f"{name}: expected an image uint8 [h, w, c], got {image.dtype} {list(image.shape)}"
             )
+        if stacked is None:
+            check_memory(count, (*(size or image.shape[:2]), image.shape[-1]))
         if size is not None:
             image = crop_and_resize(image, size)
         if stacked is None:
-            check_memory(count, image.shape)
             stacked = np.empty((count, *image.shape), np.uint8)
         if image.shape != stacked.shape[1:]:
             raise ValueError(
@@ -117,10 +124,23 @@ def check_memory(count, shape):
     Raises:
         ValueError: They would take more than 8 GB.
     """
-    needed = count * np.prod(shape, dtype=np.int64)
+    what = f"{count} images of {list(shape)}"
+    check_bytes(count * math.prod(shape), what, "pass a smaller image_size, or ")
+
+
+def check_bytes(needed, what, hint=""):
+    """Checks that so many bytes are few enough to be held in memory.
+
+    Args:
+        needed: Number of bytes: int.
+        what: What takes them, for the error.
+        hint: What else to do about it, for the error.
+
+    Raises:
+        ValueError: They are more than 8 GB.
+    """
     if needed > MAX_BYTES:
         raise ValueError(
-            f"{count} images of {list(shape)} would take {needed / 1e9:.1f} GB of memory, more "
-            f"than the limit of {MAX_BYTES / 1e9:.1f} GB: pass a smaller image_size, or pass a "
-            "tf.data pipeline to `model.fit` instead"
+            f"{what} would take {needed / 1e9:.1f} GB of memory, more than the limit of "
+            f"{MAX_BYTES / 1e9:.1f} GB: {hint}pass a tf.data pipeline to `model.fit` instead"
         )

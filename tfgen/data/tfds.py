@@ -1,7 +1,10 @@
 """Image data sets of TensorFlow Datasets, by name, as numpy arrays."""
 
+import json
+import os
 import pathlib
 import re
+import sys
 
 import numpy as np
 
@@ -57,8 +60,8 @@ def load_tfds(name, data_dir=None, download=False, image_size=None, seed=0):
     Raises:
         FileNotFoundError: The data are not there and `download` is False; known at once,
             without the network.
-        ValueError: No uint8 image feature, no training split, images that differ in size
-            without `image_size`, or more than 8 GB.
+        ValueError: Files that cannot be read, no uint8 image feature, no training split, images
+            that differ in size without `image_size`, or more than 8 GB.
     """
     size = parse_image_size(image_size)  # a bad one should not cost a download first
     builder = _builder(name, data_dir, download)
@@ -108,7 +111,7 @@ def _data_dir(data_dir):
         import tensorflow_datasets as tfds
 
         data_dir = tfds.core.constants.DATA_DIR
-    return pathlib.Path(data_dir).expanduser()
+    return pathlib.Path(os.path.expanduser(data_dir))
 
 
 def _folder(name, data_dir):
@@ -119,6 +122,7 @@ def _builder(name, data_dir, download):
     import tensorflow_datasets as tfds
 
     data_dir = _data_dir(data_dir)
+    _check_features(_folder(name, data_dir))
     try:
         # Not `tfds.load` or `tfds.builder`: where the files are missing, those ask a server and
         # wait minutes for it when there is no network. This one also reads data sets that TFDS
@@ -134,9 +138,50 @@ def _builder(name, data_dir, download):
                 f"({place} has: {', '.join(there) or 'nothing'}). Pass download=True (command "
                 "line: --download) to fetch it, or data_dir: the folder that has it"
             ) from error
-    builder = tfds.builder(name, data_dir=str(data_dir))
-    builder.download_and_prepare()
+    except Exception as error:  # each of its files has errors of its own
+        raise _unreadable(name, error) from error
+    try:
+        builder = tfds.builder(name, data_dir=str(data_dir))
+        builder.download_and_prepare()
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"the TFDS data set {name!r} was not prepared: {error}") from error
     return builder
+
+
+def _check_features(folder):
+    """Refuses data whose files name a class of another package: TFDS would import what they say."""
+    for file in sorted(folder.rglob("features.json")):
+        try:
+            named = list(_named_classes(json.loads(file.read_text())))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{file}: not a readable TFDS file: {error}") from error
+        for name in named:
+            module = name.rpartition(".")[0]
+            known = module in sys.modules or module.startswith("tensorflow_datasets.")
+            if module and not known:
+                raise ValueError(
+                    f"{file}: names the class {name!r}, which is not of TFDS: import {module} "
+                    "first, if you trust it"
+                )
+
+
+def _named_classes(content):
+    """Yields the names of classes in the JSON of a feature, which may hold JSON as text."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if key in ("pythonClassName", "python_class_name", "type") and isinstance(value, str):
+            yield value
+        if key == "json" and isinstance(value, str):
+            value = json.loads(value)
+        if isinstance(value, dict | list):
+            yield from _named_classes(value)
+
+
+def _unreadable(name, error):
+    # What follows the first line are hints for those who write such a file.
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return ValueError(f"the TFDS data set {name!r} cannot be read: {reason}")
 
 
 def _choose_splits(name, splits):
@@ -177,7 +222,10 @@ def _examples(builder, split, image_key, label_key):
     def pick(example):
         return example[image_key], example[label_key] if label_key else 0
 
-    dataset = builder.as_dataset(split=split).map(pick).batch(batch_size)
-    for images, labels in tfds.as_numpy(dataset):
-        for image, label in zip(images, labels, strict=True):
-            yield image, label if label_key else None
+    try:
+        dataset = builder.as_dataset(split=split).map(pick).batch(batch_size)
+        for images, labels in tfds.as_numpy(dataset):
+            for image, label in zip(images, labels, strict=True):
+                yield image, label if label_key else None
+    except Exception as error:  # of TensorFlow's readers, and of TFDS where files are missing
+        raise _unreadable(builder.name, error) from error

@@ -12,7 +12,17 @@ from tfgen.utils import checks
 from tfgen.utils.random import row_seeds
 from tfgen.utils.recorded import deserialized
 
-_MODULES = {"tfd": tfp.distributions, "tfb": tfp.bijectors}
+
+def _classes(module, base):
+    """The classes of a module that a file may name, by name."""
+    public = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
+    return {k: v for k, v in public.items() if isinstance(v, type) and issubclass(v, base)}
+
+
+_CLASSES = {
+    "tfd": _classes(tfp.distributions, tfp.distributions.Distribution),
+    "tfb": _classes(tfp.bijectors, tfp.bijectors.Bijector),
+}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -100,7 +110,14 @@ class FromTFD(Base):
 
     @classmethod
     def from_config(cls, config):
-        distribution = _from_json(config["distribution"])
+        content = config.get("distribution")
+        try:
+            distribution = _from_json(content)
+        except Exception as error:  # constructors of TFP raise what they please
+            raise ValueError(
+                "`base` must be the configuration of a TFP distribution; got "
+                f"{str(content)[:200]} ({type(error).__name__}: {error})"
+            ) from error
         return cls(
             **{**deserialized({**config, "distribution": None}), "distribution": distribution}
         )
@@ -124,9 +141,9 @@ def _to_json(value):
         return value
     if isinstance(value, list | tuple):
         return [_to_json(v) for v in value]
-    for module, namespace in _MODULES.items():
+    for module, classes in _CLASSES.items():
         name = type(value).__name__
-        if getattr(namespace, name, None) is type(value):
+        if classes.get(name) is type(value):
             defaults = inspect.signature(type(value).__init__).parameters
             parameters = {
                 k: _to_json(v) for k, v in value.parameters.items() if v is not defaults[k].default
@@ -149,12 +166,16 @@ def _from_json(content):
         return [_from_json(v) for v in content]
     if not isinstance(content, dict):
         return content
-    if "array" in content:
-        return np.array(content["array"], content["dtype"])
     if "dtype" in content:
-        return tf.as_dtype(content["dtype"])
-    for module, namespace in _MODULES.items():
+        dtype = tf.as_dtype(content["dtype"])
+        if not (dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex):
+            raise ValueError(f"{dtype.name} is no dtype of numbers")
+        return np.array(content["array"], dtype.as_numpy_dtype) if "array" in content else dtype
+    # A file may say anything: no other names than those of these classes are looked up.
+    for module, classes in _CLASSES.items():
         if module in content:
+            if content[module] not in classes:
+                raise ValueError(f"{module} has no distribution or bijector {content[module]!r}")
             parameters = {k: _from_json(v) for k, v in content["parameters"].items()}
-            return getattr(namespace, content[module])(**parameters)
-    raise ValueError(f"not the configuration of a TFP distribution: {content!r}")
+            return classes[content[module]](**parameters)
+    raise ValueError(f"{sorted(content)} describes none")

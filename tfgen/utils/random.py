@@ -157,7 +157,7 @@ def _rows(draw, seed, start, num_rows, shape, dtype, drawn=tf.float32):
     # a row that takes whole counts can be drawn by itself.
     counts = -(-size // 4)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    first = tf.bitcast(tf.cast(start, tf.int64) * counts, tf.uint64)
+    first = tf.cast(tf.cast(start, tf.int64) * counts, tf.uint64)
     noise = draw(
         shape=[num_rows, 4 * counts],
         key=key,

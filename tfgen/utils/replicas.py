@@ -3,6 +3,12 @@
 import tensorflow as tf
 
 
+def is_multi_worker(strategy):
+    """True if the replicas of a `tf.distribute` strategy are those of several processes."""
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return several and strategy.extended._in_multi_worker_mode()
+
+
 def sum_over_replicas(value):
     """Sums a value over the replicas of a `tf.distribute` strategy that work in step.
 

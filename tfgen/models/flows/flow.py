@@ -149,7 +149,7 @@ class Flow(GenerativeModel):
         >>> density = tfgen.RealNVP(2, num_layers=2).distribution()
         >>> losses = tfp.math.minimize(
         ...     lambda: -tf.reduce_mean(density.log_prob(x)),
-        ...     num_steps=3,
+        ...     num_steps=20,
         ...     optimizer=tf.optimizers.Adam(1e-2),
         ...     trainable_variables=density.trainable_variables,
         ... )

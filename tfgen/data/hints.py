@@ -1,0 +1,21 @@
+"""What a mistyped name was perhaps meant to be."""
+
+import difflib
+
+
+def nearest(name, known):
+    """Words that give the known name nearest to an unknown one, for the end of an error.
+
+    Args:
+        name: str that is not among them.
+        known: the names that there are: iterable of str.
+
+    Returns:
+        A sentence after a space; an empty str where no name is near. Capitals do not count.
+
+    >>> nearest("glo", ["Glow", "VAE"]), nearest("other", ["Glow", "VAE"])
+    (" Did you mean 'Glow'?", '')
+    """
+    names = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(str(name).casefold(), names, n=1)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""
