@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -45,9 +46,8 @@ def test_two_replicas_train_as_one(strategy):
     entry = zoo.MODELS["glow_classes"]
     models = [build(entry, None), build(entry, strategy)]
     x, y = zoo.make_data(models[0])
-    # Last batches of 4, which divide evenly, and of 3. Not of 1: on CPUs, TensorFlow's convolutions
-    # fail on a replica that is left without rows.
-    for num_rows in (20, 19):
+    # Last batches of 4, which divide evenly, of 3, and of 1, which leaves nothing for a replica.
+    for num_rows in (20, 19, 17):
         data, arguments = (x[:num_rows], y[:num_rows]), {"batch_size": zoo.BATCH_SIZE, "epochs": 2}
         histories = [model.fit(*data, **arguments, verbose=0).history for model in models]
         assert_equal(*models, *histories)
@@ -80,6 +80,97 @@ def test_two_replicas_train_as_one_on_a_dataset(strategy):
         data = tf.data.Dataset.from_tensor_slices(x[:num_rows]).batch(zoo.BATCH_SIZE)
         histories = [m.fit(data, validation_data=data, verbose=0).history for m in models]
         assert_equal(*models, *histories)
+
+
+UNEVEN = [0, 5, 13, 16, 17]
+
+
+def uneven(x, y):
+    """Batches of 5, 8, 3 and 1 rows."""
+    given = (x,) if y is None else (x, y)
+    return [tuple(a[i:j] for a in given) for i, j in itertools.pairwise(UNEVEN)]
+
+
+class Uneven(keras.utils.PyDataset):
+    """Batches of 3, 3 and 1 rows: of one size, but for the last."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.given = (x,) if y is None else (x, y)
+
+    @property
+    def num_batches(self):
+        return 3
+
+    def __getitem__(self, i):
+        return tuple(a[3 * i : min(3 * i + 3, 7)] for a in self.given)
+
+
+def feeds(x, y):
+    """`fit`'s arguments, for each kind of stream."""
+    batches = uneven(x, y)
+    specs = tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in batches[0])
+    return {
+        "generator": lambda: (itertools.cycle(batches), {"steps_per_epoch": len(batches)}),
+        "dataset": lambda: (
+            tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=specs),
+            {},
+        ),
+        "pydataset": lambda: (Uneven(x, y), {}),
+    }
+
+
+# One of each family, in the default suite those that are quick to trace.
+@pytest.mark.parametrize("kind", ["generator", "dataset", "pydataset"])
+@pytest.mark.parametrize(
+    "name", ["realnvp_bits", "vae", *zoo.slow("glow_classes", "pixelcnn", "vlae", "autoencoder")]
+)
+def test_odd_batches_on_two_replicas(strategy, name, kind):
+    """A first batch of odd size, a last one of one row, and a second epoch."""
+    entry = zoo.MODELS[name]
+    models = [build(entry, None), build(entry, strategy)]
+    x, y = zoo.make_data(models[0])
+    histories = []
+    for model in models:
+        data, arguments = feeds(x, y)[kind]()
+        histories.append(model.fit(data, epochs=2, verbose=0, **arguments).history)
+    assert_equal(*models, *histories)
+    assert int(models[1].steps_taken.numpy()) == (6 if kind == "pydataset" else 8)
+    one_row = (x[:1], None if y is None else y[:1])
+    predicted = [model.predict(one_row if y is not None else x[:1], verbose=0) for model in models]
+    assert len(predicted[1]) == 1
+    np.testing.assert_allclose(*predicted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "clipping", [{"clipnorm": 0.05}, {"global_clipnorm": 0.05}, {"clipvalue": 0.005}]
+)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_clipped_gradients_are_of_the_whole_batch(strategy, clipping, scaled):
+    models = []
+    for scope in (None, strategy):
+        model = build(zoo.MODELS["realnvp_2"], scope)
+        optimizer = keras.optimizers.SGD(1.0, **clipping)
+        with scope.scope() if scope else contextlib.nullcontext():
+            model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
+        models.append(model)
+    x, _ = zoo.make_data(models[0])
+    # Such that the gradients of the two shares point in different ways.
+    x[:4], x[4:8] = 1 + x[:4], -1 - x[4:8]
+    before = [w.numpy() for w in models[0].trainable_variables]
+    histories = [m.fit(x[:8], batch_size=8, shuffle=False, verbose=0).history for m in models]
+    assert_equal(*models, *histories)
+    changes = [w - b for w, b in zip(models[0].trainable_variables, before, strict=True)]
+    if "global_clipnorm" in clipping:
+        np.testing.assert_allclose(tf.linalg.global_norm(changes), 0.05, rtol=1e-4)
+
+
+def test_clipping_of_accumulated_gradients_is_refused(strategy):
+    with strategy.scope():
+        model = zoo.MODELS["realnvp_2"].build()
+        optimizer = keras.optimizers.SGD(1.0, clipnorm=1.0, gradient_accumulation_steps=2)
+        with pytest.raises(ValueError, match="`gradient_accumulation_steps` and clipped gradients"):
+            model.compile(optimizer)
 
 
 def test_free_bits_are_of_the_whole_batch(strategy):
