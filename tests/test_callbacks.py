@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 from PIL import Image
 
 from tfgen.callbacks import Backup
@@ -281,7 +282,7 @@ def fit_with_backup(folder, *callbacks, epochs=12, kept=()):
     return model, history
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 4, 8])
+@pytest.mark.parametrize("epoch", [1, *zoo.slow(0, 4, 8)])
 def test_a_backup_goes_on_to_the_bit(tmp_path, epoch):
     """With rates and best weights that other callbacks remember, and Keras's random seeds."""
     model, history = fit_with_backup(tmp_path / "unbroken", kept=looking_back())

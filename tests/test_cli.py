@@ -92,7 +92,8 @@ def binary_preset(folder):
 @pytest.mark.parametrize(
     "step, kind",
     [
-        (4, "binary"),
+        # Resuming is tested in test_faults.py and test_training.py, too.
+        pytest.param(4, "binary", marks=pytest.mark.slow),
         pytest.param(1, "real", marks=pytest.mark.slow),
         pytest.param(4, "real", marks=pytest.mark.slow),
         pytest.param(1, "binary", marks=pytest.mark.slow),

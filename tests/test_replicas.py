@@ -121,7 +121,7 @@ def feeds(x, y):
 
 
 # One of each family, in the default suite those that are quick to trace.
-@pytest.mark.parametrize("kind", ["generator", "dataset", "pydataset"])
+@pytest.mark.parametrize("kind", ["generator", "pydataset", *zoo.slow("dataset")])
 @pytest.mark.parametrize(
     "name", ["realnvp_bits", "vae", *zoo.slow("glow_classes", "pixelcnn", "vlae", "autoencoder")]
 )
@@ -145,7 +145,7 @@ def test_odd_batches_on_two_replicas(strategy, name, kind):
 @pytest.mark.parametrize(
     "clipping", [{"clipnorm": 0.05}, {"global_clipnorm": 0.05}, {"clipvalue": 0.005}]
 )
-@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("scaled", [True, *zoo.slow(False)])
 def test_clipped_gradients_are_of_the_whole_batch(strategy, clipping, scaled):
     models = []
     for scope in (None, strategy):

@@ -123,7 +123,8 @@ class Reader:
         self._process.wait()
 
 
-@pytest.fixture(scope="module")
+# Of the session: tests of one entry stand together, and those of a module apart.
+@pytest.fixture(scope="session")
 def tfgen_reader(tmp_path_factory):
     root = os.path.dirname(os.path.dirname(os.path.abspath(tfgen.__file__)))
     reader = Reader(RELOAD, tmp_path_factory.mktemp("reader"), root)
@@ -131,7 +132,7 @@ def tfgen_reader(tmp_path_factory):
     reader.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory):
     reader = Reader(SERVE, tmp_path_factory.mktemp("server"), "")
     yield reader

@@ -14,11 +14,21 @@ from tfgen.utils.random import row_normal
 ROWS, CHUNK = 8, 5
 # Of their recipes others are quicker to differentiate and to trace.
 LONGER = {"glow_image_condition", "nsf", "nsf_autoregressive", "realnvp_images"}
+# One of each family, with labels, vectors or no conditions, with and without latents.
+SHORT = {"glow_classes", "realnvp_condition", "maf", "vae", "cq", "autoencoder", "pixelcnn"}
 
 
 @pytest.fixture(params=[*sorted({*zoo.MODELS} - LONGER), *zoo.slow(*sorted(LONGER))])
 def brief_case(request):
     """As `case`, without those that take longest here."""
+    case = zoo.case(request.param)
+    yield case
+    assert case.untouched(), "a test changed the weights of a shared model"
+
+
+@pytest.fixture(params=[*sorted(SHORT), *zoo.slow(*sorted({*zoo.MODELS} - SHORT))])
+def short_case(request):
+    """As `case`, of few models: what is checked is the core's."""
     case = zoo.case(request.param)
     yield case
     assert case.untouched(), "a test changed the weights of a shared model"
@@ -200,8 +210,8 @@ def test_whole_tensors_are_not_cut(num_rows):
 # ------------------------------------------------------------------------------------ graphs
 
 
-def test_graphs_take_symbolic_tensors(brief_case):
-    case = brief_case
+def test_graphs_take_symbolic_tensors(short_case):
+    case = short_case
     x, z, y = inputs(case)
     given = {k: v for k, v in {"x": x, "z": z, "y": y}.items() if v is not None}
     but = set() if case.entry.costly else {"bits_per_dim", "interpolate"}
@@ -293,8 +303,8 @@ def functional(case, but=()):
     return keras.Model(tensors, made), given, outputs(case, x, z, y, but=but)
 
 
-def test_keras_tensors_give_keras_tensors(brief_case):
-    case = brief_case
+def test_keras_tensors_give_keras_tensors(short_case):
+    case = short_case
     but = {"bits_per_dim", "interpolate", *(() if case.entry.costly else {"reconstruct"})}
     if not any(has(case.model, name) for name in METHODS):
         return

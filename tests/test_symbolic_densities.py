@@ -32,7 +32,12 @@ def full_mixture():
 
 @pytest.mark.parametrize(
     ("base", "labels"),
-    [*((base, False) for base in BASES), (full_mixture, False), ("diagonal_normal", True)],
+    [
+        ("normal", False),
+        (full_mixture, False),
+        ("diagonal_normal", True),
+        *(pytest.param(base, False, marks=pytest.mark.slow) for base in BASES[1:]),
+    ],
 )
 def test_a_density_that_is_kept_learns(base, labels):
     """One distribution and its variables, for one condition, by TFP's own loop."""
