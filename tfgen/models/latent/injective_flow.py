@@ -1,6 +1,5 @@
 """Relaxed injective flow: an autoencoder whose decoder carries a density to its image."""
 
-import functools
 import math
 
 import keras
@@ -208,7 +207,6 @@ class InjectiveFlow(PointAutoencoder):
             [foreground + math.log(weight), behind + math.log(1 - weight)], 0
         )
 
-    @functools.wraps(PointAutoencoder.fit)
     # --- hooks ----------------------------------------------------------------
 
     def _check_batches(self, num_rows, batch_size):
