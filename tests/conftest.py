@@ -32,28 +32,22 @@ def seed():
     keras.utils.set_random_seed(0)
 
 
-def shared(name):
-    case = zoo.case(name)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
-
-
 @pytest.fixture(params=zoo.MODELS)
 def case(request):
     """A built, adapted, briefly trained and then perturbed model, shared by all tests."""
-    yield from shared(request.param)
+    yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=zoo.FLOWS)
 def flow_case(request):
     """The same, of flows."""
-    yield from shared(request.param)
+    yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=zoo.LATENT_VARIABLE_MODELS)
 def latent_case(request):
     """The same, of latent-variable models."""
-    yield from shared(request.param)
+    yield from zoo.shared(request.param)
 
 
 COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
@@ -66,13 +60,13 @@ XLA = {"glow_classes", "maf", "nsf_autoregressive", "vlae", "injective_flow", "c
 )
 def costly_case(request):
     """The same, of the few models that the checks that take longest run on."""
-    yield from shared(request.param)
+    yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=[*sorted(XLA), *zoo.slow(*sorted(COSTLY - XLA))])
 def xla_case(request):
     """The same, of those that XLA compiles."""
-    yield from shared(request.param)
+    yield from zoo.shared(request.param)
 
 
 @pytest.fixture(scope="session")

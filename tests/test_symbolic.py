@@ -21,17 +21,13 @@ SHORT = {"glow_classes", "realnvp_condition", "maf", "vae", "cq", "autoencoder",
 @pytest.fixture(params=[*sorted({*zoo.MODELS} - LONGER), *zoo.slow(*sorted(LONGER))])
 def brief_case(request):
     """As `case`, without those that take longest here."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=[*sorted(SHORT), *zoo.slow(*sorted({*zoo.MODELS} - SHORT))])
 def short_case(request):
     """As `case`, of few models: what is checked is the core's."""
-    case = zoo.case(request.param)
-    yield case
-    assert case.untouched(), "a test changed the weights of a shared model"
+    yield from zoo.shared(request.param)
 
 
 def assert_same(case, got, expected, examples=False, tolerance=1e-5):

@@ -537,6 +537,13 @@ def case(name):
     return Case(name, trained=name in MODELS)
 
 
+def shared(name):
+    """A case as a fixture gives it."""
+    shared_case = case(name)
+    yield shared_case
+    assert shared_case.untouched(), "a test changed the weights of a shared model"
+
+
 @functools.cache
 def untrained(name):
     """A case of which a few tests need no more than that its weights are perturbed."""

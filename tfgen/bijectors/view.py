@@ -83,7 +83,7 @@ def current(weight):
 
 
 def deferred(function, *weights, shape=None, dtype=None):
-    """What a function makes of weights' values, computed anew each time that TFP reads it.
+    """A function's value at the weights' values, computed anew each time that TFP reads it.
 
     Args:
         function: of tensors.

@@ -8,6 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tfgen.callbacks.training_state import build_optimizers
+from tfgen.callbacks.training_state import optimizers
+from tfgen.callbacks.training_state import with_states
 from tfgen.utils.files import digest
 from tfgen.utils.files import remove_unfinished
 from tfgen.utils.files import replacing
@@ -138,7 +141,7 @@ class Backup(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         steps = _steps_taken(self.model)
-        moved = [v for _, variables in _optimizers(self.model) for v in variables]
+        moved = [v for _, variables in optimizers(self.model) for v in variables]
         finite = np.isfinite((logs or {}).get("loss", 0.0)).all() and all(
             np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in moved
         )
@@ -201,10 +204,7 @@ def _assign(model, arrays, notes, file):
     """
     if not model.built:
         raise ValueError(f"Backup needs a model that is built, to go on from {file}")
-    with model.distribute_strategy.scope():
-        for optimizer, variables in _optimizers(model):
-            if not optimizer.built:
-                optimizer.build(variables)
+    build_optimizers(model)
     variables = _variables(model)
     values = [arrays[name] for name in arrays if name.startswith("variable_")]
     shapes = [tuple(v.shape) for v in variables]
@@ -224,18 +224,9 @@ def _assign(model, arrays, notes, file):
         )
 
 
-def _optimizers(model):
-    """Pairs of each optimizer of a model and the variables that it moves."""
-    players = getattr(model, "players", ())
-    if players:
-        return [(player.optimizer, player.variables) for player in players]
-    return [(model.optimizer, model.trainable_variables)]
-
-
 def _variables(model):
     """All that changes in training: weights, random seeds, the state of optimizers."""
-    states = [v for optimizer, _ in _optimizers(model) for v in optimizer.variables]
-    return list({id(v): v for v in [*model.variables, *states]}.values())  # each once
+    return with_states(model, model.variables)
 
 
 def _steps_taken(model):

@@ -5,6 +5,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from tfgen.callbacks.training_state import build_optimizers
+from tfgen.callbacks.training_state import with_states
+
 
 class StoppedAt(NamedTuple):
     """Place where training stopped.
@@ -68,15 +71,9 @@ class NaNGuard(keras.callbacks.Callback):
         self._kept = None
         if self.restore_weights:
             if self.model.built:
-                self._build_optimizers()
+                # Now: the first step is too late for a copy of the state.
+                build_optimizers(self.model)
             self._keep("the start of training")
-
-    def _build_optimizers(self):
-        # Keras does it in the first step, too late for a copy of the state.
-        with self.model.distribute_strategy.scope():
-            for optimizer, variables in self._optimizers():
-                if not optimizer.built:
-                    optimizer.build(variables)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -118,7 +115,8 @@ class NaNGuard(keras.callbacks.Callback):
         """
         finite = all(_is_finite(weight) for weight in self.model.weights)
         if finite and self.restore_weights and self.model.built:
-            copies = [(variable, variable.numpy()) for variable in self._variables()]
+            variables = with_states(self.model, self.model.weights)
+            copies = [(variable, variable.numpy()) for variable in variables]
             # An optimizer that holds an infinite value spoils the weights at its next step.
             if all(_is_finite(value) for _, value in copies):
                 self._kept = when, copies
@@ -132,18 +130,6 @@ class NaNGuard(keras.callbacks.Callback):
         for variable, value in copies:
             variable.assign(value)
         return f"The weights are again those of {when}."
-
-    def _optimizers(self):
-        """Pairs of each optimizer of the model and the variables that it moves."""
-        players = getattr(self.model, "players", ())
-        if players:
-            return [(player.optimizer, player.variables) for player in players]
-        return [(self.model.optimizer, self.model.trainable_variables)]
-
-    def _variables(self):
-        states = [v for optimizer, _ in self._optimizers() for v in optimizer.variables]
-        variables = self.model.weights + states
-        return list({id(v): v for v in variables}.values())  # each once
 
 
 def _is_finite(value):

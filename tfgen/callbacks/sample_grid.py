@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from tfgen import plots
+from tfgen.utils.files import replacing
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -85,4 +86,5 @@ class SampleGrid(keras.callbacks.Callback):
             temperature=self.temperature,
             seed=self.seed,
         )
-        plots.save_samples(path, plots.as_drawn(self.model, samples))
+        with replacing(path) as beside:
+            plots.save_samples(beside, plots.as_drawn(self.model, samples))

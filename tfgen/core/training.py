@@ -258,8 +258,9 @@ class Trainable(Played):
     def predict_step(self, data):
         batch = self.data_spec.without_target().batch(data)
         seed = tf.zeros([2], tf.int32)
-        x = self.data_spec.draw_bits(batch["x"], seed, first_row(batch))
-        outputs = self._outputs(x, batch.get("condition"), seed, first_row(batch))
+        start = first_row(batch)
+        x = self.data_spec.draw_bits(batch["x"], seed, start)
+        outputs = self._outputs(x, batch.get("condition"), seed, start)
         if self._num_replicas == 1:
             return outputs
         counts = row_numbers(batch)[1]

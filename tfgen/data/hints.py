@@ -1,4 +1,4 @@
-"""What a mistyped name was perhaps meant to be."""
+"""Hints at the name that a mistyped one was perhaps meant to be."""
 
 import difflib
 

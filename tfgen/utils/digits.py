@@ -1,4 +1,4 @@
-"""What is lost where reals get fewer digits."""
+"""A check of what is lost where reals get fewer digits."""
 
 import numpy as np
 

@@ -167,16 +167,16 @@ def fingerprint(*parts):
     >>> fingerprint("a", np.zeros(2)) == fingerprint("a", np.zeros([2, 1]))
     False
     """
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            found.update(f"{part.dtype.str}{part.shape}".encode())
             part = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
         else:
             part = part.encode() if isinstance(part, str) else part
-            digest.update(f"{len(part)} ".encode())
-        digest.update(part)
-    return digest.hexdigest()[:12]
+            found.update(f"{len(part)} ".encode())
+        found.update(part)
+    return found.hexdigest()[:12]
 
 
 def _beside(path):
