@@ -52,18 +52,16 @@ def latent_case(request):
 
 COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
 # With a loop in their graphs, which XLA compiles in its own way, or a derivative.
-XLA = {"glow_classes", "maf", "nsf_autoregressive", "vlae", "injective_flow", "cq", "pixelcnn"}
+XLA = {"glow_classes", "nsf_autoregressive", "vlae", "injective_flow", "cq", "pixelcnn"}
 
 
-@pytest.fixture(
-    params=[*sorted(COSTLY - {"glow_image_condition"}), *zoo.slow("glow_image_condition")]
-)
+@pytest.fixture(params=zoo.but_slow(COSTLY - {"glow_image_condition"}, COSTLY))
 def costly_case(request):
     """The same, of the few models that the checks that take longest run on."""
     yield from zoo.shared(request.param)
 
 
-@pytest.fixture(params=[*sorted(XLA), *zoo.slow(*sorted(COSTLY - XLA))])
+@pytest.fixture(params=zoo.but_slow(XLA, COSTLY))
 def xla_case(request):
     """The same, of those that XLA compiles."""
     yield from zoo.shared(request.param)

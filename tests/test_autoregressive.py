@@ -258,7 +258,9 @@ def difference_quotient(function, variable, direction, step):
     return (above - below) / (2 * step)
 
 
-@pytest.mark.parametrize("transform", zoo.TRANSFORMS)
+@pytest.mark.parametrize(
+    "transform", ["affine", "spline", "own", *zoo.slow("additive", "gated", "log_scale")]
+)
 @pytest.mark.parametrize("mode", ["graph", *zoo.slow("xla", "eager")])
 def test_gradients_of_the_slow_direction(transform, mode):
     """Of an inverse autoregressive flow in a loop: of weights, latents and conditions."""

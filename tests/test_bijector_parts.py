@@ -82,8 +82,8 @@ def test_a_view_needs_weights():
 VIEWED = [name for name in zoo.BIJECTORS if name not in zoo.MASKED]
 
 
-# One view serves all: every other entry is enough to see it wrong.
-@pytest.mark.parametrize("name", [*VIEWED[::2], *zoo.slow(*VIEWED[1::2])])
+# One view serves all: every third entry is enough to see it wrong.
+@pytest.mark.parametrize("name", [*VIEWED[::3], *zoo.slow(*VIEWED[1::3], *VIEWED[2::3])])
 def test_view_is_bijective_and_finite(name):
     """The assertions of TFP's own `assert_bijective_and_finite`, which its wheel leaves out."""
     case = zoo.bijector_case(name)

@@ -13,6 +13,7 @@ from PIL import Image
 import tfgen
 from tfgen.app import runs
 from tfgen.app.cli import main
+from tfgen.app.devices import get_strategy
 from tfgen.app.settings import make_model
 
 SMALL = {"num_levels": 1, "num_steps": 1, "filters": 4, "num_classes": 10}
@@ -366,3 +367,45 @@ def test_lists():
     output = invoke("datasets").output
     for name in tfgen.data.names():
         assert name in output
+
+
+MOONS = ("train", "RealNVP", "--data", "two_moons", "--set", "num_layers=2", "--epochs", 1)
+
+
+def test_a_run_on_two_devices_is_that_on_one(tmp_path, strategy, monkeypatch):
+    """And it goes on, and ends, on another number of them."""
+    assert get_strategy("mirrored").num_replicas_in_sync == 2
+    # TensorFlow mixes up the reductions of two such strategies in one process.
+    monkeypatch.setattr(
+        runs, "get_strategy", lambda name: strategy if name == "mirrored" else get_strategy(name)
+    )
+    settings = (*MOONS, "--batch-size", 101, "--verbose", 0, "--out")
+    losses = []
+    for name in ("mirrored", "none"):
+        result = invoke(*settings, tmp_path / name, "--strategy", name)
+        assert result.exit_code == 0, result.output
+        losses.append(runs.read_history(tmp_path / name)["val_loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    result = invoke(*settings, tmp_path / "mirrored", "--strategy", "none", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert len(runs.read_history(tmp_path / "mirrored")["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "expected"),
+    [
+        ("multiworker", None, "needs the environment variable TF_CONFIG on each host"),
+        ("auto", "{", "TF_CONFIG is no description of a cluster"),
+        ("auto", '{"cluster": [1]}', "TF_CONFIG is no description of a cluster"),
+        ("multiworker", '{"cluster": {"worker": ["a:1"]}}', "needs the environment variable"),
+        ("tpu", None, "found no TPU"),
+    ],
+)
+def test_devices_that_are_not_there(tmp_path, monkeypatch, name, config, expected):
+    if config is None:
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+    else:
+        monkeypatch.setenv("TF_CONFIG", config)
+    result = invoke(*MOONS, "--out", tmp_path / "run", "--strategy", name)
+    assert result.exit_code == 1 and expected in result.output
+    assert result.output.startswith("Error: ") and not (tmp_path / "run").exists()

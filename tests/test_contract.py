@@ -148,11 +148,19 @@ def test_xla_equals_eager(xla_case):
 # ------------------------------------------------------------------------------------- chunks
 
 
-def test_outputs(case):
-    """Whatever the chunks; so do `call` and `predict`."""
+COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
+
+
+@pytest.mark.parametrize("case", zoo.but_slow(COSTLY - {"glow_image_condition"}), indirect=True)
+def test_call_and_predict(case):
     testing.assert_outputs(case, ROUNDING)
+
+
+def test_outputs(case):
+    """Whatever the chunks."""
     expected = testing.outputs(case.model, case.x, case.y, seed=3)
-    for batch_size in (len(case.x) - 1, 1000):
+    assert np.isfinite(expected).all()
+    for batch_size in (1, 3, len(case.x) - 1, 1000):
         got = testing.outputs(case.model, case.x, case.y, seed=3, batch_size=batch_size)
         assert_same(case, got, expected)
     assert_same(case, testing.outputs(case.model, *case.some(1), seed=3), expected[:1])
@@ -286,8 +294,13 @@ def test_interpolate(case):
     assert_same_data(case, path[:, 2], model.decode(middle, y))
 
 
-def test_resample(flow_case):
-    case, model, (x, y) = flow_case, flow_case.model, flow_case.some(3)
+# With latents of several levels and of one, with conditions and without.
+RESAMPLED = {"glow_classes", "realnvp_condition", "maf"}
+
+
+@pytest.mark.parametrize("case", zoo.but_slow(RESAMPLED, zoo.FLOWS), indirect=True)
+def test_resample(case):
+    model, (x, y) = case.model, case.some(3)
     assert_same_data(case, model.resample(x, model.num_dims, condition=y), model.reconstruct(x, y))
     drawn = model.resample(x, 0, seed=1, condition=y)
     assert_same_data(case, drawn, model.reconstruct(model.sample(3, y, seed=1), y))

@@ -88,7 +88,7 @@ def test_the_readme_runs(number, tmp_path, monkeypatch):
 
 
 def test_every_block_of_the_readme_is_run():
-    assert len(readme_blocks()) == 6
+    assert len(readme_blocks()) == 7
 
 
 # --------------------------------------------------------------------------------- the tables

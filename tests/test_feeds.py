@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tfgen import bijectors as tfg
 from tfgen.models import Flow
 from tfgen.networks import MLP
@@ -322,3 +323,25 @@ def test_steps_per_execution_train_the_same():
         results.append([w.numpy() for w in model.weights])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_checks_of_later_batches_can_be_left_out(kind):
+    """A label out of range, in the second batch: refused by its number, or a step without end."""
+    x, y = np.zeros([8, 2], "float32"), np.array([0, 1, 1, 0, 0, 7, 1, 0])
+    x += np.random.default_rng(0).normal(size=x.shape)
+    keras.utils.set_random_seed(0)
+    model = tfgen.RealNVP(2, num_layers=1, num_classes=2)
+
+    def batches():
+        if kind == "dataset":
+            return tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+        return iter([(x[:4], y[:4]), (x[4:], y[4:])])
+
+    model.compile()
+    with pytest.raises(Exception, match=r"labels in 0\.\.1; got values from 0 to 7.*batch 1"):
+        model.fit(batches(), steps_per_epoch=2, verbose=0)
+    model.compile(check_streams=False)
+    history = model.fit(batches(), steps_per_epoch=2, verbose=0).history
+    assert history["skipped_steps"] == [1]
+    assert model.get_compile_config()["check_streams"] is False

@@ -315,7 +315,7 @@ def test_features_in_a_file_are_numbers(canary, tmp_path):
         name: np.array([Hostile(canary)], object)
         for name in ("extractor", "hash", "data", "features", "count", "mean", "covariance")
     })  # fmt: skip
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="must be a file that `reference` wrote"):
         references._load(tmp_path / "reference.npz")
 
 

@@ -205,9 +205,12 @@ def test_jacobians_of_networks_agree():
         x, y, noise = case.tensors()
         with case.restored():
             terms = {}
+            # Of a step so small that what is left of it is rounding.
+            given, case.model.epsilon = case.model.epsilon, 0.01
             for case.model.jacobian in ("finite_difference", "jvp"):
                 terms[case.model.jacobian] = case.model._terms(x, y, noise, training=False)
             case.model.jacobian = case.entry.build().jacobian
+            case.model.epsilon = given
         for term in ("log_volume", "squared_error", "loss"):
             np.testing.assert_allclose(
                 terms["finite_difference"][term], terms["jvp"][term], rtol=0.02, atol=0.02
@@ -350,7 +353,7 @@ def flow_of_codes():
 
 
 # The entry `autoencoder` has a mixture; another test gives a flow.
-@pytest.mark.parametrize("kind", ["gaussian", "flow", *zoo.slow("gmm", flow_of_codes)])
+@pytest.mark.parametrize("kind", ["flow", *zoo.slow("gaussian", "gmm", flow_of_codes)])
 def test_fitted_latents_are_saved_and_exported(kind, tmp_path):
     model, x = trained_autoencoder()
     assert model.latents is None
@@ -466,7 +469,7 @@ def test_a_step_on_one_row_is_refused(jit_compile):
     if jit_compile:
         history = model.fit(stream, verbose=0).history
         assert np.isnan(history["loss"] + history["log_volume"]).all()
-        assert np.isfinite(history["squared_error"]).all()
+        assert history["skipped_steps"] == [1]
     else:
         with pytest.raises(tf.errors.InvalidArgumentError, match="must have at least two rows"):
             model.fit(stream, verbose=0)

@@ -329,7 +329,8 @@ def test_nan_guard_puts_both_players_back(capsys):
     guard = NaNGuard(restore_weights=True)
     fit(model, callbacks=[guard, Spoil()])
     assert guard.stopped_at.epoch == 1
-    assert guard.stopped_at.term in ("nll", "sleep")
+    # The step that finds them lost, which was skipped.
+    assert guard.stopped_at.term == "weights"
     assert "NaNGuard: stopped in epoch 1" in capsys.readouterr().out
     for a, b in zip(state(model), kept, strict=True):
         np.testing.assert_array_equal(a, b)

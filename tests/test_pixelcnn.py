@@ -96,17 +96,21 @@ def test_levels_of_colours_sum_to_one():
 # ----------------------------------------------------------------------------------------- draws
 
 
-def naive(observation, noise, features, temperature):
-    """The network once for each pixel, in raster order."""
+def naive(observation, noise, features, temperature, like):
+    """The network once for each pixel, in raster order; `like` is a draw, for its shape."""
     height, width, _ = observation.event_shape
-    x = tf.zeros_like(observation.sample(noise, features, temperature))
     context = None if features is None else observation.to_context(features)
-    for i, j in itertools.product(range(height), range(width)):
+
+    @tf.function(autograph=False)
+    def drawn_at(here, x):
         params = observation._params(observation.network(observation.inputs(x), context=context))
-        drawn = observation.element.sample(noise, params, temperature)
+        return tf.where(here, observation.element.sample(noise, params, temperature), x)
+
+    x = tf.zeros_like(like)
+    for i, j in itertools.product(range(height), range(width)):
         here = np.zeros((height, width, 1), bool)
         here[i, j] = True
-        x = tf.where(here, drawn, x)
+        x = drawn_at(tf.constant(here), x)
     return x
 
 
@@ -144,7 +148,8 @@ def test_draws_are_those_pixel_by_pixel(sides, network, kind):
     for temperature in (1.0, 0.5):
         got = model.observation.sample(noise, features, temperature).numpy()
         assert got.std() > 0
-        np.testing.assert_array_equal(got, naive(model.observation, noise, features, temperature))
+        expected = naive(model.observation, noise, features, temperature, got)
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_skewing():
@@ -214,7 +219,7 @@ def test_networks_of_a_users_own():
     zoo.perturb(observation, scale=1.0)
     noise = observation.noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 5)
     drawn = observation.sample(noise, None)
-    np.testing.assert_array_equal(drawn, naive(observation, noise, None, 1.0))
+    np.testing.assert_array_equal(drawn, naive(observation, noise, None, 1.0, drawn))
     with pytest.raises(ValueError, match="`network` must take `context=`.* got a Conv2D"):
         tfgen.distributions.AutoregressivePixels(network=keras.layers.Conv2D(4, 3))
 

@@ -50,7 +50,7 @@ def test_an_old_file_is_what_it_was_and_whole_in_what_it_writes_again(name, tmp_
     np.testing.assert_array_equal(zoo.eager_outputs(again, x, y, seed=3), outputs)
 
 
-@pytest.mark.parametrize("name", [*sorted(TRAINED), *zoo.slow(*sorted({*NAMES} - TRAINED))])
+@pytest.mark.parametrize("name", zoo.but_slow(TRAINED, NAMES))
 def test_an_old_file_trains_on_as_before(name):
     """Optimizers, noise, the order of the rows and the steps counted come with it."""
     model, figures = load(name)

@@ -315,6 +315,10 @@ def test_shipped_presets(name):
     assert type(model).__name__ == content["model"]["class_name"]
     assert config.keys() <= model.get_config().keys()
     assert model.compiled
+    # What the file leaves open of the optimizer is the class's own.
+    given = content["training"]["optimizer"]["config"]
+    expected = given.get("global_clipnorm", model.default_optimizer().global_clipnorm)
+    assert model.optimizer.global_clipnorm == expected
 
 
 def test_unknown_preset():

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -223,3 +224,18 @@ def test_every_part_has_a_row():
     missing += [c.__name__ for c in classes if f"`{c.__name__}" not in page]
     assert not missing
     assert set(table()) == set(ROWS)
+
+
+@pytest.mark.parametrize("prior", ["exp_affine", "sigmoid_affine"])
+def test_a_prior_of_labels_has_any_scale(prior):
+    """Labels whose deviations are 1 and 0.05: a gate, which ends at 0.3, cannot tell the second."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=2000)
+    x = rng.normal(size=(2000, 2)) * np.where(y, 0.05, 1.0)[:, None]
+    keras.utils.set_random_seed(0)
+    model = tfgen.Flow((2,), tfgen.bijectors.Elementwise(prior), num_classes=2)
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(x[:1000], y[:1000], batch_size=100, epochs=30, verbose=0)
+    entropy = np.log(2 * np.pi * np.e) + np.log(0.05)
+    lost = -np.mean(model.log_prob(x[1000:], y[1000:])) - entropy
+    assert (abs(lost) < 0.15) if prior == "exp_affine" else lost > 1

@@ -125,6 +125,14 @@ def test_a_view_sees_weights_that_change():
 # ------------------------------------------------------------------------- samples and scores
 
 
+# Real flows in one pass, the others in two; with loops and without, with noise and without.
+SCORED = {
+    *("glow_classes", "realnvp_condition", "maf", "vae", "vlae", "injective_flow"),
+    *("gan", "gan_images", "pixelcnn_colour"),
+}
+
+
+@pytest.mark.parametrize("case", zoo.but_slow(SCORED), indirect=True)
 def test_samples_with_their_log_prob(case):
     model = case.model
     if case.entry.likelihood == "none":
@@ -154,6 +162,7 @@ def test_real_flows_sample_and_score_in_one_pass():
     assert not calls
 
 
+@pytest.mark.parametrize("case", zoo.but_slow(SCORED), indirect=True)
 def test_samples_of_each_of_several_conditions(case):
     model = case.model
     if case.y is None:

@@ -9,7 +9,8 @@ import click
 from tfgen.app.signals import terminating
 
 # What is said of bad input and of the system, in words of its own.
-_TOLD = (ValueError, OSError, NotImplementedError)
+_TOLD = (ValueError, OSError, NotImplementedError, ArithmeticError)
+_OF_HOSTS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
 _DEBUG = "tfgen.debug"  # where it is kept
 _MOST = 10**6  # samples: they are held in memory
 _LONGEST = 1000  # characters of an error: Keras's may hold a whole configuration
@@ -59,6 +60,8 @@ def _as_line(error):
         return words
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"out of memory: try smaller batches, a smaller model or smaller images ({words})"
+    if type(error).__name__ in _OF_HOSTS:
+        return f"another host is lost: give the same command on all of them again ({words})"
     return (
         f"this is a fault of tfgen and not yours: {type(error).__name__}: {words}. Please report "
         "it with the trace that the same command shows with --debug"
@@ -148,7 +151,16 @@ _NAME = _Name()
 @click.option("--max-minutes", type=float, help="Stop training after that time.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
-    "--verbose", type=click.IntRange(0, 2), default=1, show_default=True, help="As for fit."
+    "--strategy",
+    type=click.Choice(["auto", "mirrored", "multiworker", "tpu", "none"]),
+    default="auto",
+    show_default=True,
+    help="Devices: all GPUs of this machine, the hosts of TF_CONFIG, a TPU, or one device.",
+)
+@click.option(
+    "--verbose",
+    type=click.IntRange(0, 2),
+    help="As for fit; default 1 on a terminal, else 2, a line for each epoch.",
 )
 def train(**settings):
     """Train MODEL, or go on with an interrupted run: give the same command again."""
@@ -156,6 +168,9 @@ def train(**settings):
 
     out = settings.pop("out")
     rows = runs.train(out, settings.pop("model"), settings.pop("data"), **settings)
+    if rows is None:
+        click.echo("Trained; the first host evaluates, and has the run.")
+        return
     _table(rows)
     stopped = runs.read_stopped(out)
     if stopped:

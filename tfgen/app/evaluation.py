@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -10,6 +9,7 @@ from tfgen import metrics
 from tfgen import models
 from tfgen.app import pictures
 from tfgen.data.binarise import draw_bits
+from tfgen.utils.keras_files import load_keras
 
 _NUM_ON_MANIFOLD = 1000
 
@@ -129,7 +129,7 @@ def get_extractor(extractor, examples, cache_dir=None):
         return metrics.inception_v3()
     path = Path(extractor)
     if path.suffix == ".keras" and path.is_file():
-        return metrics.KerasExtractor(keras.models.load_model(path, compile=False), name=path.stem)
+        return metrics.KerasExtractor(load_keras(path, compile=False), name=path.stem)
     if (path / "saved_model.pb").is_file():
         return metrics.SavedModelExtractor(path)
     raise ValueError(

@@ -6,14 +6,12 @@ import fcntl
 import io
 import json
 import os
-import zipfile
 from pathlib import Path
-
-import keras
 
 from tfgen.utils.files import read_json
 from tfgen.utils.files import remove_unfinished
 from tfgen.utils.files import replacing
+from tfgen.utils.keras_files import load_keras
 
 # Settings that may change when a run goes on.
 _FREE = ("epochs", "max_minutes")
@@ -38,18 +36,7 @@ def load_model(run):
     file = Path(run) / "model.keras"
     if not file.is_file():
         raise ValueError(f"`run` must be a folder with a finished run; no {file}")
-    try:
-        # Keras reads weights whose checksum is wrong.
-        with zipfile.ZipFile(file) as archive:
-            wrong = archive.testzip()
-            if wrong is not None or "config.json" not in archive.namelist():
-                raise ValueError(f"{wrong or 'config.json'} in it is not what was written")
-        return keras.models.load_model(file)
-    except Exception as error:
-        # Of what is no archive any more anything may come.
-        raise ValueError(
-            f"{file} is damaged ({error}); `tfgen train` with the run's settings writes it again"
-        ) from error
+    return load_keras(file, "`tfgen train` with the run's settings writes it again")
 
 
 def read_history(run):

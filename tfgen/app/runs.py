@@ -14,9 +14,15 @@ A run has a folder. It holds
       latents;
     - `reconstructed.png` (autoencoders);
     - `inpainted.png` (PixelCNN): the lower half drawn anew.
+
+Of several hosts the first one, the chief, writes all this; each of the others has a folder beside,
+such as `OUT.worker_1`, with what it resumes from.
 """
 
+import contextlib
 import functools
+import os
+import sys
 from pathlib import Path
 
 import keras
@@ -27,6 +33,8 @@ from tfgen import models
 from tfgen import plots
 from tfgen.app import evaluation
 from tfgen.app import pictures
+from tfgen.app.devices import get_strategy
+from tfgen.app.devices import worker_index
 from tfgen.app.run_folder import load_model
 from tfgen.app.run_folder import read_history
 from tfgen.app.run_folder import read_settings
@@ -43,6 +51,7 @@ from tfgen.callbacks import TimeLimit
 from tfgen.models.latent.encoder_decoder import FITS
 from tfgen.utils import checks
 from tfgen.utils.files import replacing
+from tfgen.utils.replicas import is_multi_worker
 
 __all__ = [
     "evaluate",
@@ -76,7 +85,8 @@ def train(
     num_validation=2000,
     max_minutes=None,
     seed=0,
-    verbose=1,
+    strategy="auto",
+    verbose=None,
     callbacks=(),
 ):
     """Trains a model, or goes on with an interrupted run, and evaluates it.
@@ -103,11 +113,15 @@ def train(
             split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
         seed: non-negative int, of weights, order and noise.
-        verbose: 0, 1 or 2, Keras's verbosity.
+        strategy: devices: `"auto"`, `"mirrored"`, `"multiworker"`, `"tpu"` or `"none"`, see
+            `tfgen.app.devices.get_strategy`. A run may go on on others.
+        verbose: 0, 1 or 2, Keras's verbosity; by default 1 on a terminal, and 2, a line for each
+            epoch, in a file.
         callbacks: more Keras callbacks; what they add to an epoch's logs is in the history.
 
     Returns:
-        List of dicts `name`, `value`, `unit`: the evaluation, see `evaluate`.
+        List of dicts `name`, `value`, `unit`: the evaluation, see `evaluate`. Of several hosts the
+        first one evaluates; the others return None.
 
     Raises:
         ValueError: bad settings, or a folder that holds a run with others, or one in which another
@@ -121,7 +135,7 @@ def train(
     settings = {
         "model": model,
         "data": str(data),
-        "data_dir": data_dir and str(Path(data_dir).resolve()),
+        "data_dir": data_dir and os.path.abspath(data_dir),
         "image_size": image_size,
         "binarise": binarise,
         "preset": preset and str(preset),
@@ -136,15 +150,27 @@ def train(
     }
     if data_dir is None and str(data) not in data_module.names() and Path(data).exists():
         # A path, for whoever evaluates the run from another folder.
-        settings["data"] = str(Path(data).resolve())
+        settings["data"] = os.path.abspath(data)
+    if verbose is None:
+        verbose = 1 if sys.stdout.isatty() else 2
+    devices = get_strategy(strategy)
+    index = worker_index(devices)
+    if max_minutes is not None and devices is not None and is_multi_worker(devices):
+        raise ValueError(
+            "`max_minutes` is of one host's clock: with several, which stop at one step, give "
+            f"`epochs`; got {max_minutes!r}"
+        )
+    if index:
+        out = out.with_name(f"{out.name}.worker_{index}")
     with taken(out, settings):
-        return _train(out, settings, download, verbose, callbacks)
+        return _train(out, settings, download, devices, not index, verbose, callbacks)
 
 
-def _train(out, settings, download, verbose, callbacks):
+def _train(out, settings, download, devices, is_chief, verbose, callbacks):
     examples = load_data(settings, download)
     keras.utils.set_random_seed(settings["seed"])
-    net, training = make_model(settings, examples)
+    with devices.scope() if devices else contextlib.nullcontext():
+        net, training = make_model(settings, examples)
     kind = _check_latents(net, settings["latents"])
     epochs = settings["epochs"] or training.get("epochs", 10)
     every = max(1, epochs // 10)
@@ -169,6 +195,16 @@ def _train(out, settings, download, verbose, callbacks):
     averaged = [keras.callbacks.SwapEMAWeights()] if optimizer.use_ema else []
     log = keras.callbacks.CSVLogger(str(history), append=True)
     minutes = settings["max_minutes"]
+    watched = [guard, *averaged, *callbacks]
+    if is_chief:
+        watched = [
+            # It adds the seconds to what the others log.
+            TimeLimit(minutes, spent),
+            *watched,
+            *pictures.of_epochs(out, net, examples, every),
+            *_reports(net, validation, every, verbose),
+            log,
+        ]
     if done < epochs and (minutes is None or spent < 60 * minutes):
         try:
             net.fit(
@@ -178,19 +214,9 @@ def _train(out, settings, download, verbose, callbacks):
                 epochs=epochs,
                 validation_data=validation,
                 validation_batch_size=256,
-                verbose=verbose,
-                callbacks=[
-                    # It adds the seconds to what the others log.
-                    TimeLimit(minutes, spent),
-                    guard,
-                    *averaged,
-                    *callbacks,
-                    *pictures.of_epochs(out, net, examples, every),
-                    *_reports(net, validation, every, verbose),
-                    log,
-                    # Last: what it keeps is complete when the rest of the epoch is written.
-                    backup,
-                ],
+                verbose=verbose if is_chief else 0,
+                # Last: what it keeps is complete when the rest of the epoch is written.
+                callbacks=[*watched, backup],
             )
         finally:
             # Keras leaves the file open when a run is interrupted.
@@ -203,13 +229,17 @@ def _train(out, settings, download, verbose, callbacks):
         for player in net.players:
             player.optimizer.finalize_variable_values(player.variables)
     # Whatever becomes of the fit.
-    net.save(out / "model.keras")
+    if is_chief:
+        net.save(out / "model.keras")
     if kind is not None:
+        # By all hosts: a flow is trained by them together.
         _fit_latents(net, x, y, kind, settings, verbose)
+    if not is_chief:
+        return None
+    if kind is not None:
         net.save(out / "model.keras")
     net.export(out / "export", verbose=bool(verbose))
-    history = read_history(out)
-    history.pop("seconds", None)
+    history = {k: v for k, v in read_history(out).items() if k not in ("seconds", "skipped_steps")}
     if history:
         with replacing(out / "history.png") as path:
             plots.plot_history(history, path)
@@ -282,22 +312,22 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
         ValueError: `run` is no folder of a finished run, or `out` has another suffix.
     """
     net = load_model(run)
-    condition = label
-    if label is None and net.condition_shape is not None:
-        examples = None if net.num_classes else load_data(read_settings(Path(run)))
-        condition = pictures.conditions(net, examples, num_samples)
-    samples = net.sample(num_samples, condition, temperature, seed).numpy()
     drawn = plots.can_draw(net.event_shape)
     out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
     writers = {".npy": np.save}
     if drawn:
         writers[".png"] = plots.save_samples
-    if samples.ndim == 2:
+    if len(net.event_shape) == 1:
         writers[".csv"] = functools.partial(np.savetxt, fmt="%.9g", delimiter=",")
     if out.suffix not in writers:
         raise ValueError(
             f"`out` must end in .npy (or .png, for images and points; .csv, for vectors); got {out}"
         )
+    condition = label
+    if label is None and net.condition_shape is not None:
+        examples = None if net.num_classes else load_data(read_settings(Path(run)))
+        condition = pictures.conditions(net, examples, num_samples)
+    samples = net.sample(num_samples, condition, temperature, seed).numpy()
     with replacing(out) as path:
         writers[out.suffix](path, samples)
     return out

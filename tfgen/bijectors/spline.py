@@ -59,7 +59,7 @@ class RationalQuadratic(OnePass):
         below = tf.constant(np.tri(bins - 1, bins), v.dtype)
         parts = tf.stop_gradient(tf.tensordot(below, heights if forward else widths, 1))
         starts = np.reshape(least * np.arange(1, bins) - bound, [-1] + [1] * (rank - 1))
-        passed = tf.cast(v >= rest * parts + tf.cast(starts, v.dtype), v.dtype)
+        passed = tf.cast(v >= rest * parts + tf.constant(starts, v.dtype), v.dtype)
         zero = tf.zeros_like(passed[:1])
         here = tf.concat([zero + 1, passed], 0) - tf.concat([passed, zero], 0)
 
@@ -73,7 +73,7 @@ class RationalQuadratic(OnePass):
         # The slope at either end is 1, which is what 0 gives.
         shift = np.log(np.expm1(1 - _LEAST_SLOPE))
         slope_0, slope_1 = (
-            _LEAST_SLOPE + tf.nn.softplus(pick(mask, slopes) + tf.cast(shift, v.dtype))
+            _LEAST_SLOPE + tf.nn.softplus(pick(mask, slopes) + tf.constant(shift, v.dtype))
             for mask in (here[1:], here[:-1])
         )
         mean = height / width

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen.callbacks.training_state import build_optimizers
 from tfgen.callbacks.training_state import optimizers
@@ -14,6 +15,7 @@ from tfgen.callbacks.training_state import with_states
 from tfgen.utils.files import digest
 from tfgen.utils.files import remove_unfinished
 from tfgen.utils.files import replacing
+from tfgen.utils.replicas import is_multi_worker
 
 _NAME = re.compile(r"epoch_(\d+)\.npz")
 # Hex digits of a SHA-256, at the end of the file.
@@ -43,7 +45,7 @@ class Backup(keras.callbacks.Callback):
 
     Args:
         directory: folder of the files; made if missing. Each run, and each of several workers, has
-            its own.
+            its own; workers go on from the newest epoch that all of them have.
         files: files that belong to the state, such as the log of a `CSVLogger`: what the other
             callbacks have written to them is kept, and put back. Of a fresh start there are none:
             they are removed.
@@ -91,16 +93,22 @@ class Backup(keras.callbacks.Callback):
             The epochs that are done: int, 0 where there is nothing to go on from.
         """
         remove_unfinished(self.directory)
-        damaged = []
-        arrays, notes = {}, {"epoch": 0, "files": {}, "callbacks": []}
         self._kept, self._steps = [], _steps_taken(model)
+        strategy = model.distribute_strategy
+        read, damaged = {}, []
         for file in sorted(self._found(), key=_epoch_of, reverse=True):
             try:
-                arrays, notes = _read(file)
-                self._kept = [file]
-                break
+                read[_epoch_of(file)] = file, *_read(file)
             except Damaged:
                 damaged.append(file.name)
+                continue
+            if not is_multi_worker(strategy) or len(read) == 2:
+                break
+        epoch = max(epochs_of_all_workers(list(read), strategy), default=0)
+        arrays, notes = {}, {"epoch": 0, "files": {}, "callbacks": []}
+        if epoch:
+            file, arrays, notes = read[epoch]
+            self._kept = [file]
         if damaged:
             instead = self._kept[0].name if self._kept else "the start: there is no other file"
             print(
@@ -178,6 +186,26 @@ class Backup(keras.callbacks.Callback):
                 np.savez(opened, notes=json.dumps(notes, default=float), **arrays)
             with open(path, "r+b") as opened:
                 opened.write(digest(opened).encode())
+
+
+def epochs_of_all_workers(epochs, strategy):
+    """The epochs that every process has which trains together with this one.
+
+    Args:
+        epochs: list of int, at most two.
+        strategy: the `tf.distribute` strategy.
+    """
+    if not is_multi_worker(strategy):
+        return epochs
+    own = np.zeros([1, 2], np.int64)
+    own[0, : len(epochs)] = epochs
+
+    @tf.function
+    def gathered():
+        return strategy.run(lambda: tf.distribute.get_replica_context().all_gather(own, 0))
+
+    found = strategy.experimental_local_results(gathered())[0].numpy()
+    return [epoch for epoch in epochs if (found == epoch).any(1).all()]
 
 
 def _read(file):

@@ -26,10 +26,13 @@ class StoppedAt(NamedTuple):
 class NaNGuard(keras.callbacks.Callback):
     """Callback that stops training when a logged value or a weight is NaN or infinite.
 
-    Logged values are looked at after each batch, weights at the end of each epoch (TensorFlow's
-    kernel of a dense layer with a ReLU makes 0 of NaN, so that a model may be lost and log nothing
-    of it). `keras.callbacks.TerminateOnNaN` looks at `loss` only and says neither which term went
-    wrong nor where, and it leaves the weights at NaN.
+    Logged values are looked at after each batch and, with those of the validation, at the end of
+    each epoch; weights at the end of each epoch (TensorFlow's kernel of a dense layer with a ReLU
+    makes 0 of NaN, so that a model may be lost and log nothing of it) and after each step that a
+    tfgen model skips. Such a step, whose loss or gradients are not finite, changes no weight and is
+    left out of the logs, so training goes on after a single one. `keras.callbacks.TerminateOnNaN`
+    looks at `loss` only and says neither which term went wrong nor where, and it leaves the weights
+    at NaN.
 
     Args:
         restore_weights: bool; if True, the weights and the state of the optimizers, of every
@@ -82,9 +85,15 @@ class NaNGuard(keras.callbacks.Callback):
         if self.stopped_at is not None:
             return
         self._step = int(batch) + 1
-        wrong = {name: value for name, value in (logs or {}).items() if not _is_finite(value)}
+        wrong = _wrong(logs)
+        strikes = getattr(self.model, "strikes", None)
+        if not wrong and strikes is not None and strikes.numpy() and not self._has_finite_weights():
+            wrong = {"weights": np.nan}
         if wrong:
             self._stop(wrong)
+
+    def _has_finite_weights(self):
+        return all(_is_finite(weight) for weight in self.model.weights)
 
     def _stop(self, wrong):
         term = next((name for name in wrong if name != "loss"), "loss")
@@ -100,9 +109,10 @@ class NaNGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         # What an epoch's last update made of the weights shows in no logged value yet.
-        finite = self._keep(f"the end of epoch {epoch + 1}")
+        wrong = _wrong(logs)
+        finite = not wrong and self._keep(f"the end of epoch {epoch + 1}")
         if not finite and self.stopped_at is None:
-            self._stop({"weights": np.nan})
+            self._stop(wrong or {"weights": np.nan})
 
     def on_train_end(self, logs=None):
         self._kept = None
@@ -113,7 +123,7 @@ class NaNGuard(keras.callbacks.Callback):
         Returns:
             True if the weights are finite.
         """
-        finite = all(_is_finite(weight) for weight in self.model.weights)
+        finite = self._has_finite_weights()
         if finite and self.restore_weights and self.model.built:
             variables = with_states(self.model, self.model.weights)
             copies = [(variable, variable.numpy()) for variable in variables]
@@ -130,6 +140,10 @@ class NaNGuard(keras.callbacks.Callback):
         for variable, value in copies:
             variable.assign(value)
         return f"The weights are again those of {when}."
+
+
+def _wrong(logs):
+    return {name: value for name, value in (logs or {}).items() if not _is_finite(value)}
 
 
 def _is_finite(value):

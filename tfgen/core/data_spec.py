@@ -47,6 +47,7 @@ class DataSpec:
     Attributes:
         y: the `YSpec` of `y`, or None where it is ignored.
         condition: `y` if it is a condition, else None.
+        checks_streams: whether all batches of a stream are checked, or only the first.
 
     >>> import numpy as np
     >>> from tfgen.core.data_spec import DataSpec
@@ -78,12 +79,15 @@ class DataSpec:
         self.dtype = tf.as_dtype(dtype)
         self.y = YSpec.of(condition_shape, num_classes, self.dtype, role)
         self.condition = self.y if role == "condition" else None
+        self.checks_streams = True
 
     def without_target(self):
         """The description of examples for densities and predictions, which see no target."""
         if self.role == "condition":
             return self
-        return DataSpec(self.event_shape, self.kind, self.num_bits, dtype=self.dtype)
+        spec = DataSpec(self.event_shape, self.kind, self.num_bits, dtype=self.dtype)
+        spec.checks_streams = self.checks_streams
+        return spec
 
     @property
     def num_dims(self):
@@ -237,7 +241,7 @@ class DataSpec:
         Only of the first batch the spread is looked at: a later one, such as the last, may have so
         few rows that they are alike by chance.
         """
-        if _is_batch(element):
+        if _is_batch(element) or (index and not self.checks_streams):
             return
         parts = _parts(element)
         if np.shape(parts[0]) == self.event_shape:
@@ -254,6 +258,7 @@ class DataSpec:
         """`(x, y, sample_weight)` of an element of a pipeline, with assertions in the place of
         `check_batch`."""
         x, y, weight = _parts(element)
+        index = index if self.checks_streams else None
         x = tensor_checks.as_events(
             tf.convert_to_tensor(x), "x", self.event_shape, self.kind, self.dtype, index
         )

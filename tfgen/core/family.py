@@ -156,12 +156,21 @@ class Family(Trainable, metaclass=Recorded):
 
     def _build_later_state(self):
         state = super()._build_later_state()
-        if not self._scales_conditions:
-            return state
-        size = self.condition_shape[-1:]
-        self.condition_loc = self._state("condition_loc", np.zeros(size), self.variable_dtype)
-        self.condition_scale = self._state("condition_scale", np.ones(size), self.variable_dtype)
-        return [*state, self.condition_loc, self.condition_scale]
+        if self._scales_conditions:
+            state += self._build_scales("condition", self.condition_shape[-1:])
+        if self._scales_x:
+            state += self._build_scales("x", self.event_shape[-1:])
+        return state
+
+    def _build_scales(self, name, size):
+        """A mean and a deviation, as `NAME_loc` and `NAME_scale`."""
+        for which, value in (("loc", np.zeros(size)), ("scale", np.ones(size))):
+            made = self._state(f"{name}_{which}", value, self.variable_dtype)
+            setattr(self, f"{name}_{which}", made)
+        return list(self._scales(name))
+
+    def _scales(self, name):
+        return getattr(self, f"{name}_loc"), getattr(self, f"{name}_scale")
 
     def _fresh_seed(self):
         """A seed that was not used before: by the model's own, a count, and the replica."""
@@ -184,27 +193,33 @@ class Family(Trainable, metaclass=Recorded):
         return self._has_unknown_scales() or self._is_adaptive()
 
     def _has_unknown_scales(self):
-        """True if the mean and deviation of conditions are still to be set."""
-        # Weights that were trained on conditions as they came know these, as in older files; those
-        # that were copied from another model know its own.
-        return (
-            self._scales_conditions
-            and not int(self.steps_taken.numpy())
-            and not np.any(self.condition_loc.numpy())
-            and np.all(self.condition_scale.numpy() == 1)
-        )
+        """True if means and deviations of the data are still to be set."""
+        return bool(self._unknown_scales())
+
+    def _unknown_scales(self):
+        """Names of what has a mean and a deviation that are still to be set."""
+        if int(self.steps_taken.numpy()):
+            # Weights that were trained on data as they came know these, as in older files.
+            return []
+        names = ["condition"] * self._scales_conditions + ["x"] * self._scales_x
+        # Those that were copied from another model know its own.
+        return [n for n in names if _is_neutral(*(v.numpy() for v in self._scales(n)))]
+
+    def _set_scales(self, rows):
+        for name in self._unknown_scales():
+            rows_of = rows[name]
+            if name == "condition":
+                rows_of = self.data_spec.condition.vectors(rows_of)
+            for variable, value in zip(self._scales(name), adapt.moments(rows_of), strict=True):
+                variable.assign(value)
 
     def _adapt(self, batches, rows, columns=None):
         spec = self.data_spec
         if spec.kind == "real" and self.likelihood == "exact":
             adapt.warn_of_constants(rows["x"], columns)
-        reals = ["x"] * (spec.kind == "real" and batches is None)
+        reals = ["x"] * (spec.kind == "real" and (batches is None or self._scales_x))
         rows = adapt.without_outliers(rows, reals + ["condition"] * self._scales_conditions)
-        if self._has_unknown_scales():
-            vectors = spec.condition.vectors(rows["condition"])
-            loc, scale = adapt.moments(vectors)
-            self.condition_loc.assign(loc)
-            self.condition_scale.assign(scale)
+        self._set_scales(rows)
         if self._is_adaptive():
             batches = adapt.chunks(rows) if batches is None else batches
             adapt.adapt(self, [adapt.joined(batches)] if self._adapts_to_one_batch else batches)
@@ -293,6 +308,8 @@ class Family(Trainable, metaclass=Recorded):
     latent_shape = None
     # Whether examples have latents, where there are any.
     _has_encoder = True
+    # Whether it standardises examples itself.
+    _scales_x = False
     # Name of the `Base` that `sample` draws latents from.
     _latents_from = None
     # Whether there is anything to draw samples from.
@@ -376,3 +393,7 @@ class Family(Trainable, metaclass=Recorded):
         `_terms`; by default in one pass of the likelihood, in which weight normalisation is set."""
         for x, condition, noise in parts:
             self._log_weight(x, condition, noise)
+
+
+def _is_neutral(loc, scale):
+    return not np.any(loc) and np.all(scale == 1)

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from tfgen.core.players import Lead
 from tfgen.core.players import check_players
+from tfgen.utils import checks
 from tfgen.utils.files import replacing
 from tfgen.utils.files import replacing_folder
+from tfgen.utils.replicas import on_several_cpus
 
 _COMPILE_ARGUMENTS = (
     "optimizer",
@@ -17,6 +19,7 @@ _COMPILE_ARGUMENTS = (
     "steps_per_execution",
     "jit_compile",
     "auto_scale_loss",
+    "check_streams",
 )
 # What Keras's `compile` takes, and here follows from the model.
 _OWN = {
@@ -70,7 +73,10 @@ class Played(keras.Model):
         came: a subclass adds its own after the parent's. Returns the list of it."""
         # Draws afresh outside of `fit`, which go on where a saved model's stopped.
         self.fresh_draws = self._state("fresh_draws", np.array(0), "int64")
-        return [self.fresh_draws]
+        # Steps that were skipped; and less those that were not, but not below 0.
+        self.skipped_steps = self._state("skipped_steps", np.array(0), "int64")
+        self.strikes = self._state("strikes", np.array(0), "int32")
+        return [self.fresh_draws, self.skipped_steps, self.strikes]
 
     def _build_players(self):
         self._later = len(self._build_later_state())
@@ -167,6 +173,7 @@ class Played(keras.Model):
         steps_per_execution=1,
         jit_compile="auto",
         auto_scale_loss=True,
+        check_streams=True,
         **players,
     ):
         """Configures training. The objective is the model's own.
@@ -180,6 +187,8 @@ class Played(keras.Model):
             jit_compile: as in Keras; `"auto"` is XLA on accelerators and plain
                 graphs on CPUs, where convolutions in a loop are slow under XLA.
             auto_scale_loss: as in Keras.
+            check_streams: whether all batches of data sets and iterators are checked, in their
+                pipeline, and refused with their number. With False only the first one is.
             **players: for each further player its optimizer and the number of its steps before each
                 one of the first player's: of a `GAN` `critic_optimizer` and `critic_steps`. None
                 is the model's own choice. Keras's callbacks of learning rates and
@@ -195,6 +204,11 @@ class Played(keras.Model):
                 continue
             why = _OWN.get(name, f"its arguments are {list(_COMPILE_ARGUMENTS) + known}")
             raise ValueError(f"`compile` of a {type(self).__name__} takes no `{name}`: {why}")
+        if steps_per_execution != 1 and on_several_cpus(self.distribute_strategy):
+            raise ValueError(
+                "`steps_per_execution` must be 1 on several CPU devices, between which "
+                f"TensorFlow's loops cannot pass values; got {steps_per_execution!r}"
+            )
         optimizer = self.default_optimizer() if optimizer is None else optimizer
         optimizers = [keras.optimizers.get(optimizer)]
         # All are looked at before any is taken.
@@ -211,6 +225,7 @@ class Played(keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self._given_jit_compile = jit_compile
+        self.data_spec.checks_streams = checks.check_bool(check_streams, "check_streams")
         for player, settings in zip(self.players[1:], chosen, strict=True):
             player.configure(*settings, lead=self.optimizer)
             # As attributes Keras saves the optimizers with the model.
@@ -258,6 +273,7 @@ class Played(keras.Model):
             return config
         # "auto" is decided where the model is loaded, not where it was saved.
         config = {**config, "jit_compile": self._given_jit_compile}
+        config["check_streams"] = self.data_spec.checks_streams
         for player in self.players[1:]:
             saved = keras.optimizers.serialize(player.optimizer), player.steps
             config |= zip(player.argument_names, saved, strict=True)

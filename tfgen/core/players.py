@@ -95,6 +95,11 @@ class Player:
                 "or do not clip"
             )
 
+    @property
+    def loss_scale(self):
+        """The factor of losses and gradients that its optimizer finds for itself, or None."""
+        return getattr(self.optimizer, "dynamic_scale", None)
+
     def apply(self, gradients):
         """One step of its optimizer, whose clipping is of the whole batch's gradients.
 

@@ -6,6 +6,7 @@ import pathlib
 
 import keras
 
+from tfgen.data.hints import nearest
 from tfgen.utils.files import digest
 from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing_folder
@@ -148,5 +149,8 @@ def _model_class(preset):
     name = preset["model"]["class_name"]
     found = keras.saving.get_registered_object(name if ">" in name else f"tfgen>{name}")
     if found is None:
-        raise ValueError(f"the preset's model class {name!r} is not known; import it first")
+        known = [n.removeprefix("tfgen>") for n in keras.saving.get_custom_objects()]
+        raise ValueError(
+            f"its model class {name!r} is not known; import it first.{nearest(name, known)}"
+        )
     return found

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tfgen.core import skipping
 from tfgen.core.adapt import NUM_ROWS
 from tfgen.core.adapt import draw_rows
 from tfgen.core.adapt import joined
@@ -140,7 +141,7 @@ class Trainable(Played):
             x,
             epochs=epochs,
             verbose=verbose,
-            callbacks=callbacks,
+            callbacks=skipping.with_skipped_steps(callbacks),
             validation_data=validation_data,
             shuffle=False,
             initial_epoch=initial_epoch,
@@ -230,12 +231,14 @@ class Trainable(Played):
         batch = self.data_spec.batch(data)
         seed = fold_in(self.noise_seed, self.steps_taken)
         stream = fold_in(seed, Stream.PLAYERS)
+        sound = []
         for number, player in enumerate(self.players[1:]):
             # The first one's is the stream itself, as when a critic was the only one.
             own = fold_in(stream, -number) if number else stream
             for i in range(player.steps):
-                self._move(player, batch, fold_in(own, i))
-        self._move(self.players[0], batch, seed)
+                sound.append(self._move(player, batch, fold_in(own, i)))
+        sound.append(self._move(self.players[0], batch, seed))
+        self._count_skipped(*tf.unstack(tf.reduce_all(sound, 0)))
         # A pass over arrays reads the count at its start: it goes on only when the step has its
         # batch.
         with tf.control_dependencies([batch["row"]]):
@@ -243,11 +246,25 @@ class Trainable(Played):
         return self._results()
 
     def _move(self, player, batch, seed):
-        """One step of one player."""
+        """One step of one player. One that is not sound is as one of no gradient, and leaves no
+        trace in moving averages and logs. Returns what `is_sound` does."""
+        logged = skipping.values_of(self.metrics_variables)
+        averages = skipping.values_of(skipping.averages_of(self))
         with tf.GradientTape() as tape:
             loss = self._loss(player, batch, seed, training=True)
             scaled = player.optimizer.scale_loss(loss)
-        player.apply(tape.gradient(scaled, player.variables))
+        gradients = tape.gradient(scaled, player.variables)
+        strikes = tf.convert_to_tensor(self.strikes)
+        sound, calm = skipping.is_sound(loss, gradients, player.loss_scale, strikes)
+        player.apply(skipping.zero_unless(sound, gradients))
+        skipping.put_back(averages, where=~sound)
+        skipping.put_back(logged, where=~sound & (strikes < skipping.SHOWN))
+        return sound, calm
+
+    def _count_skipped(self, sound, calm):
+        strikes, skipped = tf.convert_to_tensor(self.strikes), tf.cast(~sound, tf.int32)
+        self.skipped_steps.assign_add(tf.cast(skipped, tf.int64))
+        self.strikes.assign(tf.maximum(strikes + skipped - tf.cast(calm, tf.int32), 0))
 
     def test_step(self, data):
         batch, seed = self.data_spec.batch(data), tf.zeros([2], tf.int32)

@@ -32,10 +32,12 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False, least_rows=1):
     arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
     num_rows = tf.nest.flatten(arrays)[0].shape[0]
     every = tf.range(num_rows, dtype=tf.int64)
+    # Drops nothing: it says that all batches have one size, which TPUs compile for.
+    whole = num_rows % batch_size == 0
 
     def one_pass(seed, skip):
         order = tf.random.experimental.stateless_shuffle(every, seed) if shuffle else every
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).skip(skip)
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, whole).skip(skip)
 
     def gather(rows):
         batch = tf.nest.map_structure(lambda a: tf.gather(a, rows), arrays)
@@ -43,7 +45,7 @@ def array_batches(arrays, batch_size, passes=None, shuffle=False, least_rows=1):
         return filled({**batch, "row": rows if passes is None else within}, least_rows)
 
     if passes is None:
-        order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size)
+        order = tf.data.Dataset.from_tensor_slices(every).batch(batch_size, whole)
     else:
         # A Python generator, since where it starts is known only when reading does.
         spec = (tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int64))
@@ -82,7 +84,8 @@ def filled(batch, least_rows):
         batch: dict of tensors, or of dicts of them, with at least one row.
         least_rows: positive int.
     """
-    if least_rows == 1:
+    # One is the least there is; where the size is known before, so is what to do.
+    if (batch["row"].shape[0] or 1) >= least_rows:
         return batch
     num_rows = tf.shape(batch["row"])[0]
 

@@ -27,11 +27,13 @@ class OutputDistribution(Part):
         data_kind: `"real"`, `"binary"` or `"uint8"`.
         num_bits: bits of a value of uint8 data.
         reparameterized: True if draws are reals with a gradient of the outputs.
+        in_units: True if it has numbers in the units of real data; others see them standardised.
     """
 
     data_kind = "real"
     num_bits = 8
     reparameterized = False
+    in_units = True
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -160,6 +162,7 @@ class Normal(OutputDistribution):
         super().__init__(**kwargs)
         self.bound = None if bound is None else checks.check_positive(bound, "bound")
         self.scale = check_scale(scale, "scale")
+        self.in_units = not isinstance(scale, str) or bound is not None or least_scale is not None
         self._least = -5.0
         if least_scale is not None:
             if self.scale != "per_value":
@@ -171,7 +174,11 @@ class Normal(OutputDistribution):
     def build(self, input_shape):
         if self.scale == "shared":
             self.log_scale = self.add_weight(
-                name="log_scale", shape=(input_shape[-1],), initializer="zeros"
+                name="log_scale",
+                shape=(input_shape[-1],),
+                # Below the spread of the data, which models standardise: with that of the data
+                # itself a decoder would have nothing to tell, and latents would stay unused.
+                initializer=keras.initializers.Constant(math.log(0.3)),
             )
 
     def num_params(self, channels):
@@ -230,6 +237,7 @@ class Deterministic(OutputDistribution):
         if data_kind not in ("real", "uint8"):
             raise ValueError(f'`data_kind` must be "real" or "uint8"; got {data_kind!r}')
         self.data_kind = data_kind
+        self.in_units = bound is not None
         self.reparameterized = data_kind == "real"
         self.unit = 255.0 if data_kind == "uint8" else 1.0
 

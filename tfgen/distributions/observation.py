@@ -29,6 +29,8 @@ class Observation(Part):
         dequantises: True if `log_prob` takes noise that dequantises the data, and is then a lower
             bound.
         reparameterized: True if there is `rsample`, whose draws have a gradient.
+        in_units: True if it has numbers in the units of real data, such as a standard deviation
+            that was given; others see data standardised, by the model that has them.
         event_shape: shape of an example, once built.
     """
 
@@ -36,6 +38,7 @@ class Observation(Part):
     num_bits = 8
     dequantises = False
     reparameterized = False
+    in_units = True
 
     def build(self, features_shape, event_shape):
         self.event_shape = tuple(event_shape)
@@ -137,6 +140,7 @@ class Factorised(Observation):
         self.data_kind = self.element.data_kind
         self.num_bits = self.element.num_bits
         self.reparameterized = self.element.reparameterized
+        self.in_units = self.element.in_units
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)

@@ -73,6 +73,9 @@ class PixelFlow(Observation):
             raise ValueError(f"`element` must be of reals; got one of {element.data_kind} values")
         self.features = Factorised(element, **kind)
         self.reparameterized = element.reparameterized
+        # A bijector that was given may be one of values in some range.
+        free = self._own_bijector or isinstance(bijector, Chain) and not bijector.bijectors
+        self.in_units = element.in_units or not free
 
     def build(self, features_shape, event_shape):
         super().build(features_shape, event_shape)

@@ -13,6 +13,7 @@ from tfgen.metrics.inputs import as_images
 from tfgen.utils import checks
 from tfgen.utils.files import fingerprint
 from tfgen.utils.files import replacing
+from tfgen.utils.keras_files import load_keras
 
 _BATCH_SIZE = 128
 _NUM_FEATURES = 64
@@ -57,7 +58,7 @@ def classifier(data, cache_dir=None, seed=0, num_steps=1000, verbose=True):
     path = folder / f"{label}_{key}.keras"
     start = time.monotonic()
     if path.exists():
-        model = keras.models.load_model(path, compile=False)
+        model = load_keras(path, "remove it, and it is trained again", compile=False)
     else:
         _fit(model, data, seed, num_steps)
         with replacing(path) as temporary:

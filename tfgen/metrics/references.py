@@ -2,6 +2,7 @@
 
 import dataclasses
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,12 @@ def _load(path):
     names = [field.name for cls in (Reference, Moments) for field in dataclasses.fields(cls)]
     names.remove("moments")
     arrays = {}
-    if zipfile.is_zipfile(path):
+    try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in names if name in file}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError):
+        # Told below, as a file of another kind is.
+        pass
     if len(arrays) < len(names):
         raise ValueError(f"`cache` must be a file that `reference` wrote, or none; got {path!r}")
     found = Moments(int(arrays["count"]), arrays["mean"], arrays["covariance"])

@@ -110,12 +110,13 @@ class Critic(Part):
     def call(self, inputs, condition=None, training=False):
         features = self.network(inputs, training=training)
         seen = features if self.minibatch is None else self.minibatch(features)
-        scores = self.head(seen, training=training)[:, 0]
+        # Summed in the precision of weights, as all that enters an objective.
+        real = self.variable_dtype
+        scores = tf.cast(self.head(seen, training=training)[:, 0], real)
         if condition is not None:
-            weights = self.of_condition(condition, training=training)
-            scores += tf.reduce_sum(weights * tf.cast(features, weights.dtype), -1)
-        # In the precision of weights, as all that enters an objective.
-        return tf.cast(scores, self.variable_dtype)
+            weights = tf.cast(self.of_condition(condition, training=training), real)
+            scores += tf.reduce_sum(weights * tf.cast(features, real), -1)
+        return scores
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (inputs_shape[0],)

@@ -21,8 +21,8 @@ def plot_history(history, path):
     """Draws the course of every logged term, epoch by epoch.
 
     One panel for each term, with its `val_` counterpart in the same panel. Values that are not
-    finite leave a gap. A list shorter than the longest one is taken as measured at every second,
-    third, ... epoch, as `validation_freq` gives it.
+    finite, or beyond 1e30, leave a gap. A list shorter than the longest one is taken as measured at
+    every second, third, ... epoch, as `validation_freq` gives it.
 
     Args:
         history: dict from a term's name to a list of its values, one for each epoch: the
@@ -60,7 +60,8 @@ def plot_history(history, path):
                 values = history[name]
                 every = num_epochs // len(values)
                 epochs = every * np.arange(1, len(values) + 1)
-                finite = np.where(np.isfinite(values), values, np.nan)
+                # Beyond, Matplotlib's differences of them overflow.
+                finite = np.where(np.abs(values) < 1e30, values, np.nan)
                 # Few points carry a mark: a single one would draw no line at all.
                 marker = "o" if len(values) <= 30 else None
                 panel.plot(epochs, finite, label=label, color=color, marker=marker, markersize=3)

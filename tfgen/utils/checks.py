@@ -144,8 +144,12 @@ def as_policy(dtype):
     Args:
         dtype: name or policy; None for the global one.
     """
-    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-    if policy.variable_dtype not in ("float32", "float64"):
+    try:
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`dtype` must be one of Keras's dtype policies: {error}") from error
+    # Keras quantises layers that were trained before.
+    if policy.variable_dtype not in ("float32", "float64") or policy.quantization_mode:
         raise ValueError(
             '`dtype` must keep densities in "float32" or "float64" ("mixed_bfloat16" and '
             f'"mixed_float16" do); got {policy.name!r}'

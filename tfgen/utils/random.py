@@ -88,7 +88,9 @@ def _tensor_seed(seed):
         )
     if seed.shape.rank:
         return tf.cast(seed, tf.int32)
-    return tf.bitcast(tf.cast(seed, tf.int64), tf.int32)
+    # By shifts: a bitcast to half the width is not for every device.
+    seed = tf.cast(seed, tf.int64)
+    return tf.stack([tf.cast(seed, tf.int32), tf.cast(tf.bitwise.right_shift(seed, 32), tf.int32)])
 
 
 def fold_in(seed, data):

@@ -9,6 +9,12 @@ def is_multi_worker(strategy):
     return several and strategy.extended._in_multi_worker_mode()
 
 
+def on_several_cpus(strategy):
+    """True if the replicas of a `tf.distribute` strategy are several, and of CPUs."""
+    several = strategy.num_replicas_in_sync > 1
+    return several and all("CPU" in device for device in strategy.extended.worker_devices)
+
+
 def sum_over_replicas(value):
     """Sums a value over the replicas of a `tf.distribute` strategy that work in step.
 

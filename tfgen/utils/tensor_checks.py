@@ -2,7 +2,8 @@
 
 A pipeline's first batch is checked as arrays are, by `checks`. Later ones have its types; their
 values, and sizes that are not static, are checked here, on the host, in the pipeline itself.
-`batch`, a tensor, is the number of a batch in the errors.
+`batch`, a tensor, is the number of a batch in the errors; with None nothing is looked at but what
+is known without values.
 """
 
 import tensorflow as tf
@@ -61,6 +62,8 @@ def as_weights(weights, name, num_rows, batch):
 
 def _require(ok, words, values, batch):
     """An operation that fails with `words`, filled with the tensors that `values()` gives."""
+    if batch is None:
+        return tf.no_op()
 
     def fail():
         text = tf.strings.format(f"{words} (batch {{}})", [*values(), batch], summarize=-1)

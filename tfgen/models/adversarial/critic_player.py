@@ -231,8 +231,8 @@ class Adversarial(metaclass=Recorded):
         return own, self._fake_noise(seed, start, num_rows)
 
     def _reals(self, x, seed, start):
-        noise = self.observation.log_prob_noise(fold_in(seed, Stream.REALS), start, tf.shape(x)[0])
-        return self.observation.dequantised(x, noise)
+        noise = self._observed.log_prob_noise(fold_in(seed, Stream.REALS), start, tf.shape(x)[0])
+        return self._observed.dequantised(x, noise)
 
     # The weight of the critic's part: without it, samples leave no trace in the generator.
     adversarial_weight = 1.0
@@ -244,10 +244,10 @@ class Adversarial(metaclass=Recorded):
         # there is one. In the scope, what a pass of samples would assign to them is let go.
         if not training or self.likelihood == "none":
             decoded = self._decoded(self.prior.sample(for_latents), condition, training)
-            return self.observation.rsample(for_data, decoded)
+            return self._observed.rsample(for_data, decoded)
         with keras.StatelessScope() as scope:
             decoded = self._decoded(self.prior.sample(for_latents), condition, training)
-            fakes = self.observation.rsample(for_data, decoded)
+            fakes = self._observed.rsample(for_data, decoded)
         weights = {id(v) for v in self.decoder.weights}
         for variable in self.decoder.variables:
             value = scope.get_current_value(variable)

@@ -58,7 +58,7 @@ class PointAutoencoder(EncoderDecoder):
 
     def _decoded_values(self, z, condition, training=False):
         """`g(z)` as reals, `[batch, *event_shape]`, in the data's units."""
-        return self.observation.mean(self._decoded(z, condition, training))
+        return self._observed.mean(self._decoded(z, condition, training))
 
     def _squared_error(self, x, values):
         error = (tf.cast(x, values.dtype) - values) / self._scale

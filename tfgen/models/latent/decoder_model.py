@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfgen.core.model import GenerativeModel
 from tfgen.distributions import get_base
+from tfgen.models.latent.standardised import Standardised
 from tfgen.networks.named import get_network
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
@@ -164,6 +165,18 @@ class DecoderModel(GenerativeModel):
         fitted = {id(part) for part in self._fitted._flatten_layers()}
         return [part for part in super()._all_layers() if id(part) not in fitted]
 
+    @property
+    def _scales_x(self):
+        """True if examples are standardised: reals, of which nothing inside is in their units."""
+        return self.data_kind == "real" and not self.observation.in_units
+
+    @property
+    def _observed(self):
+        """The observation, in the data's units."""
+        if not self._scales_x:
+            return self.observation
+        return Standardised(self.observation, self.x_loc, self.x_scale)
+
     def _now(self, weight):
         """A weight, or what its schedule gives for this step."""
         scheduled = isinstance(weight, keras.optimizers.schedules.LearningRateSchedule)
@@ -187,19 +200,19 @@ class DecoderModel(GenerativeModel):
     def _noise_through(self, latents, seed, start, num_rows):
         """The noise of draws of these latents, and of the observation given them."""
         for_latents = latents.noise(fold_in(seed, Stream.LATENTS), start, num_rows)
-        return for_latents, self.observation.noise(fold_in(seed, Stream.DATA), start, num_rows)
+        return for_latents, self._observed.noise(fold_in(seed, Stream.DATA), start, num_rows)
 
     def _generate(self, noise, condition, temperature):
         for_latents, for_data = noise
         z = self.latents.sample(for_latents, None, temperature)
-        return self.observation.sample(for_data, self._decoded(z, condition), temperature)
+        return self._observed.sample(for_data, self._decoded(z, condition), temperature)
 
     def _encode(self, x, condition):
         raise NotImplementedError(f"{type(self).__name__} has no encoder")
 
     def _decode(self, z, condition, seed, start):
-        noise = self.observation.noise(fold_in(seed, Stream.DECODED), start, tf.shape(z)[0])
-        return self.observation.decode(noise, self._decoded(z, condition))
+        noise = self._observed.noise(fold_in(seed, Stream.DECODED), start, tf.shape(z)[0])
+        return self._observed.decode(noise, self._decoded(z, condition))
 
 
 class _Fitted(keras.layers.Layer):

@@ -107,7 +107,7 @@ class EncoderDecoder(DecoderModel):
     # --- hooks ----------------------------------------------------------------
 
     def _encoded(self, x, condition, training=False):
-        features = self.encoder(self.observation.inputs(x), training=training)
+        features = self.encoder(self._observed.inputs(x), training=training)
         return self._joined(tf.cast(features, self.variable_dtype), condition)
 
     def _encode(self, x, condition):

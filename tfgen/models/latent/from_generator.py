@@ -68,9 +68,9 @@ def vae_from_generator(cls, generator, encoder=None, **kwargs):
         # Pixels span 1: from there it would take thousands of steps.
         log_scale = observation.element.log_scale
         log_scale.assign(tf.fill(log_scale.shape, -2.3))
-    if generator.condition_shape:
-        model.condition_loc.assign(generator.condition_loc)
-        model.condition_scale.assign(generator.condition_scale)
+    for name in ("condition_loc", "condition_scale", "x_loc", "x_scale"):
+        if hasattr(generator, name):
+            getattr(model, name).assign(getattr(generator, name))
     for copy, part in (
         (model.decoder, generator.decoder),
         (model.prior, generator.prior),

@@ -181,7 +181,7 @@ class VAE(EncoderDecoder):
     def _initialise(self, parts):
         ((x, condition, noise),) = parts
         for_latents, for_data = noise
-        self.observation.adapt(x, for_data)
+        self._observed.adapt(x, for_data)
         self.prior.adapt(self.posterior.sample(for_latents, self._encoded(x, condition))[0])
         self._log_weight(x, condition, noise)
 
@@ -194,14 +194,14 @@ class VAE(EncoderDecoder):
 
     def _log_prob_noise(self, seed, start, num_rows):
         latents = self.posterior.noise(fold_in(seed, Stream.LATENTS), start, num_rows)
-        return latents, self.observation.log_prob_noise(fold_in(seed, Stream.DATA), start, num_rows)
+        return latents, self._observed.log_prob_noise(fold_in(seed, Stream.DATA), start, num_rows)
 
     def _densities(self, x, features, condition, noise, latents, training=False):
         """`log p(x|z)`, `log p(z)`, `log q(z|x)` at a draw of the posterior."""
         for_latents, for_data = noise
         z, log_posterior = self.posterior.sample(for_latents, features)
         decoded = self._decoded(z, condition, training)
-        log_likelihood = self.observation.log_prob(x, decoded, for_data)
+        log_likelihood = self._observed.log_prob(x, decoded, for_data)
         return log_likelihood, latents.log_prob(z), log_posterior
 
     def _log_weight_of(self, x, condition):
@@ -234,12 +234,12 @@ class VAE(EncoderDecoder):
 
     def _decompress(self, x, condition, seed, start, temperature):
         z = self._draw_latents(x, condition, seed, start)
-        noise = self.observation.noise(fold_in(seed, Stream.DECODED), start, tf.shape(x)[0])
-        return self.observation.sample(noise, self._decoded(z, condition), temperature)
+        noise = self._observed.noise(fold_in(seed, Stream.DECODED), start, tf.shape(x)[0])
+        return self._observed.sample(noise, self._decoded(z, condition), temperature)
 
     def _log_likelihood(self, x, z, condition, seed, start):
-        noise = self.observation.log_prob_noise(fold_in(seed, Stream.DATA), start, tf.shape(x)[0])
-        return self.observation.log_prob(x, self._decoded(z, condition), noise)
+        noise = self._observed.log_prob_noise(fold_in(seed, Stream.DATA), start, tf.shape(x)[0])
+        return self._observed.log_prob(x, self._decoded(z, condition), noise)
 
     def _code_length(self, x, condition, seed, start):
         noise = self._log_prob_noise(seed, start, tf.shape(x)[0])

@@ -1,0 +1,170 @@
+"""Steps that cannot be mended are skipped, counted, and in the end refused; data have any units."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import zoo
+
+import tfgen
+from tfgen.callbacks import NaNGuard
+from tfgen.core.skipping import MOST
+from tfgen.core.skipping import SHOWN
+
+FLOWS = (
+    *("realnvp_1", "realnvp_2", "realnvp_3", "realnvp_64", "realnvp_condition", "realnvp_labels"),
+    *("realnvp_diagonal", "maf", "maf_1", "maf_labels", "iaf", "iaf_condition", "nsf"),
+    *("nsf_condition", "nsf_autoregressive", "nsf_64", "flow", "flow_own_transform"),
+)
+OTHERS = (
+    *("vae_real", "autoencoder", "injective_flow", "injective_flow_fitted"),
+    *("gan", "wgan", "wgan_clipped"),
+)
+REALS = (*FLOWS, *OTHERS, "glow_real")
+# The losses of autoencoders have units themselves, and the first batch of `realnvp_1` its own.
+IN_ANY_UNITS = ({*FLOWS} | {"vae_real", "gan", "wgan", "wgan_clipped"}) - {"realnvp_1"}
+SHORT = ("realnvp_2", "injective_flow", "vae_real")
+
+
+def build(name, strategy=None, **arguments):
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = zoo.MODELS[name].build()
+        model.compile(**arguments)
+    return model
+
+
+def fit(model, x, y=None, **arguments):
+    size = {"batch_size": zoo.BATCH_SIZE, "epochs": 2, "verbose": 0, "shuffle": False}
+    return model.fit(x, y, **size | arguments).history
+
+
+@pytest.mark.parametrize("name", zoo.but_slow(SHORT, REALS))
+def test_a_row_far_out_costs_one_step(name):
+    """Weights stay finite, and the logs of the other batches are near those without the row."""
+    model, clean = build(name), build(name)
+    x, y = zoo.make_data(model)
+    expected = fit(clean, x, y)["loss"]
+    x[13] = 1e12
+    history = fit(model, x, y)
+    for weight in model.weights:
+        assert np.isfinite(weight).all(), weight.path
+    assert np.isfinite(history["loss"]).all()
+    # Splines are straight far out, and critics saturate: there nothing need be skipped.
+    if name in ("realnvp_2", "injective_flow", "vae_real", "maf"):
+        assert history["skipped_steps"] == [1, 2]
+        assert int(model.skipped_steps) == 2
+    if history.get("skipped_steps") == [1, 2]:
+        # Of the rows but those of that batch, and of other weights after it.
+        np.testing.assert_allclose(history["loss"], expected, rtol=0.5, atol=0.5)
+
+
+def test_averages_do_not_see_a_skipped_step():
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input([4]), keras.layers.Dense(4), keras.layers.BatchNormalization()]
+    model = tfgen.Autoencoder(4, 2, encoder=keras.Sequential(layers), data_kind="real")
+    model.compile("sgd")
+    x, _ = zoo.make_data(model)
+    fit(model, x, epochs=1)
+    norm = model.encoder.layers[-1]
+    before = [w.numpy() for w in (norm.moving_mean, norm.moving_variance)]
+    fit(model, np.full_like(x, 1e12), epochs=1)
+    for weight, value in zip((norm.moving_mean, norm.moving_variance), before, strict=True):
+        np.testing.assert_array_equal(weight, value, err_msg=weight.path)
+    fit(model, x, epochs=1)
+    assert not np.array_equal(norm.moving_mean, before[0])
+
+
+def test_two_replicas_skip_together(strategy):
+    models = [build("realnvp_2", scope, optimizer="sgd") for scope in (None, strategy)]
+    x, _ = zoo.make_data(models[0])
+    x[13] = 1e12
+    histories = [fit(model, x) for model in models]
+    assert histories[1]["skipped_steps"] == [1, 2]
+    np.testing.assert_allclose(histories[1]["loss"], histories[0]["loss"], rtol=1e-5)
+    for one, two in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6, err_msg=one.path)
+
+
+def lost(name="realnvp_2"):
+    """A model whose loss is never finite, though its weights are."""
+    model = build(name)
+    x, _ = zoo.make_data(model)
+    model.adapt(x)
+    log_weight = model._log_weight
+    model._log_weight = lambda *arguments: np.nan * log_weight(*arguments)
+    return model, x
+
+
+def test_many_skipped_steps_are_refused():
+    model, x = lost()
+    before = [w.numpy() for w in model.trainable_weights]
+    with pytest.raises(ArithmeticError, match=f"{MOST} steps had a loss or gradients that are"):
+        fit(model, x, epochs=MOST)
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value, err_msg=weight.path)
+
+
+@pytest.mark.parametrize("guard", [NaNGuard, keras.callbacks.TerminateOnNaN])
+def test_guards_stop_a_lost_training(guard):
+    model, x = lost()
+    history = fit(model, x, epochs=MOST, callbacks=[guard()])
+    # Three batches in an epoch; the first ones are left out, as single ones are.
+    assert len(history["loss"]) == SHOWN // 3 + 1
+    assert int(model.skipped_steps) == SHOWN + 1
+
+
+def test_an_epoch_of_skipped_steps_is_not_a_number():
+    model, x = lost()
+    history = fit(model, x, epochs=1, batch_size=len(x))
+    assert np.isnan(history["loss"]).all() and np.isnan(history["nll"]).all()
+    assert history["skipped_steps"] == [1]
+
+
+def test_gradients_that_are_large_for_good_come_through():
+    model = build("autoencoder")
+    x, _ = zoo.make_data(model)
+    history = fit(model, 1e8 * x, epochs=30)
+    # Squared errors in these units, 1e16: a gradient of eight powers of ten too many.
+    assert 8 <= history["skipped_steps"][-1] == history["skipped_steps"][9] <= 12
+    assert history["loss"][-1] < 0.9 * history["loss"][9]
+
+
+def test_a_scaled_loss_is_not_counted():
+    """Overflowing scaled gradients are how such an optimizer finds its scale."""
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), 1e38)
+    model = build("realnvp_2", optimizer=optimizer)
+    x, _ = zoo.make_data(model)
+    history = fit(model, x, epochs=4)
+    assert float(model.optimizer.dynamic_scale) < 1e38
+    assert "skipped_steps" not in history and np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.slow
+def test_the_entries_for_reals_are_known():
+    kinds = {name: entry.build().data_kind for name, entry in zoo.MODELS.items()}
+    assert {name for name, kind in kinds.items() if kind == "real"} == {*REALS}
+
+
+@pytest.mark.parametrize("name", zoo.but_slow(["vae_real", "maf"], IN_ANY_UNITS))
+def test_units_change_the_volume_and_nothing_else(name):
+    """Trained on data in other units, a model is the same but for these."""
+    entry = zoo.MODELS[name]
+    scale = 2.0**20
+    models = [build(name), build(name)]
+    x, y = zoo.make_data(models[0])
+    histories = [
+        model.fit(x * unit, y, batch_size=zoo.BATCH_SIZE, verbose=0).history
+        for model, unit in zip(models, (1, scale), strict=True)
+    ]
+    one, other = models
+    if one.can_sample:
+        condition = None if y is None else y[:1]
+        draws = [model.sample(8, condition, seed=1) for model in models]
+        np.testing.assert_allclose(draws[0], draws[1] / scale, rtol=1e-3, atol=1e-3)
+    if entry.likelihood in ("exact", "bound"):
+        scores = [m.log_prob(x * u, y) for m, u in zip(models, (1, scale), strict=True)]
+        volume = one.num_dims * np.log(scale)
+        np.testing.assert_allclose(scores[0], scores[1] + volume, rtol=1e-3, atol=1e-2)
+    assert histories[0].keys() == histories[1].keys() - {"skipped_steps"}
