@@ -364,7 +364,7 @@ def test_samples_are_scored_with_noise_of_its_own():
     for column in range(2):
         correlation = np.corrcoef(noise[0][:, column], noise[1][:, column])[0, 1]
         assert abs(correlation) < 0.1
-        assert noise[0][:, column].std() > 0.5 * np.exp(model.observation.element.log_scale[column])
+        assert noise[0][:, column].std() > 0.5 * np.exp(model.observation.element.log_scale[0])
 
 
 def test_parts_that_differ_in_training():
