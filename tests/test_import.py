@@ -114,3 +114,24 @@ def test_import_is_quick_and_leaves_tfds_alone():
         if times[-1] < 0.3:
             return
     raise AssertionError(f"importing tfgen takes {times} s")
+
+
+def run_command(*arguments, **environment):
+    """What the installed command prints to both streams."""
+    command = pathlib.Path(sys.executable).with_name("tfgen")
+    clean = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [command, *arguments], capture_output=True, text=True, env={**clean, **environment}
+    )
+
+
+def test_the_command_starts_quietly():
+    found = run_command("train", "RealNVP", "--data", "nowhere", "--out", "nowhere")
+    assert found.returncode == 1 and found.stdout == ""
+    assert found.stderr.startswith("Error: ") and found.stderr.count("\n") == 1
+
+
+def test_the_command_tells_of_another_backend_in_a_line():
+    found = run_command("models", KERAS_BACKEND="jax")
+    assert found.returncode == 1 and found.stderr.count("\n") == 1
+    assert found.stderr.startswith("Error: tfgen needs Keras on TensorFlow")

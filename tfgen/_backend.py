@@ -1,8 +1,11 @@
 """Importing this imports Keras on TensorFlow, or says why it is not."""
 
+import contextlib
 import importlib
 import os
+import pathlib
 import sys
+import tempfile
 
 
 def _import_keras():
@@ -30,4 +33,32 @@ def _import_keras():
         )
 
 
-_import_keras()
+@contextlib.contextmanager
+def _quietly():
+    """Context manager that holds back what TensorFlow's C++ code writes to standard error while it
+    is loaded, before it can be told to log less, and shows it where loading fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+# The command has lines of its own; to other programs TensorFlow may say what it will.
+if sys.stderr is not None and pathlib.Path(sys.argv[0] or "python").stem == "tfgen":
+    try:
+        with _quietly():
+            _import_keras()
+    except ImportError as error:
+        sys.exit(f"Error: {error}")
+else:
+    _import_keras()
