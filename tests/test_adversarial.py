@@ -254,6 +254,13 @@ def test_what_each_players_gradients_reach():
     assert critic and all(np.any(g != 0) for g in tape.gradient(of_critic, critic))
 
 
+def test_a_generators_features_of_labels_do_not_learn_from_the_critic():
+    case = zoo.untrained("cq")
+    with tf.GradientTape() as tape:
+        score = case.model._score(tf.cast(case.x, tf.float32), tf.constant(case.y), training=False)
+    assert tape.gradient(score, case.model.embedding.kernel) is None
+
+
 def test_the_critic_is_no_part_of_what_the_optimizer_trains():
     model = small(tfgen.GAN)
     own = {id(v) for v in model.trainable_variables}

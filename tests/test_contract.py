@@ -304,6 +304,12 @@ def test_resample(case):
     assert_same_data(case, model.resample(x, model.num_dims, condition=y), model.reconstruct(x, y))
     drawn = model.resample(x, 0, seed=1, condition=y)
     assert_same_data(case, drawn, model.reconstruct(model.sample(3, y, seed=1), y))
+    if model.data_kind == "real":
+        # Of some the last are kept.
+        kept, fresh = model.encode(x, y), model.encode(drawn, y)
+        got = model.encode(model.resample(x, 1, seed=1, condition=y), y)
+        np.testing.assert_allclose(got[:, -1:], kept[:, -1:], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(got[:, :-1], fresh[:, :-1], rtol=1e-3, atol=1e-3)
 
 
 def test_far_inputs_have_finite_gradients(case):

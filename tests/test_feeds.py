@@ -7,6 +7,8 @@ import tensorflow as tf
 
 import tfgen
 from tfgen import bijectors as tfg
+from tfgen.data.feed import array_batches
+from tfgen.data.feed import dataset_batches
 from tfgen.models import Flow
 from tfgen.networks import MLP
 
@@ -344,4 +346,18 @@ def test_checks_of_later_batches_can_be_left_out(kind):
     model.compile(check_streams=False)
     history = model.fit(batches(), steps_per_epoch=2, verbose=0).history
     assert history["skipped_steps"] == [1]
+    # Files keep it.
+    model.compile_from_config(model.get_compile_config())
     assert model.get_compile_config()["check_streams"] is False
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_rows_are_there_again_for_each_replica(stream):
+    """Where the number of rows is known in the graph alone; with negative numbers."""
+    x = {"x": np.float32([0, 1, 2])}
+    data = array_batches(x, 2, least_rows=2)
+    if stream:
+        given = tf.data.Dataset.from_tensor_slices(x).batch(2)
+        data = dataset_batches(given, lambda batch, _: batch, number_on=True, least_rows=2)
+    batches = [(batch["x"].numpy().tolist(), batch["row"].numpy().tolist()) for batch in data]
+    assert batches == [([0, 1], [0, 1]), ([2, 2], [-3, -3])]

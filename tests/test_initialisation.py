@@ -192,6 +192,16 @@ def test_fit_standardises_conditions_once():
     assert int(model.adapted) == 1
 
 
+def test_the_vectors_beside_labels_are_standardised():
+    model = tfgen.RealNVP(2, num_layers=1, condition_shape=1, num_classes=2)
+    vectors = 100 + 10 * X[:, :1]
+    condition = {"label": np.arange(len(X)) % 2, "vector": vectors}
+    model.adapt(X, condition)
+    seen = model._features(condition)[:, -1:]
+    expected = (vectors - vectors.mean(0)) / vectors.std(0)
+    np.testing.assert_allclose(seen, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_conditions_of_a_model_that_was_trained_before_stay_as_they_were():
     """In files of version 0.1 conditions are not standardised."""
     model = tfgen.VAE(2, 2, "mlp", "mlp", data_kind="real", condition_shape=1)

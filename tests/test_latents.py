@@ -12,6 +12,9 @@ import tfgen
 from tfgen import bijectors
 from tfgen import distributions
 from tfgen import objectives
+from tfgen.models.latent.standardised import Standardised
+from tfgen.utils.random import as_seed
+from tfgen.utils.random import fold_in
 
 ROWS = tf.constant([1, 2]), tf.constant(0, tf.int64)
 
@@ -58,6 +61,10 @@ def test_bounds_of_a_wrong_posterior():
     assert elbo.mean() < few.mean() - 0.02 < exact.mean() - 0.02
     np.testing.assert_allclose(many, exact, atol=0.1)
     np.testing.assert_allclose(np.mean(many), exact.mean(), atol=0.01)
+    # Each draw counts once.
+    draws = [model.log_prob(x, seed=fold_in(as_seed(3), i)) for i in range(2)]
+    two = model.estimate_log_prob(x, 2, seed=3)
+    np.testing.assert_allclose(two, np.logaddexp(*draws) - np.log(2), rtol=1e-4)
     # The gap is the divergence from the true posterior (Chen et al. 2017, eq. 9).
     precision = 1 + (LOADINGS**2).sum(0) / SCALE**2
     gap = 0.5 * (0.3**2 * precision).sum()
@@ -379,6 +386,26 @@ def test_parts_that_differ_in_training():
     # Of data that the model has standardised.
     assert np.all(norm.moving_mean.numpy() != 0) and np.all(norm.moving_variance.numpy() != 1)
     assert np.all(np.abs(norm.moving_mean) < 0.1)
+
+
+def test_standardised_reals_are_scored_and_drawn_in_their_units():
+    """At each position and for each channel; what networks see is standardised."""
+    shape, loc, scale = (2, 3, 2), np.float32([5.0, -3.0]), np.float32([2.0, 0.1])
+    plain = distributions.get_observation("normal", None, "real", "shared")
+    plain.build((None, 4), shape)
+    zoo.perturb(plain)
+    observed = Standardised(plain, tf.constant(loc), tf.constant(scale))
+    rng = np.random.default_rng(0)
+    seen, features = (rng.normal(size=(5, *s)).astype("float32") for s in (shape, (4,)))
+    x, noise = loc + scale * seen, observed.noise(*ROWS, 5)
+    expected = plain.log_prob(seen, features) - 2 * 3 * np.sum(np.log(scale))
+    np.testing.assert_allclose(observed.log_prob(x, features), expected, rtol=1e-4)
+    for inputs in (observed.inputs(x), observed.dequantised(x, None)):
+        np.testing.assert_allclose(inputs, plain.inputs(seen), rtol=1e-4, atol=1e-4)
+    for name, given in (("sample", [noise]), ("decode", [noise]), ("mean", [])):
+        expected = loc + scale * getattr(plain, name)(*given, features)
+        got = getattr(observed, name)(*given, features)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_prior_without_temperature():

@@ -53,6 +53,26 @@ def test_two_replicas_train_as_one(strategy):
         assert_equal(*models, *histories)
 
 
+def test_a_last_batch_of_one_row_with_batch_normalisation(strategy):
+    """Maps of one pixel, whose statistics are of that row alone: it has no gradient through them,
+    and must have none by rounding."""
+    models = []
+    for scope in (None, strategy):
+        keras.utils.set_random_seed(0)
+        with scope.scope() if scope else contextlib.nullcontext():
+            networks = {
+                "encoder": tfgen.networks.ConvEncoder((4, 4, 4), (2, 2, 1)),
+                "decoder": tfgen.networks.ConvDecoder((4, 4), (4, 4, 4), (1, 2, 2)),
+            }
+            models.append(tfgen.Autoencoder((4, 4, 1), 2, **networks))
+            models[-1].compile("sgd")
+    x = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 1), np.uint8)
+    settings = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0}
+    histories = [model.fit(x, **settings).history for model in models]
+    assert "skipped_steps" not in histories[1]
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "name", ["cqf", *zoo.slow("gan_images"), "autoencoder_images", "injective_flow_images"]
 )
@@ -109,11 +129,47 @@ def feeds(x, y):
     return {
         "generator": lambda: (itertools.cycle(batches), {"steps_per_epoch": len(batches)}),
         "dataset": lambda: (
-            tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=specs),
+            # Of unknown size Keras warns, in the epoch after the first, that the data have ended.
+            tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=specs).apply(
+                tf.data.experimental.assert_cardinality(len(batches))
+            ),
             {},
         ),
         "pydataset": lambda: (Uneven(x, y), {}),
     }
+
+
+def aligned(array):
+    """A copy at an address from which TensorFlow takes arrays as they lie in memory."""
+    memory = np.zeros(array.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    view = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+class Given(keras.utils.PyDataset):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    @property
+    def num_batches(self):
+        return len(self.batches)
+
+    def __getitem__(self, i):
+        return self.batches[i]
+
+
+@pytest.mark.parametrize("kind", ["pydataset", "generator"])
+def test_the_users_arrays_are_not_written_to(strategy, kind):
+    model = build(zoo.MODELS["realnvp_condition"], strategy)
+    x, y = zoo.make_data(model, 32)
+    batches = [(aligned(x[i : i + 16]), aligned(y[i : i + 16])) for i in (0, 16)]
+    data = Given(batches) if kind == "pydataset" else itertools.cycle(batches)
+    model.fit(data, steps_per_epoch=2, epochs=3, verbose=0)
+    np.testing.assert_array_equal(np.concatenate([b[0] for b in batches]), x)
+    np.testing.assert_array_equal(np.concatenate([b[1] for b in batches]), y)
 
 
 # One of each family, in the default suite those that are quick to trace.
@@ -201,11 +257,11 @@ def test_clipped_gradients_are_of_the_whole_batch(strategy, clipping, scaled):
         np.testing.assert_allclose(tf.linalg.global_norm(changes), 0.05, rtol=1e-4)
 
 
-def test_clipping_of_accumulated_gradients_is_refused(strategy):
+def test_accumulated_gradients_are_refused(strategy):
     with strategy.scope():
         model = zoo.MODELS["realnvp_2"].build()
-        optimizer = keras.optimizers.SGD(1.0, clipnorm=1.0, gradient_accumulation_steps=2)
-        with pytest.raises(ValueError, match="`gradient_accumulation_steps` and clipped gradients"):
+        optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
+        with pytest.raises(ValueError, match="`gradient_accumulation_steps` must be None on 2"):
             model.compile(optimizer)
 
 

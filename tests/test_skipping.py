@@ -5,12 +5,15 @@ import contextlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import zoo
 
 import tfgen
+from tfgen.callbacks import Backup
 from tfgen.callbacks import NaNGuard
 from tfgen.core.skipping import MOST
 from tfgen.core.skipping import SHOWN
+from tfgen.core.skipping import zero_unless
 
 FLOWS = (
     *("realnvp_1", "realnvp_2", "realnvp_3", "realnvp_64", "realnvp_condition", "realnvp_labels"),
@@ -47,7 +50,8 @@ def test_a_row_far_out_costs_one_step(name):
     x, y = zoo.make_data(model)
     expected = fit(clean, x, y)["loss"]
     x[13] = 1e12
-    history = fit(model, x, y)
+    # Nor does it stop a guard.
+    history = fit(model, x, y, callbacks=[NaNGuard()])
     for weight in model.weights:
         assert np.isfinite(weight).all(), weight.path
     assert np.isfinite(history["loss"]).all()
@@ -76,6 +80,31 @@ def test_averages_do_not_see_a_skipped_step():
     assert not np.array_equal(norm.moving_mean, before[0])
 
 
+def test_averages_of_a_critic_do_not_see_one_either():
+    keras.utils.set_random_seed(0)
+    inputs, norm = keras.Input([4]), keras.layers.BatchNormalization()
+    features = keras.layers.Add()([keras.layers.Dense(4)(inputs), norm(inputs)])
+    critic = keras.Model(inputs, features)
+    model = tfgen.GAN(4, 2, decoder="mlp", critic=critic, data_kind="real")
+    model.compile("sgd", critic_optimizer="sgd")
+    x, _ = zoo.make_data(model)
+    fit(model, x, epochs=1)
+    before = [w.numpy() for w in (norm.moving_mean, norm.moving_variance)]
+    assert np.any(before[0])
+    assert fit(model, np.full_like(x, 1e12), epochs=1)["skipped_steps"] == [3]
+    for weight, value in zip((norm.moving_mean, norm.moving_variance), before, strict=True):
+        np.testing.assert_array_equal(weight, value, err_msg=weight.path)
+
+
+def test_gradients_of_a_few_rows_are_skipped_as_others():
+    """Of embeddings, say; and what is not a number is 0."""
+    sparse = tf.IndexedSlices(tf.constant([[np.nan, 1.0]]), tf.constant([1]), (3, 2))
+    for sound in (True, False):
+        given, none = zero_unless(tf.constant(sound), [sparse, None])
+        assert none is None and given.indices == [1]
+        np.testing.assert_array_equal(given.values, sparse.values if sound else [[0.0, 0.0]])
+
+
 def test_two_replicas_skip_together(strategy):
     models = [build("realnvp_2", scope, optimizer="sgd") for scope in (None, strategy)]
     x, _ = zoo.make_data(models[0])
@@ -102,15 +131,20 @@ def test_many_skipped_steps_are_refused():
     before = [w.numpy() for w in model.trainable_weights]
     with pytest.raises(ArithmeticError, match=f"{MOST} steps had a loss or gradients that are"):
         fit(model, x, epochs=MOST)
+    # Another attempt begins anew.
+    with pytest.raises(ArithmeticError, match=f"{2 * MOST} steps had a loss or gradients that"):
+        fit(model, x, epochs=MOST)
     for weight, value in zip(model.trainable_weights, before, strict=True):
         np.testing.assert_array_equal(weight, value, err_msg=weight.path)
 
 
-@pytest.mark.parametrize("guard", [NaNGuard, keras.callbacks.TerminateOnNaN])
-def test_guards_stop_a_lost_training(guard):
+def test_guards_stop_a_lost_training():
+    # An epoch without a step is not a number.
     model, x = lost()
-    history = fit(model, x, epochs=MOST, callbacks=[guard()])
-    # Three batches in an epoch; the first ones are left out, as single ones are.
+    assert len(fit(model, x, epochs=MOST, callbacks=[NaNGuard()])["loss"]) == 1
+    # Keras's looks at batches: after the first ones, which are left out as single ones are.
+    model, x = lost()
+    history = fit(model, x, epochs=MOST, callbacks=[keras.callbacks.TerminateOnNaN()])
     assert len(history["loss"]) == SHOWN // 3 + 1
     assert int(model.skipped_steps) == SHOWN + 1
 
@@ -168,3 +202,57 @@ def test_units_change_the_volume_and_nothing_else(name):
         volume = one.num_dims * np.log(scale)
         np.testing.assert_allclose(scores[0], scores[1] + volume, rtol=1e-3, atol=1e-2)
     assert histories[0].keys() == histories[1].keys() - {"skipped_steps"}
+
+
+def test_a_single_batch_that_is_skipped_has_no_results():
+    model = build("realnvp_2")
+    x, _ = zoo.make_data(model)
+    model.train_on_batch(x)
+    x[3] = 1e12
+    assert np.isnan(list(model.train_on_batch(x, return_dict=True).values())).all()
+
+
+def test_half_precision_that_is_lost_is_refused():
+    """Gradients that no scale makes finite."""
+
+    @tf.custom_gradient
+    def broken(value):
+        return value, lambda upstream: upstream * np.nan
+
+    model = build(
+        "realnvp_2", optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), 4.0)
+    )
+    log_weight = model._log_weight
+    model._log_weight = lambda *arguments: broken(log_weight(*arguments))
+    x, _ = zoo.make_data(model)
+    with pytest.raises(ArithmeticError, match="training is lost"):
+        fit(model, x, epochs=MOST)
+
+
+def test_a_list_of_callbacks_of_keras():
+    model = build("realnvp_2")
+    x, _ = zoo.make_data(model)
+    x[13] = 1e12
+    callbacks = keras.callbacks.CallbackList([], add_history=True, model=model, epochs=1)
+    assert fit(model, x, epochs=1, callbacks=callbacks)["skipped_steps"] == [1]
+
+
+def test_a_resumed_count_is_that_of_the_unbroken_run(tmp_path):
+    histories = []
+    for parts in ([3], [2, 3]):
+        for epochs in parts:
+            model = build("realnvp_2")
+            x, _ = zoo.make_data(model)
+            x[13] = 1e12
+            backup = Backup(tmp_path / str(len(parts)))
+            history = fit(model, x, epochs=epochs, callbacks=[backup])
+        histories.append(history)
+    assert histories[0]["skipped_steps"] == [1, 2, 3]
+    assert histories[1]["skipped_steps"] == [3]
+
+
+def test_offsets_do_not_change_the_volume_of_an_injective_flow():
+    models = [build("injective_flow"), build("injective_flow")]
+    x, _ = zoo.make_data(models[0], 64)
+    volumes = [fit(m, x + shift)["log_volume"] for m, shift in zip(models, (0, 1e5), strict=True)]
+    np.testing.assert_allclose(*volumes, rtol=1e-2, atol=1e-2)

@@ -155,7 +155,7 @@ def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
 
     keras.utils.set_random_seed(0)
     killed = case.entry.build()
-    killed.compile()
+    killed.compile(**case.entry.compile)
     checkpoints = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
     with pytest.raises(KeyboardInterrupt):
         callbacks = [backup(), checkpoints, Interrupt(2, 1)]
@@ -163,7 +163,7 @@ def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
     # Another process: neither weights nor noise nor order come from here.
     keras.utils.set_random_seed(1)
     resumed = case.entry.build()
-    resumed.compile()
+    resumed.compile(**case.entry.compile)
     history = case.fit(resumed, callbacks=[backup()])
     assert_as_unbroken(case, resumed, history)
     # And from a file, with or without saying which epoch it is.

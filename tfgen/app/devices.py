@@ -34,7 +34,12 @@ def get_strategy(name):
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multiworker":
-        if len(_workers()) < 2:
+        if len(_workers()) == 1:
+            raise ValueError(
+                'the strategy "multiworker" needs two hosts or more; TF_CONFIG names '
+                f'{_workers()}: give the strategy "auto" for one'
+            )
+        if not _workers():
             raise ValueError(
                 'the strategy "multiworker" needs the environment variable TF_CONFIG on each host, '
                 '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", '

@@ -203,6 +203,10 @@ def _train(out, settings, download, devices, is_chief, verbose, callbacks):
             *watched,
             *pictures.of_epochs(out, net, examples, every),
             *_reports(net, validation, every, verbose),
+            # In every row of the file, which has the columns of its first.
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: logs.setdefault("skipped_steps", 0)
+            ),
             log,
         ]
     if done < epochs and (minutes is None or spent < 60 * minutes):

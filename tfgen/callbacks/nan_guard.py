@@ -29,8 +29,8 @@ class NaNGuard(keras.callbacks.Callback):
     Logged values are looked at after each batch and, with those of the validation, at the end of
     each epoch; weights at the end of each epoch (TensorFlow's kernel of a dense layer with a ReLU
     makes 0 of NaN, so that a model may be lost and log nothing of it) and after each step that a
-    tfgen model skips. Such a step, whose loss or gradients are not finite, changes no weight and is
-    left out of the logs, so training goes on after a single one. `keras.callbacks.TerminateOnNaN`
+    tfgen model skips. Such a step, whose loss or gradients are not finite, is as one of no gradient
+    and left out of the logs, so training goes on after a few. `keras.callbacks.TerminateOnNaN`
     looks at `loss` only and says neither which term went wrong nor where, and it leaves the weights
     at NaN.
 

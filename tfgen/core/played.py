@@ -204,6 +204,8 @@ class Played(keras.Model):
                 continue
             why = _OWN.get(name, f"its arguments are {list(_COMPILE_ARGUMENTS) + known}")
             raise ValueError(f"`compile` of a {type(self).__name__} takes no `{name}`: {why}")
+        if steps_per_execution != "auto":
+            checks.check_count(steps_per_execution, "steps_per_execution")
         if steps_per_execution != 1 and on_several_cpus(self.distribute_strategy):
             raise ValueError(
                 "`steps_per_execution` must be 1 on several CPU devices, between which "
@@ -217,13 +219,14 @@ class Played(keras.Model):
             given = [players.get(name) for name in player.argument_names]
             chosen.append(player.choose(*given, others=optimizers))
             optimizers.append(chosen[-1][0])
-        super().compile(
-            optimizer=optimizers[0],
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-        )
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer=optimizers[0],
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=jit_compile,
+                auto_scale_loss=auto_scale_loss,
+            )
         self._given_jit_compile = jit_compile
         self.data_spec.checks_streams = checks.check_bool(check_streams, "check_streams")
         for player, settings in zip(self.players[1:], chosen, strict=True):
@@ -236,7 +239,7 @@ class Played(keras.Model):
         # Variables exist before any checkpoint is read.
         with self.distribute_strategy.scope():
             for player in self.players:
-                player.require_whole_clipping(self.distribute_strategy.num_replicas_in_sync)
+                player.require_whole_steps(self.distribute_strategy.num_replicas_in_sync)
                 player.optimizer.build(player.variables)
 
     # --- files ----------------------------------------------------------------

@@ -85,14 +85,13 @@ class Player:
             raise ValueError(f"`{optimizer_name}` must be another one than `optimizer`")
         return optimizer, steps
 
-    def require_whole_clipping(self, num_replicas):
-        """Refuses clipped sums of gradients of several steps, on several replicas."""
-        inner = _inner(self.optimizer)
-        if num_replicas > 1 and inner.gradient_accumulation_steps and _clips(inner):
+    def require_whole_steps(self, num_replicas):
+        """Refuses sums of gradients of several steps, on several replicas."""
+        steps = _inner(self.optimizer).gradient_accumulation_steps
+        if num_replicas > 1 and steps:
             raise ValueError(
-                "`gradient_accumulation_steps` and clipped gradients do not go together on "
-                f"{num_replicas} replicas, which would each clip their own: take larger batches, "
-                "or do not clip"
+                f"`gradient_accumulation_steps` must be None on {num_replicas} replicas, on which "
+                f"Keras's optimizers do not accumulate; got {steps}: take larger batches"
             )
 
     @property

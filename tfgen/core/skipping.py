@@ -11,7 +11,7 @@ from tfgen.utils.replicas import sum_over_replicas
 LIMIT = 1e8
 # Skipped steps, less those that were sound, after which what they log is shown, and after which
 # training is refused.
-SHOWN, MOST = 3, 20
+SHOWN, MOST = 10, 20
 
 
 def is_sound(loss, gradients, scale, strikes):
@@ -29,8 +29,9 @@ def is_sound(loss, gradients, scale, strikes):
     """
     norm = tf.cast(tf.linalg.global_norm(gradients), tf.float32)
     if scale is not None:
-        norm /= tf.cast(scale, norm.dtype)
-        norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
+        scale = tf.cast(scale, norm.dtype)
+        # Below 1 the scale is no reason any more.
+        norm = tf.where(tf.math.is_finite(norm) | (scale < 1), norm / scale, 0.0)
     # Not NaN: graphs take "not less" to be "greater or equal".
     known = tf.math.is_finite(norm) & tf.math.is_finite(loss)
     norm = tf.where(known, norm, np.inf)
@@ -86,7 +87,9 @@ class SkippedSteps(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs=None):
-        self._before = self._count()
+        if int(self.model.strikes.numpy()) >= MOST:
+            # What was lost is to be tried again, with other data or another optimizer.
+            self.model.strikes.assign(0)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._at_start, self._steps = self._count(), int(self.model.steps_taken.numpy())
@@ -95,7 +98,7 @@ class SkippedSteps(keras.callbacks.Callback):
         # After a batch all others, which may stop training, have seen what it logged.
         if int(self.model.strikes.numpy()) >= MOST:
             raise ArithmeticError(
-                f"training is lost: {self._count() - self._before} steps had a loss or gradients "
+                f"training is lost: {self._count()} steps had a loss or gradients "
                 f"that are not finite or beyond {LIMIT:g}, of the last {MOST} nearly all, and were "
                 "skipped. Look for such values in `x`, take a smaller learning rate, or clip "
                 "gradients (`global_clipnorm` of Keras's optimizers)"
@@ -103,9 +106,9 @@ class SkippedSteps(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         count, steps = self._count(), int(self.model.steps_taken.numpy()) - self._steps
-        if count == self._before or logs is None:
+        if not count or logs is None:
             return
-        logs["skipped_steps"] = count - self._before
+        logs["skipped_steps"] = count
         if count - self._at_start >= steps:
             # No step is in the means, which Keras then takes to be 0.
             logs.update({name: np.nan for name in logs if name in self._terms()})
@@ -120,7 +123,9 @@ class SkippedSteps(keras.callbacks.Callback):
 def with_skipped_steps(callbacks):
     """Callbacks as `fit` takes them, with a `SkippedSteps` among them."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(SkippedSteps())
+        ours = SkippedSteps()
+        ours.set_model(callbacks.model)
+        callbacks.callbacks.insert(0, ours)
         return callbacks
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] * bool(callbacks)
     return [SkippedSteps(), *given]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfgen.core import skipping
@@ -22,7 +23,7 @@ from tfgen.utils.random import fold_in
 from tfgen.utils.replicas import is_multi_worker
 from tfgen.utils.replicas import sum_over_replicas
 
-# Of the terms: which rows count.
+# Of the terms: what part of a row each is.
 _COUNTS = "counts"
 
 
@@ -62,7 +63,8 @@ class Trainable(Played):
         """Keras's `fit`; `y` is the condition, which an unconditional model ignores.
 
         Initialises data-dependent weights (`adapt`) before the first step of a
-        model that needs it. Arguments as in `keras.Model.fit`, but for:
+        model that needs it: means and deviations are those of the first data that
+        a model is trained on. Arguments as in `keras.Model.fit`, but for:
 
         Args:
             x: array `[n, *event_shape]`, or batches of such as a
@@ -199,7 +201,12 @@ class Trainable(Played):
         if self._needs_adapt():
             rows = self.data_spec.batch(batch)
             self._adapt([rows] if self.num_init_batches else None, rows)
-        return super().train_on_batch(*batch, **kwargs)
+        skipped = int(self.skipped_steps.numpy())
+        results = super().train_on_batch(*batch, **kwargs)
+        if int(self.skipped_steps.numpy()) == skipped:
+            return results
+        # Else those of the steps before.
+        return tf.nest.map_structure(lambda value: np.full_like(value, np.nan), results)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Keras's, with `evaluate`'s checks."""
@@ -280,19 +287,21 @@ class Trainable(Played):
         outputs = self._outputs(x, batch.get("condition"), seed, start)
         if self._num_replicas == 1:
             return outputs
-        counts = row_numbers(batch)[1]
-        return tf.nest.map_structure(lambda value: value[counts], outputs)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        once = ~row_numbers(batch)[1] | tf.equal(replica, 0)
+        return tf.nest.map_structure(lambda value: value[once], outputs)
 
     def _loss(self, player, batch, seed, training):
         """A player's loss of a batch, a scalar; its terms are tracked."""
         terms, weight = player.terms(batch, seed, training), batch.get("sample_weight")
         if self._num_replicas > 1:
-            terms = {**terms, _COUNTS: row_numbers(batch)[1]}
+            part = tf.where(row_numbers(batch)[1], 1 / self._num_replicas, 1.0)
+            terms = {**terms, _COUNTS: part}
         if player is self.players[0]:
             y = batch.get(self.data_spec.role)
             return self.compute_loss(batch["x"], y, terms, weight, training)
-        loss, num_rows = self._weighed(terms, weight, player.losses, batch["x"])
-        return self._mean(loss, num_rows)
+        loss, counts = self._weighed(terms, weight, player.losses, batch["x"])
+        return self._mean(loss, counts)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The lead's loss of a batch from its terms, which are tracked by name.
@@ -303,28 +312,26 @@ class Trainable(Played):
             y_pred: dict of the terms, each `[batch]` or a scalar; `"loss"` is
                 what is minimised, the others are logged. A scalar `"penalty"` is
                 added to it that no sample weight changes, as of weights. On several
-                replicas `"counts"` says which rows are no others again, that fill a
-                replica's share.
+                replicas `"counts"` says what part of a row each is: those of a batch with
+                fewer rows than replicas are on all of them.
             sample_weight: `[batch]` or None.
             training: whether this is a training step.
 
         Returns:
             The scalar loss, divided among the replicas.
         """
-        loss, num_rows = self._weighed(y_pred, sample_weight, self.losses, x)
-        counts = y_pred.get(_COUNTS)
-        self._loss_tracker.update_state(
-            loss, None if counts is None else tf.cast(counts, loss.dtype)
-        )
-        return self._mean(loss, num_rows)
+        loss, counts = self._weighed(y_pred, sample_weight, self.losses, x)
+        self._loss_tracker.update_state(loss, tf.cast(counts, loss.dtype))
+        return self._mean(loss, counts)
 
     def _weighed(self, terms, sample_weight, extras, x):
-        """The rows' losses by their weights with losses of layers, and the number of rows."""
-        num_rows, counts = tf.shape(x)[0], terms.get(_COUNTS)
-        if counts is not None:
-            num_rows = tf.math.count_nonzero(counts, dtype=tf.int32)
-            weights = tf.ones(tf.shape(counts)) if sample_weight is None else sample_weight
-            sample_weight = weights * tf.cast(counts, weights.dtype)
+        """The rows' losses by their weights, with losses of layers; what part of a row each is."""
+        counts = terms.get(_COUNTS)
+        if counts is None:
+            counts = tf.ones(tf.shape(x)[:1])
+        by_row = counts
+        if sample_weight is not None:
+            by_row = sample_weight * tf.cast(counts, sample_weight.dtype)
         for name, value in terms.items():
             if name in ("loss", "penalty", _COUNTS):
                 continue
@@ -334,7 +341,7 @@ class Trainable(Played):
                     f"it was made, {list(self._trackers)}: name it there; give weights of terms to "
                     'the constructor; of a density say what it is, `likelihood = "exact"`'
                 )
-            weight = sample_weight if value.shape.rank else num_rows
+            weight = by_row if value.shape.rank else tf.reduce_sum(counts)
             self._trackers[name].update_state(value, sample_weight=weight)
         loss = terms["loss"]
         if not loss.shape.rank:
@@ -346,15 +353,13 @@ class Trainable(Played):
             extras = [*extras, terms["penalty"]]
         if extras:
             loss += tf.add_n([tf.cast(extra, loss.dtype) for extra in extras])
-        if counts is not None:
-            loss *= tf.cast(counts, loss.dtype)
-        return loss, num_rows
+        return loss, counts
 
-    def _mean(self, loss, num_rows):
+    def _mean(self, loss, counts):
         # Keras's own reduction: the sum over the batch by its size, not by its weights. The size
         # is the whole batch's: replicas may have unequal shares of it, or none.
-        num_rows = sum_over_replicas(num_rows)
-        return tf.reduce_sum(loss) / tf.cast(num_rows, loss.dtype)
+        counts = tf.cast(counts, loss.dtype)
+        return tf.reduce_sum(loss * counts) / sum_over_replicas(tf.reduce_sum(counts))
 
     def _results(self):
         results = {metric.name: metric.result() for metric in self.metrics}

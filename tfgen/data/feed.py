@@ -78,7 +78,10 @@ def dataset_batches(dataset, pack, number_on, least_rows=1):
 
 
 def filled(batch, least_rows):
-    """A batch with so many rows: those of one with fewer again, numbered below 0.
+    """A batch with so many rows at least: one with fewer so many times over, numbered below 0.
+
+    So every replica has all of its rows, and each row is there equally often: means over the batch
+    are the same.
 
     Args:
         batch: dict of tensors, or of dicts of them, with at least one row.
@@ -89,19 +92,19 @@ def filled(batch, least_rows):
         return batch
     num_rows = tf.shape(batch["row"])[0]
 
-    def again():
-        number = tf.range(least_rows)
-        taken = tf.nest.map_structure(lambda a: tf.gather(a, number % num_rows), batch)
-        rows = taken["row"]
-        return {**taken, "row": tf.where(number < num_rows, rows, -1 - rows)}
+    def repeated():
+        number = tf.range(least_rows * num_rows) % num_rows
+        taken = tf.nest.map_structure(lambda a: tf.gather(a, number), batch)
+        return {**taken, "row": -1 - taken["row"]}
 
-    return tf.cond(num_rows < least_rows, again, lambda: tf.nest.map_structure(tf.identity, batch))
+    few = num_rows < least_rows
+    return tf.cond(few, repeated, lambda: tf.nest.map_structure(tf.identity, batch))
 
 
 def row_numbers(batch):
-    """The numbers of a batch's rows, `[batch]`, and which of them are not there again, booleans."""
+    """The numbers of a batch's rows, `[batch]`, and which are there on every replica, booleans."""
     rows = batch["row"]
-    return tf.where(rows < 0, -1 - rows, rows), rows >= 0
+    return tf.where(rows < 0, -1 - rows, rows), rows < 0
 
 
 class NumberedDataset(keras.utils.PyDataset):
@@ -145,11 +148,16 @@ class NumberedDataset(keras.utils.PyDataset):
                     "have any"
                 )
         if size < self._least_rows:
-            number = np.arange(self._least_rows)
+            # As `filled` does.
+            number = np.arange(self._least_rows * size) % size
             given = keras.tree.map_structure(
-                lambda a: None if a is None else np.asarray(a)[number % size], given
+                lambda a: None if a is None else np.asarray(a)[number], given
             )
-            rows = np.where(number < size, rows[number % size], -1 - rows[number % size])
+            rows = -1 - rows[number]
+        # TensorFlow takes arrays as they lie in memory, and on several devices computes in place.
+        given = keras.tree.map_structure(
+            lambda a: a.copy() if isinstance(a, np.ndarray) else a, given
+        )
         return (dict(zip(self.PARTS, (given, rows), strict=True)),)
 
     def on_epoch_begin(self):

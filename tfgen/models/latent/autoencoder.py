@@ -58,7 +58,19 @@ class PointAutoencoder(EncoderDecoder):
 
     def _decoded_values(self, z, condition, training=False):
         """`g(z)` as reals, `[batch, *event_shape]`, in the data's units."""
-        return self._observed.mean(self._decoded(z, condition, training))
+        return self._moved(self._scaled(self._standard_values(z, condition, training)))
+
+    def _standard_values(self, z, condition, training=False):
+        """What the decoder gives, of reals standardised."""
+        return self.observation.mean(self._decoded(z, condition, training))
+
+    def _scaled(self, values):
+        """Standardised values, or differences of them, on the scale of the data."""
+        return values * self.x_scale if self._scales_x else values
+
+    def _moved(self, values):
+        """Values on the scale of the data in their place."""
+        return values + self.x_loc if self._scales_x else values
 
     def _squared_error(self, x, values):
         error = (tf.cast(x, values.dtype) - values) / self._scale

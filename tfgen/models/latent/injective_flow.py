@@ -304,12 +304,13 @@ class InjectiveFlow(PointAutoencoder):
             stretched = accumulator.jvp(values)
             values = values[: tf.shape(z)[0]]
         else:
-            # In one pass, so that batch normalisation is the same for both ends.
-            values = self._decoded_values(rows, condition, training)
+            # In one pass, so that batch normalisation is the same for both ends; before they are
+            # moved to where the data are, and lose digits.
+            values = self._standard_values(rows, condition, training)
             values, others = values[: tf.shape(z)[0]], values[tf.shape(z)[0] :]
-            stretched = (others - tf.tile(values, [times] + [1] * len(self.event_shape))) / (
-                self.epsilon
-            )
+            differences = others - tf.tile(values, [times] + [1] * len(self.event_shape))
+            stretched = self._scaled(differences) / self.epsilon
+            values = self._moved(self._scaled(values))
         stretched = tf.reshape(stretched / self._scale, [self.num_probes, -1, self.num_dims])
         return values, tf.reduce_sum(stretched**2, -1)
 
