@@ -335,27 +335,6 @@ def test_trains_under_xla(name):
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["critic_loss"]).all()
 
 
-@pytest.mark.parametrize(
-    "name, policy",
-    [("gan_images", "mixed_float16")]
-    + [
-        pytest.param("gan_images", "mixed_bfloat16", marks=pytest.mark.slow),
-        pytest.param("cqf", "mixed_float16", marks=pytest.mark.slow),
-        pytest.param("cqf", "mixed_bfloat16", marks=pytest.mark.slow),
-    ],
-)
-def test_mixed_precision(name, policy):
-    case = zoo.case(name)
-    model = case.entry.build(dtype=policy)
-    model.compile()
-    history = case.fit(model, validation_data=None)
-    assert all(np.isfinite(values).all() for values in history.values())
-    for optimizer in (model.optimizer, model.critic_optimizer):
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        assert scaled == (policy == "mixed_float16")
-        assert int(optimizer.iterations) > 0
-
-
 def test_both_optimizers_are_saved(tmp_path):
     case = zoo.untrained("cq")
     model = case.entry.build()

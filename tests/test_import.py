@@ -116,17 +116,21 @@ def test_import_is_quick_and_leaves_tfds_alone():
     raise AssertionError(f"importing tfgen takes {times} s")
 
 
-def run_command(*arguments, **environment):
+def run_command(*arguments, cwd=None, **environment):
     """What the installed command prints to both streams."""
     command = pathlib.Path(sys.executable).with_name("tfgen")
     clean = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
-        [command, *arguments], capture_output=True, text=True, env={**clean, **environment}
+        [command, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**clean, **environment},
     )
 
 
-def test_the_command_starts_quietly():
-    found = run_command("train", "RealNVP", "--data", "nowhere", "--out", "nowhere")
+def test_the_command_starts_quietly(tmp_path):
+    found = run_command("train", "RealNVP", "--data", "nowhere", "--out", "run", cwd=tmp_path)
     assert found.returncode == 1 and found.stdout == ""
     assert found.stderr.startswith("Error: ") and found.stderr.count("\n") == 1
 

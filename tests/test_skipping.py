@@ -27,7 +27,7 @@ OTHERS = (
 REALS = (*FLOWS, *OTHERS, "glow_real")
 # The losses of autoencoders have units themselves, and the first batch of `realnvp_1` its own.
 IN_ANY_UNITS = ({*FLOWS} | {"vae_real", "gan", "wgan", "wgan_clipped"}) - {"realnvp_1"}
-SHORT = ("realnvp_2", "injective_flow", "vae_real")
+SHORT = ("realnvp_2", "injective_flow")
 
 
 def build(name, strategy=None, **arguments):
@@ -181,7 +181,7 @@ def test_the_entries_for_reals_are_known():
     assert {name for name, kind in kinds.items() if kind == "real"} == {*REALS}
 
 
-@pytest.mark.parametrize("name", zoo.but_slow(["vae_real", "maf"], IN_ANY_UNITS))
+@pytest.mark.parametrize("name", zoo.but_slow(["maf"], IN_ANY_UNITS))
 def test_units_change_the_volume_and_nothing_else(name):
     """Trained on data in other units, a model is the same but for these."""
     entry = zoo.MODELS[name]

@@ -69,31 +69,6 @@ def test_a_model_of_float64(costly_case):
     assert samples.dtype == (tf.float64 if model.data_kind == "real" else tf.uint8)
 
 
-@pytest.mark.parametrize(
-    "name, policy",
-    [("glow_classes", "mixed_bfloat16"), ("realnvp_2", "mixed_float16")]
-    + [("injective_flow", "mixed_float16")]
-    + [pytest.param("injective_flow", "mixed_bfloat16", marks=pytest.mark.slow)],
-)
-def test_mixed_precision(name, policy):
-    case = zoo.case(name)
-    model = case.entry.build(dtype=policy)
-    model.compile()
-    assert {w.dtype for w in model.trainable_variables} == {"float32"}
-    history = case.fit(model, validation_data=None)
-    assert np.isfinite(history["loss"]).all()
-    log_prob = model.log_prob(case.x, case.y)
-    assert log_prob.dtype == tf.float32
-    assert np.isfinite(log_prob).all()
-    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert scaled == (policy == "mixed_float16")
-    if not scaled:
-        model.set_weights(case.model.get_weights())
-        expected = case.model.log_prob(case.x, case.y)
-        got = model.log_prob(case.x, case.y)
-        np.testing.assert_allclose(got, expected, rtol=0.02, atol=0.02 * model.num_dims)
-
-
 def test_the_global_policy_is_taken():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
