@@ -161,13 +161,20 @@ class Given(keras.utils.PyDataset):
         return self.batches[i]
 
 
-@pytest.mark.parametrize("kind", ["pydataset", "generator"])
+@pytest.mark.parametrize("kind", ["pydataset", "generator", "dataset"])
 def test_the_users_arrays_are_not_written_to(strategy, kind):
     model = build(zoo.MODELS["realnvp_condition"], strategy)
     x, y = zoo.make_data(model, 32)
     batches = [(aligned(x[i : i + 16]), aligned(y[i : i + 16])) for i in (0, 16)]
-    data = Given(batches) if kind == "pydataset" else itertools.cycle(batches)
-    model.fit(data, steps_per_epoch=2, epochs=3, verbose=0)
+    specs = tuple(tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in batches[0])
+    data = {
+        "pydataset": lambda: Given(batches),
+        "generator": lambda: itertools.cycle(batches),
+        "dataset": lambda: tf.data.Dataset.from_generator(
+            lambda: itertools.cycle(batches), output_signature=specs
+        ),
+    }
+    model.fit(data[kind](), steps_per_epoch=2, epochs=3, verbose=0)
     np.testing.assert_array_equal(np.concatenate([b[0] for b in batches]), x)
     np.testing.assert_array_equal(np.concatenate([b[1] for b in batches]), y)
 

@@ -87,6 +87,7 @@ class SkippedSteps(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs=None):
+        self._batches = 0
         if int(self.model.strikes.numpy()) >= MOST:
             # What was lost is to be tried again, with other data or another optimizer.
             self.model.strikes.assign(0)
@@ -95,7 +96,11 @@ class SkippedSteps(keras.callbacks.Callback):
         self._at_start, self._steps = self._count(), int(self.model.steps_taken.numpy())
 
     def on_train_batch_begin(self, batch, logs=None):
-        # After a batch all others, which may stop training, have seen what it logged.
+        # Not at every step, which would have to be over. After a batch all other callbacks, which
+        # may stop training, have seen what it logged.
+        self._batches += 1
+        if self._batches % 10 != 1:
+            return
         if int(self.model.strikes.numpy()) >= MOST:
             raise ArithmeticError(
                 f"training is lost: {self._count()} steps had a loss or gradients "

@@ -72,9 +72,22 @@ def dataset_batches(dataset, pack, number_on, least_rows=1):
         size = tf.shape(batch["x"], tf.int64)[0]
         rows = start + tf.range(size, dtype=tf.int64)
         batch = filled({**batch, "row": rows}, least_rows)
+        if least_rows > 1:
+            batch = _copied(batch)
         return (start + size if number_on else start, index + 1), batch
 
     return _by_data(dataset.scan((tf.constant(0, tf.int64),) * 2, number))
+
+
+def _copied(batch):
+    """The rows of a batch in memory of their own.
+
+    TensorFlow takes the arrays of a generator as they lie in memory, and on several CPU devices
+    computes in place.
+    """
+    rows = batch["row"]
+    every = tf.range(tf.shape(rows)[0] if rows.shape[0] is None else rows.shape[0])
+    return tf.nest.map_structure(lambda a: tf.gather(a, every), batch)
 
 
 def filled(batch, least_rows):
@@ -154,7 +167,7 @@ class NumberedDataset(keras.utils.PyDataset):
                 lambda a: None if a is None else np.asarray(a)[number], given
             )
             rows = -1 - rows[number]
-        # TensorFlow takes arrays as they lie in memory, and on several devices computes in place.
+        # For the reason of `_copied`.
         given = keras.tree.map_structure(
             lambda a: a.copy() if isinstance(a, np.ndarray) else a, given
         )
