@@ -21,6 +21,8 @@ OUTPUTS = {"mixed_bfloat16": 2e-2, "mixed_float16": 4e-3, "float64": 1e-5}
 # Largest difference of the mean loss of an epoch, relative to 1 or its size. With another seed
 # it is up to a tenth.
 CURVES = {"mixed_bfloat16": 1e-2, "mixed_float16": 2e-3, "float64": 1e-4}
+# Its loss is of the Jacobian of a network with batch normalisation, of eight bits.
+ROUGH = {("injective_flow_images", "mixed_bfloat16"): 4e-2}
 
 # One for each family, quick to trace; an adversarial one is in the test of loss scales.
 BRIEF = {
@@ -77,7 +79,9 @@ def test_a_model_of_each_policy(each, tmp_path):
         for player in model.players:
             player.optimizer.dynamic_scale.assign(2.0**7)
     history = case.fit(model, validation_data=None)
-    require_close(history["loss"], case.history["loss"], CURVES[policy])
+    require_close(
+        history["loss"], case.history["loss"], ROUGH.get((case.name, policy), CURVES[policy])
+    )
     steps = int(model.steps_taken)
     assert iterations(model) == [steps, *(steps * player.steps for player in model.players[1:])]
 
@@ -151,7 +155,15 @@ NETWORKS = {
 }
 # Derivatives of networks, by the directions of a decoder and of a gradient penalty.
 DERIVATIVES = NETWORKS | {
-    *("AddN", "BiasAddGrad", "Conv2DBackpropFilter", "EluGrad", "Less", "PartitionedCall"),
+    *(
+        "AddN",
+        "BiasAddGrad",
+        "BroadcastTo",
+        "Conv2DBackpropFilter",
+        "EluGrad",
+        "Less",
+        "PartitionedCall",
+    ),
     *("Select", "ShapeN", "StridedSliceGrad", "Sum", "Tile"),
 }
 DIFFERENTIATED = {"injective_flow", "injective_flow_fitted", "injective_flow_images", "wgan"}
