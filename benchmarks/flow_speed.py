@@ -89,7 +89,7 @@ def train(rounds, count):
 
 @keras.saving.register_keras_serializable(package="benchmarks")
 class Sequential(tfgen.bijectors.Autoregressive):
-    """As many sweeps as dimensions, whatever moves: the sequential inverse."""
+    """Inverse by as many sweeps as dimensions, whatever moves: the sequential inverse."""
 
     def _solve(self, map_, z):
         def sweep(i, x):
@@ -182,7 +182,7 @@ def beside_sequential(name, model, rounds):
 
 
 def distances(x, y):
-    """Of samples, relative above 1."""
+    """Largest error of samples, relative above 1."""
     x, y = x.numpy(), y.numpy()
     far = (np.abs(x - y) / np.maximum(1, np.abs(y))).max(1)
     return f"at most {far.max():.1e}, {(far > 1e-5).sum()} of {len(far)} by more than 1e-5"

@@ -86,7 +86,7 @@ def build(make, event_shape, seed):
 
 
 def draw(path, model, x):
-    """As in the figures: decoded samples of a Gaussian, of a mixture, reconstructions."""
+    """Draws the figures: decoded samples of a Gaussian, of a mixture, reconstructions."""
     rows = []
     for kind in ("gaussian", "gmm"):
         model.fit_latents(x[0], kind)

@@ -1,4 +1,4 @@
-"""How many modes adversarial models reach: 25 Gaussians, and a thousand classes of stacked digits.
+"""Modes that adversarial models reach: 25 Gaussians, a thousand classes of stacked digits.
 
     python benchmarks/mode_coverage.py --out runs/mode_coverage
 

@@ -30,7 +30,7 @@ def draw_naively(observation, noise):
 
 
 def seconds(function, rounds):
-    """Of the quickest call but the first, which compiles; and the result."""
+    """Seconds of the quickest call but the first, which compiles; and the result."""
     result, times = function(), []
     for _ in range(rounds):
         start = time.perf_counter()

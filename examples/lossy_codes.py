@@ -1,4 +1,4 @@
-"""What latents keep of an image: a VAE beside a VLAE, whose decoder sees the pixels around one.
+"""Latents keep this of an image: a VAE beside a VLAE, whose decoder sees the pixels around one.
 
 python examples/lossy_codes.py --out runs/lossy_codes
 """

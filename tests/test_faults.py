@@ -1,4 +1,4 @@
-"""What training survives: kills, damaged files, full disks, two processes in one folder."""
+"""Training survives kills, damaged files, full disks, two processes in one folder."""
 
 import errno
 import functools
@@ -185,7 +185,7 @@ def test_all_files_are_damaged(training, tmp_path, capsys):
 @pytest.mark.parametrize("training", ["realnvp_2"], indirect=True)
 @pytest.mark.parametrize("step", ["fsync", "replace", "savez", "digest"])
 def test_a_write_that_fails(training, step, tmp_path, monkeypatch):
-    """As on a full disk: the error names the file, and what was kept before is as it was."""
+    """A full disk: the error names the file, and what was kept before is as it was."""
     module = {"savez": np, "digest": backup_module}.get(step, os)
     original, calls = getattr(module, step), []
 

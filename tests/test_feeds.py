@@ -353,7 +353,7 @@ def test_checks_of_later_batches_can_be_left_out(kind):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_rows_are_there_again_for_each_replica(stream):
-    """Where the number of rows is known in the graph alone; with negative numbers."""
+    """The number of rows is known in the graph alone; with negative numbers."""
     x = {"x": np.float32([0, 1, 2])}
     data = array_batches(x, 2, least_rows=2)
     if stream:

@@ -156,7 +156,7 @@ def test_objects_run_no_code(canary, tmp_path, place, words, make):
 
 
 def test_the_canary_sees_code_that_runs(tmp_path):
-    """Where Keras is told to trust the file."""
+    """Keras is told to trust the file."""
     path = tmp_path / "canary"
     layer = keras.saving.deserialize_keras_object(lambda_layer(path), safe_mode=False)
     layer.function(0).close()

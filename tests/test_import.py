@@ -117,7 +117,7 @@ def test_import_is_quick_and_leaves_tfds_alone():
 
 
 def run_command(*arguments, cwd=None, **environment):
-    """What the installed command prints to both streams."""
+    """The finished process of the installed command, with its two streams."""
     command = pathlib.Path(sys.executable).with_name("tfgen")
     clean = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(

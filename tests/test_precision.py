@@ -53,7 +53,7 @@ def built(case, policy):
 
 
 def scaled(model):
-    """Whether each player's optimizer scales its loss."""
+    """A bool for each player: that its optimizer scales its loss."""
     return [isinstance(p.optimizer, keras.optimizers.LossScaleOptimizer) for p in model.players]
 
 

@@ -214,7 +214,7 @@ def exact(name):
 
 @pytest.mark.parametrize("name", zoo.but_slow(["gan"]))
 def test_gradients_of_two_replicas_are_those_of_one(strategy, name):
-    """Of one batch, with the same noise: by a step of 1 along them."""
+    """Gradients of one batch, with the same noise: by a step of 1 along them."""
     models = []
     for scope in (None, strategy):
         model = build(exact(name), scope)

@@ -97,7 +97,7 @@ def test_averages_of_a_critic_do_not_see_one_either():
 
 
 def test_gradients_of_a_few_rows_are_skipped_as_others():
-    """Of embeddings, say; and what is not a number is 0."""
+    """Gradients of embeddings, say; and what is not a number is 0."""
     sparse = tf.IndexedSlices(tf.constant([[np.nan, 1.0]]), tf.constant([1]), (3, 2))
     for sound in (True, False):
         given, none = zero_unless(tf.constant(sound), [sparse, None])

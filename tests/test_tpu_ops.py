@@ -1,4 +1,4 @@
-"""What compiled graphs are made of: operations and types that TPUs take, in static shapes.
+"""Compiled graphs are made of operations and types that TPUs take, in static shapes.
 
 No TPU is needed. The kernels of XLA are registered for CPUs and accelerators alike, each with the
 types that it takes, so a graph of others runs on no TPU. Whether XLA compiles what it has kernels
@@ -76,7 +76,7 @@ def has_kernel(node):
 
 
 def faults(function, reals=()):
-    """What TPUs do not take in a graph: operations with their types.
+    """Operations of a graph that TPUs do not take, with their types.
 
     Args:
         function: concrete function.
@@ -94,7 +94,7 @@ def faults(function, reals=()):
 
 
 def fed(model, x, y=None, **arguments):
-    """What Keras's `fit` gets of `model.fit`: a data set."""
+    """The data set that Keras's `fit` gets of `model.fit`."""
     taken = []
 
     def take(self, x, **arguments):
@@ -182,7 +182,7 @@ X = np.random.default_rng(0).normal(size=[16, 2]).astype("float32")
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_batches_of_one_size_say_so(replicas):
-    """Of arrays that they divide, and of data sets that drop the rest; of others nobody knows."""
+    """Those of arrays that they divide, and of data sets that drop the rest."""
     spec = zoo.untrained("realnvp_2").model.data_spec
     whole = tf.data.Dataset.from_tensor_slices(X).batch(8, drop_remainder=True)
     for x, batch_size, size in ((X, 8, 8), (X, 16, 16), (X, 6, None), (whole, None, 8)):

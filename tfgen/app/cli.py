@@ -6,6 +6,7 @@ import traceback
 
 import click
 
+from tfgen.app.devices import STRATEGIES
 from tfgen.app.signals import terminating
 
 # What is said of bad input and of the system, in words of its own.
@@ -152,7 +153,7 @@ _NAME = _Name()
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--strategy",
-    type=click.Choice(["auto", "mirrored", "multiworker", "tpu", "none"]),
+    type=click.Choice(STRATEGIES),
     default="auto",
     show_default=True,
     help="Devices: all GPUs of this machine, the hosts of TF_CONFIG, a TPU, or one device.",

@@ -190,11 +190,7 @@ class Family(Trainable, metaclass=Recorded):
     def _needs_adapt(self):
         if int(self.adapted.numpy()):
             return False
-        return self._has_unknown_scales() or self._is_adaptive()
-
-    def _has_unknown_scales(self):
-        """True if means and deviations of the data are still to be set."""
-        return bool(self._unknown_scales())
+        return bool(self._unknown_scales()) or self._is_adaptive()
 
     def _unknown_scales(self):
         """Names of what has a mean and a deviation that are still to be set."""

@@ -15,7 +15,7 @@ SHOWN, MOST = 10, 20
 
 
 def is_sound(loss, gradients, scale, strikes):
-    """Whether a step may be taken, and whether it is far from one that may not: two bools.
+    """Two bools: that a step may be taken, and that it is far from one that may not.
 
     Sound is a step in which all replicas' losses are finite and no gradient is beyond the limit.
 

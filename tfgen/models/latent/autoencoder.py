@@ -58,10 +58,10 @@ class PointAutoencoder(EncoderDecoder):
 
     def _decoded_values(self, z, condition, training=False):
         """`g(z)` as reals, `[batch, *event_shape]`, in the data's units."""
-        return self._moved(self._scaled(self._standard_values(z, condition, training)))
+        return self._observed.mean(self._decoded(z, condition, training))
 
     def _standard_values(self, z, condition, training=False):
-        """What the decoder gives, of reals standardised."""
+        """Outputs of the decoder; of reals they are standardised."""
         return self.observation.mean(self._decoded(z, condition, training))
 
     def _scaled(self, values):
