@@ -129,8 +129,10 @@ def run_command(*arguments, cwd=None, **environment):
     )
 
 
-def test_the_command_starts_quietly(tmp_path):
-    found = run_command("train", "RealNVP", "--data", "nowhere", "--out", "run", cwd=tmp_path)
+@pytest.mark.parametrize("backend", ["", "tensorflow"])
+def test_the_command_starts_quietly(tmp_path, backend):
+    arguments = ["train", "RealNVP", "--data", "nowhere", "--out", "run"]
+    found = run_command(*arguments, cwd=tmp_path, KERAS_BACKEND=backend)
     assert found.returncode == 1 and found.stdout == ""
     assert found.stderr.startswith("Error: ") and found.stderr.count("\n") == 1
 
