@@ -425,7 +425,7 @@ def test_sample_weights_do_not_scale_penalties_of_weights(name):
 
 
 def test_what_a_presets_optimizer_leaves_open_is_the_classs_own():
-    model = tfgen.CQF.from_preset("cqf_fashion_mnist_small", latent_dim=1)
+    model = tfgen.CQF.from_preset("cqf_fashion_mnist_small", load_weights=False, latent_dim=1)
     assert model.optimizer.global_clipnorm == model.default_optimizer().global_clipnorm > 0
     assert float(model.optimizer.learning_rate) == np.float32(5e-4)
 

@@ -14,6 +14,7 @@ from tfgen import networks
 from tfgen import objectives
 from tfgen import optimizers
 from tfgen import plots
+from tfgen._version import __version__  # noqa: F401  an attribute, as other packages have it
 from tfgen.models import AFVAE
 from tfgen.models import CQ
 from tfgen.models import CQF
@@ -33,8 +34,6 @@ from tfgen.models import Glow
 from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import RealNVP
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AFVAE",

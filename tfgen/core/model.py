@@ -55,7 +55,9 @@ class GenerativeModel(Family):
         players: the list of `Player`s that train it.
 
     >>> import tfgen
-    >>> model = tfgen.GenerativeModel.from_preset("glow_mnist", num_steps=1, filters=4)
+    >>> model = tfgen.GenerativeModel.from_preset(
+    ...     "glow_mnist", load_weights=False, num_steps=1, filters=4
+    ... )
     >>> model.likelihood, model.data_kind, model.event_shape
     ('bound', 'uint8', (28, 28, 1))
     """

@@ -1,47 +1,65 @@
 """Presets: configurations, and weights where there are some, in folders."""
 
-import importlib.resources
+import datetime
 import json
-import pathlib
+import warnings
 
 import keras
+import tensorflow as tf
 
+from tfgen._version import __version__
+from tfgen.core.preset_folders import CONFIG
+from tfgen.core.preset_folders import METADATA
+from tfgen.core.preset_folders import WEIGHTS
+from tfgen.core.preset_folders import find_folder
+from tfgen.core.preset_folders import shipped_folders
+from tfgen.core.preset_folders import write_weights
 from tfgen.data.hints import nearest
 from tfgen.utils.files import digest
 from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing_folder
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-
 
 def list_presets(cls):
-    """Names of the presets of this class, with their descriptions."""
+    """Names of the presets of this class in the package, with their descriptions.
+
+    Returns:
+        Dict from name to description. `read_preset(name)["has_weights"]` says which are trained.
+
+    >>> import tfgen
+    >>> "glow_mnist" in tfgen.Glow.presets()
+    True
+    """
     found = {}
-    for file in sorted(importlib.resources.files("tfgen.zoo").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".json"):
-            preset = json.loads(file.read_text())
-            if issubclass(_model_class(preset), cls):
-                found[file.name.removesuffix(".json")] = preset["description"]
+    for folder in shipped_folders():
+        preset = json.loads((folder / CONFIG).read_text())
+        if issubclass(_model_class(preset), cls):
+            found[folder.name] = preset["description"]
     return found
 
 
 def read_preset(cls, preset):
-    """The content of a preset: `description`, `model`, `training`.
+    """Content of a preset.
 
     Args:
-        preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
+        preset: a name among `presets()`, a folder that `save_to_preset` wrote, or a handle, as
+            `from_preset` takes it.
+
+    Returns:
+        Dict of `description`, `model` (its class and configuration), `training` (arguments of
+        `compile`, and `batch_size` and `epochs` where they are known), `has_weights`, and
+        `metadata`: versions, date and, of trained presets, the data and how they were scored.
 
     Raises:
         ValueError: no such preset, one of another class, or a damaged one.
+
+    >>> import tfgen
+    >>> preset = tfgen.Glow.read_preset("glow_mnist")
+    >>> preset["model"]["config"]["num_levels"]
+    2
     """
-    file = pathlib.Path(preset) / _CONFIG
-    if not file.is_file():
-        file = importlib.resources.files("tfgen.zoo") / f"{preset}.json"
-        if not file.is_file():
-            raise ValueError(
-                f"`preset` must be a folder with a config.json or one of "
-                f"{list(cls.presets())}; got {str(preset)!r}"
-            )
+    folder = find_folder(preset, cls.presets())
+    file = folder / CONFIG
     content = read_json(file, ("model",))
     try:
         found = _model_class(content)
@@ -52,27 +70,57 @@ def read_preset(cls, preset):
         raise ValueError(f"{file}: {error}") from error
     if not issubclass(found, cls):
         raise ValueError(f"`preset` {str(preset)!r} is a {found.__name__}, not a {cls.__name__}")
-    return content
+    metadata = folder / METADATA
+    return {
+        **content,
+        "metadata": read_json(metadata, ()) if metadata.is_file() else {},
+        "has_weights": (folder / WEIGHTS).is_file(),
+    }
 
 
-def load_preset(cls, preset, **overrides):
-    """A compiled model from a preset.
+def load_preset(cls, preset, load_weights=True, **overrides):
+    """A compiled model from a preset: trained, where the preset has weights.
 
     Args:
-        preset: a name among `presets()`, or a folder that `save_to_preset` wrote.
-        **overrides: constructor arguments that replace the preset's.
+        preset: a name among `presets()`; a folder that `save_to_preset` wrote; or a handle,
+            `hf://OWNER/NAME` (with `@REVISION`) or `kaggle://OWNER/MODEL/FRAMEWORK/VARIATION`,
+            which takes `pip install 'tfgen[huggingface]'` or `'tfgen[kaggle]'`.
+        load_weights: False leaves the weights out: a model of this configuration, to train.
+        **overrides: constructor arguments that replace the preset's. Weights must fit the model
+            that they make.
 
     Returns:
-        The model, with the preset's weights if it has any.
+        The model, with the preset's weights if it has any; of one without there is a warning,
+        unless `load_weights` is False.
 
     Raises:
-        ValueError: no such preset, one of another class, or a damaged one.
+        ValueError: no such preset, one of another class, a damaged one, or weights that do not
+            fit the overrides.
+
+    >>> import tfgen
+    >>> model = tfgen.Glow.from_preset("glow_mnist", load_weights=False, num_steps=1, filters=4)
+    >>> model.event_shape
+    (28, 28, 1)
     """
     content = cls.read_preset(preset)
+    weights = find_folder(preset) / WEIGHTS if load_weights and content["has_weights"] else None
     try:
-        return _load(pathlib.Path(preset) / _WEIGHTS, content, overrides)
+        model = _load(weights, content, overrides)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise ValueError(f"`preset` {str(preset)!r} cannot be loaded: {error}") from error
+        hint = ""
+        if weights is not None and overrides:
+            hint = (
+                f". Its weights may not fit the overrides {sorted(overrides)}: with "
+                "load_weights=False there is a model to train"
+            )
+        raise ValueError(f"`preset` {str(preset)!r} cannot be loaded: {error}{hint}") from error
+    if load_weights and weights is None:
+        warnings.warn(
+            f"the preset {str(preset)!r} is a configuration without weights, so the model is "
+            "untrained: `fit` it (load_weights=False says that this is meant)",
+            stacklevel=2,
+        )
+    return model
 
 
 def _load(weights, content, overrides):
@@ -80,19 +128,42 @@ def _load(weights, content, overrides):
     overrides = {k: "exp_affine" if v == "affine" else v for k, v in overrides.items()}
     config = {**content["model"]["config"], **overrides}
     model = _model_class(content).from_config(config)
-    if weights.is_file():
+    if weights is not None:
         _check_weights(weights, content)
-        # Before there is an optimizer, which a model that was not compiled has saved none of.
+        # Before there is an optimizer, of which a preset has nothing.
         model.load_weights(weights)
     training = content.get("training", {})
     model.compile_from_config(_completed(model, training))
     return model
 
 
-def save_preset(model, folder, description=""):
-    """Writes `config.json` and `model.weights.h5`, for `from_preset(folder)`.
+def save_preset(
+    model, folder, description="", *, weights_dtype="float32", metadata=None, training=None
+):
+    """Writes a preset, for `from_preset(folder)`: a folder that can be given to others as it is.
 
-    Files of an earlier one are replaced when both are whole.
+    It holds `config.json` (the model and how it was compiled), `metadata.json` (versions, number
+    of parameters, date), and `model.weights.h5` (the weights, and nothing of the optimizers).
+    Files of an earlier preset are replaced when all are whole.
+
+    Args:
+        folder: the folder to write.
+        description: a line about the model.
+        weights_dtype: `"float32"`, or `"float16"` for half of the space.
+        metadata: dict of more that is known of the model, for `metadata.json`: values of JSON.
+        training: dict that goes before what `compile` was given, such as `batch_size`, `epochs`
+            or an `optimizer` as `read_preset` has them.
+
+    Raises:
+        ValueError: an unknown `weights_dtype`.
+        OSError: the folder cannot be written to.
+
+    >>> import tempfile, tfgen
+    >>> model = tfgen.RealNVP(2, num_layers=1, hidden_units=(4,))
+    >>> folder = tempfile.mkdtemp()
+    >>> model.save_to_preset(folder, "a small flow")
+    >>> tfgen.RealNVP.from_preset(folder).count_params() == model.count_params()
+    True
     """
     content = {
         "description": description,
@@ -106,11 +177,22 @@ def save_preset(model, folder, description=""):
         config = model.get_compile_config()
         for name in _kept(model):
             content["training"][name] = config[name]
+    content["training"].update(training or {})
+    about = {
+        "tfgen_version": __version__,
+        "keras_version": keras.__version__,
+        "tensorflow_version": tf.__version__,
+        "date_saved": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "parameter_count": model.count_params(),
+        "weights_dtype": weights_dtype,
+        **(metadata or {}),
+    }
     with replacing_folder(folder) as path:
-        model.save_weights(path / _WEIGHTS)
-        with open(path / _WEIGHTS, "rb") as file:
+        write_weights(model, path / WEIGHTS, weights_dtype)
+        with open(path / WEIGHTS, "rb") as file:
             content["weights_sha256"] = digest(file)
-        (path / _CONFIG).write_text(json.dumps(content, indent=2))
+        (path / CONFIG).write_text(json.dumps(content, indent=2) + "\n")
+        (path / METADATA).write_text(json.dumps(about, indent=2) + "\n")
 
 
 def _check_weights(weights, content):
@@ -124,7 +206,7 @@ def _check_weights(weights, content):
     if found != expected:
         raise ValueError(
             f"{weights} is damaged, or of another model: its SHA-256 is {found}, that in "
-            f"{_CONFIG} {expected}; of weights that you put there remove `weights_sha256`"
+            f"{CONFIG} {expected}; of weights that you put there remove `weights_sha256`"
         )
 
 
