@@ -9,6 +9,8 @@ from tfgen.plots.images import comfortable_scale
 from tfgen.plots.images import image_grid
 from tfgen.plots.images import paired_grid
 from tfgen.plots.images import save_image
+from tfgen.plots.latents import save_interpolations
+from tfgen.plots.latents import save_traversals
 from tfgen.plots.plane import save_density
 from tfgen.plots.plane import save_scatter
 from tfgen.plots.samples import as_drawn
@@ -24,8 +26,10 @@ __all__ = [
     "plot_history",
     "save_density",
     "save_image",
+    "save_interpolations",
     "save_samples",
     "save_scatter",
+    "save_traversals",
 ]
 
 

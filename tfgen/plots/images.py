@@ -113,13 +113,14 @@ def comfortable_scale(height):
     return max(1, round(_COMFORTABLE_HEIGHT / height))
 
 
-def save_image(path, image, scale=1):
+def save_image(path, image, scale=1, caption=None):
     """Writes one image to a file; folders that are missing are made.
 
     Args:
         path: the file; its suffix names the format (`.png`, `.jpg`, ...).
         image: [height, width] or [height, width, 1 or 3]: integers 0..255, floats 0..1 or bool.
         scale: side in pixels of the square that every pixel becomes: positive int.
+        caption: a line of text above the image; None for none.
 
     Raises:
         ValueError: the shape or a value is out of range, or `scale` is not an integer >= 1.
@@ -151,7 +152,24 @@ def save_image(path, image, scale=1):
     image = _as_uint8(image[np.newaxis], "image")[0]
     image = image.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
     make_folder(path)
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    (_captioned(picture, caption) if caption else picture).save(path)
+
+
+def _captioned(picture, caption):
+    """The picture below a white strip with a line of text, as wide as the wider of both."""
+    from PIL import Image
+    from PIL import ImageDraw
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(14)
+    left, top, right, bottom = font.getbbox(caption)
+    strip = bottom + 12
+    size = max(picture.width, right - left + 12), picture.height + strip
+    whole = Image.new(picture.mode, size, "white")
+    ImageDraw.Draw(whole).text((6, 6), caption, font=font, fill="black")
+    whole.paste(picture, (0, strip))
+    return whole
 
 
 def _as_uint8(images, name="images"):

@@ -47,8 +47,8 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
             are not finite are left out.
         condition: one condition, for a conditional model.
         num_samples: number of samples, drawn with seed 0, and the most points of the data.
-        extent: `(low x, high x, low y, high y)`; by default a box about most of the data (without
-            them, of the samples), with a margin.
+        extent: `(low x, high x, low y, high y)`; by default a box about most of the data and of
+            the samples, with a margin.
 
     Raises:
         ValueError: events of another shape.
@@ -73,7 +73,8 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
     if points is not None:
         panels = {"data": _finite_points(points)[:num_samples], **panels}
     if extent is None:
-        extent = _extent(next(iter(panels.values())))
+        # About both: what the model draws beside the data is to be seen.
+        extent = _extent(np.concatenate(list(panels.values())))
     low_x, high_x, low_y, high_y = extent
     side = 200
     x, y = np.linspace(low_x, high_x, side), np.linspace(low_y, high_y, side)
