@@ -147,6 +147,31 @@ for preset, words in [
 ]:
     LINES.append(([*TRAIN, "--preset", preset], words))
 
+for preset, words in [
+    ("realnvp_cifar10", "is a configuration without weights"),
+    ("glow_mnits", "Did you mean 'glow_mnist'?"),
+    ("hf://nobody", "`preset` must be hf://OWNER/NAME"),
+    ("kaggle://a/b", "`preset` must be kaggle://OWNER/MODEL/FRAMEWORK/VARIATION"),
+    ("ftp://a/b", "`preset` must begin with hf:// or kaggle://"),
+]:
+    LINES.append(([*TRAIN, "--from-preset", preset], words))
+    LINES.append((["sample", preset], words))
+LINES += [
+    (["train", "--data", "two_moons", "--out", "out"], "`model` must be the name of a recipe"),
+    ([*TRAIN, "--early-stopping", "0"], "'--early-stopping'"),
+    ([*TRAIN, "--ema", "2"], "ema_momentum"),
+    ([*TRAIN, "--class-conditional"], "`class_conditional`: two_moons has no labels"),
+    (["train", "no_module:Model", *TRAIN[2:]], "'no_module:Model' cannot be imported"),
+    (["train", "keras:Model", *TRAIN[2:]], "must be a tfgen.GenerativeModel"),
+    (["train", "tfgen:Nothing", *TRAIN[2:]], "'tfgen:Nothing' cannot be imported"),
+    (["compare", "--data", "digits", "--models", "Glow,Glo", "--out", "out"], "'Glow'?"),
+    (["compare", "--data", "digits", "--models", "Glow,Glow", "--out", "out"], "different"),
+    (
+        ["compare", "--data", "digits", "--models", "Glow", "--minutes", "0", "--out", "o"],
+        "minutes",
+    ),
+]
+
 # Sizes and kinds of data.
 DIGITS = ["train", "RealNVP", "--data", "digits", "--out", "out"]
 LINES += [([*DIGITS, "--image-size", size], f"got {size}") for size in ("0", "8193", f"{10**12}")]

@@ -110,7 +110,7 @@ _NAME = _Name()
 
 
 @main.command()
-@click.argument("model", type=_NAME)
+@click.argument("model", type=_NAME, required=False)
 @click.option(
     "--data", required=True, type=_NAME, help="Name or path; `tfgen datasets` lists names."
 )
@@ -123,7 +123,16 @@ _NAME = _Name()
     type=click.Choice(["static", "dynamic"]),
     help="Images as 0 and 1, drawn once or afresh in each step.",
 )
-@click.option("--preset", type=_NAME, help="Name or folder; `tfgen models` lists names.")
+@click.option("--preset", type=_NAME, help="A configuration to train; `tfgen models` lists names.")
+@click.option(
+    "--from-preset",
+    type=_NAME,
+    help="A trained model to go on from: a preset with weights, or the folder of a run; MODEL may "
+    "then be left out.",
+)
+@click.option(
+    "--class-conditional", is_flag=True, help="Conditional on the labels, all that the data have."
+)
 @click.option(
     "--set",
     "overrides",
@@ -137,6 +146,14 @@ _NAME = _Name()
 @click.option(
     "--learning-rate", type=float, help="A constant one, in the preset's place (not of a critic)."
 )
+@click.option("--ema", type=float, help="Momentum of averaged weights, such as 0.999.")
+@click.option(
+    "--early-stopping",
+    type=click.IntRange(1),
+    metavar="EPOCHS",
+    help="Stop after so many epochs without a lower validation loss; the best weights stay.",
+)
+@click.option("--tensorboard", is_flag=True, help="Logs and samples for TensorBoard, in the run.")
 @click.option(
     "--latents",
     type=click.Choice(["gaussian", "gmm", "flow"]),
@@ -151,6 +168,7 @@ _NAME = _Name()
 )
 @click.option("--max-minutes", type=float, help="Stop training after that time.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--export/--no-export", default=True, help="Write a SavedModel, too, or not.")
 @click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
@@ -164,7 +182,10 @@ _NAME = _Name()
     help="As for fit; default 1 on a terminal, else 2, a line for each epoch.",
 )
 def train(**settings):
-    """Train MODEL, or go on with an interrupted run: give the same command again."""
+    """Train MODEL, or go on with an interrupted run: give the same command again.
+
+    MODEL is a name that `tfgen models` lists, or module:Class, a registered class of your own.
+    """
     from tfgen.app import runs
 
     out = settings.pop("out")
@@ -179,8 +200,12 @@ def train(**settings):
         sys.exit(1)
 
 
+_DATA_DIR = click.option("--data-dir", type=_NAME, help="Folder of prepared TFDS data sets.")
+
+
 @main.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("run", type=_NAME)
+@_DATA_DIR
 @click.option("--num-examples", type=click.IntRange(1), help="Held-out examples; default all.")
 @click.option(
     "--num-samples", type=click.IntRange(1, _MOST), help="Also estimate with so many draws."
@@ -193,24 +218,91 @@ def train(**settings):
 )
 @click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
 def evaluate(run, **settings):
-    """Score the held-out examples of RUN."""
+    """Score the held-out examples of RUN, the folder of a run or a preset with weights."""
     from tfgen.app import runs
 
     _table(runs.evaluate(run, **settings))
 
 
 @main.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False))
+@click.argument("run", type=_NAME)
 @click.option("--num", type=click.IntRange(1, _MOST), default=64, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--seed", type=int, help="Default: a new one each time.")
-@click.option("--label", type=int, help="For a class-conditional model; default all in turn.")
-@click.option("--out", type=_NAME, help="A .png or .npy file; default in RUN.")
-def sample(run, num, temperature, seed, label, out):
-    """Draw samples from the model of RUN."""
+@click.option("--label", help="Name or number, for a class-conditional model; default all in turn.")
+@click.option(
+    "--out",
+    type=_NAME,
+    help="A .png, .npy or .csv file, or a folder for a PNG of each image; default in RUN.",
+)
+@_DATA_DIR
+def sample(run, num, **settings):
+    """Draw samples from RUN, the folder of a run or a preset with weights."""
     from tfgen.app import runs
 
-    click.echo(runs.sample(run, num, out=out, temperature=temperature, seed=seed, label=label))
+    click.echo(runs.sample(run, num, **settings))
+
+
+@main.command()
+@click.argument("run", type=_NAME)
+@click.option(
+    "--data",
+    required=True,
+    type=_NAME,
+    help="An image, a folder of images, a .npy, .npz, .csv or .tsv file, or a data set's name.",
+)
+@click.option("--out", type=_NAME, help="A .csv file, with a row for each example.")
+@click.option("--num-samples", type=click.IntRange(1, _MOST), help="Estimate with so many draws.")
+@_DATA_DIR
+@click.option("--seed", type=int, default=0, show_default=True)
+def score(run, **settings):
+    """Score your own examples, one by one, by RUN, the folder of a run or a preset."""
+    from tfgen.app import runs
+    from tfgen.app import scores
+
+    for line in scores.summary(runs.score(run, settings.pop("data"), **settings)):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--data", required=True, type=_NAME, help="Name or path of a data set.")
+@click.option("--models", required=True, type=_NAME, help="Names with commas between them.")
+@click.option("--out", required=True, type=_NAME, help="Folder of the comparison.")
+@click.option(
+    "--minutes", type=float, default=20.0, show_default=True, help="Of training, all together."
+)
+@_DATA_DIR
+@click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
+@click.option("--binarise", type=click.Choice(["static", "dynamic"]))
+@click.option("--extractor", type=_NAME, help="As for evaluate; default the data's classifier.")
+@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+def compare(out, data, models, **settings):
+    """Train several models on one data set, with the same time for each, and compare them."""
+    from tfgen.app import compare as comparison
+
+    for line in comparison.table(comparison.compare(out, data, models, **settings)):
+        click.echo(line)
+    click.echo(f"Samples side by side: {out}/index.html")
+
+
+@main.command()
+@click.argument("run", type=_NAME)
+@click.option("--out", required=True, type=_NAME, help="Folder of the preset.")
+@click.option("--description", help="A line about the model.")
+@click.option(
+    "--weights-dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="float16 takes half of the space.",
+)
+@_DATA_DIR
+def preset(run, out, **settings):
+    """Make a preset of RUN, to give to others: weights, configuration and a card."""
+    from tfgen.app import runs
+
+    _table(runs.make_preset(run, out, **settings))
 
 
 @main.command()
@@ -224,7 +316,8 @@ def models():
         for preset, description in cls.presets().items():
             # Those of subclasses are theirs.
             if cls.read_preset(preset)["model"]["class_name"].split(">")[-1] == name:
-                click.echo(f"  {preset}: {description}")
+                trained = " [trained]" if cls.read_preset(preset)["has_weights"] else ""
+                click.echo(f"  {preset}{trained}: {description}")
 
 
 @main.command()
@@ -246,7 +339,10 @@ def _table(rows):
         click.echo("This model has no likelihood: give an --extractor, to score its samples.")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        click.echo(f"{row['name']:{width}}  {row['value']:8.4f} {row['unit']}")
+        spread = ""
+        if "interval" in row:
+            spread = f" ± {(row['interval'][1] - row['interval'][0]) / 2:.4f}"
+        click.echo(f"{row['name']:{width}}  {row['value']:8.4f}{spread} {row['unit']}")
 
 
 if __name__ == "__main__":

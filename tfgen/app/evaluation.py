@@ -28,7 +28,8 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
         num_samples: draws for `estimate_log_prob`; None leaves the estimate out.
 
     Returns:
-        List of dicts `name`, `value`, `unit`.
+        List of dicts `name`, `value`, `unit`, and of means over examples `interval`, in which the
+        mean over all such examples lies with 95 per cent.
     """
     pixels = net.data_kind == "uint8"
     # A density on a manifold is of other dimensions than the pixels.
@@ -36,8 +37,9 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
     unit = "bits per dimension" if in_bits else "nats"
 
     def row(name, log_prob):
-        value = metrics.bits_per_dim(log_prob, net.num_dims) if in_bits else -log_prob
-        return _row(name, np.mean(value), unit)
+        return _mean(
+            name, metrics.bits_per_dim(log_prob, net.num_dims) if in_bits else -log_prob, unit
+        )
 
     if net.likelihood == "manifold":
         # Each takes as many passes of the decoder as there are latents.
@@ -50,7 +52,7 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
     if isinstance(net, models.Autoencoder | models.InjectiveFlow):
         error = x.astype("float64") - net.reconstruct(x, y).numpy()
         error = ((error / (255 if pixels else 1)) ** 2).reshape(len(x), -1).sum(1)
-        rows.append(_row(f"{kind}: squared error of reconstructions", np.mean(error), ""))
+        rows.append(_mean(f"{kind}: squared error of reconstructions", error, ""))
     if net.likelihood == "none":
         return rows
     rows.append(row(kind, net.log_prob(x, y).numpy()))
@@ -59,7 +61,7 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
         rows.append(row(f"the same, {num_samples} samples of the noise", estimate))
     if hasattr(net, "code_length"):
         for part, bits in net.code_length(x, y).items():
-            rows.append(_row(f"code of the {part}", np.mean(bits), "bits"))
+            rows.append(_mean(f"code of the {part}", bits, "bits"))
     # The yardsticks are of all 8 bits.
     eight = getattr(net, "num_bits", 8) == 8
     images = x.ndim == 4 and x.shape[-1] in (1, 3) and x.dtype == np.uint8
@@ -184,6 +186,32 @@ def decoded_samples(net, num_samples, y=None, seed=0):
         return net.latents.sample(net.latents.noise([seed, 0], 0, num_samples))
 
     return net.decode(draw().numpy(), y).numpy()
+
+
+def log_prob_quantiles(net, examples, num_examples=2000):
+    """Measures which log-likelihoods training examples have, to rank others among them.
+
+    Args:
+        net: a `tfgen.GenerativeModel` with a likelihood.
+        examples: the `tfgen.data.Data` that it was trained on.
+        num_examples: number of training examples, the first ones.
+
+    Returns:
+        List of 101 floats in nats: the lowest, the percentiles 1 to 99, the highest.
+    """
+    if net.likelihood == "manifold":
+        num_examples = min(num_examples, _NUM_ON_MANIFOLD)
+    x, y = (a if a is None else a[:num_examples] for a in pictures.taken_by(net, examples.train))
+    x = draw_bits(x) if net.data_kind == "binary" else x
+    return np.percentile(net.log_prob(x, y).numpy(), np.arange(101)).tolist()
+
+
+def _mean(name, values, unit):
+    """Row of a mean over examples, with the interval that their spread leaves."""
+    values = np.asarray(values, "float64")
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    center = values.mean()
+    return {**_row(name, center, unit), "interval": [float(center - half), float(center + half)]}
 
 
 def _row(name, value, unit):

@@ -1,6 +1,8 @@
 """Pictures of a run: samples of its model, and the other images that it can draw."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen import metrics
 from tfgen import models
@@ -10,6 +12,14 @@ from tfgen.utils.files import replacing
 
 # Of flows over images, as papers show them; the pictures of epochs are at 1.
 _TEMPERATURE = 0.8
+# Of pictures of pairs: what is on the left, and what on the right.
+_CAPTIONS = {
+    "resampled": "left: held-out images; right: all but the top level's latents drawn anew",
+    "decompressed": "left: held-out images; right: drawn given their latents",
+    "reconstructed": "left: held-out images; right: reconstructions",
+    "inpainted": "left: held-out images; right: the lower half drawn anew",
+    "nearest": "left: samples; right: the nearest training images",
+}
 
 
 def conditions(net, examples, num_samples):
@@ -66,6 +76,66 @@ def of_epochs(out, net, examples, every):
     return [SampleGrid(out / "samples", every=every, condition=conditions(net, examples, 36))]
 
 
+def _temperature(net):
+    is_flow_of_images = len(net.event_shape) == 3 and isinstance(net, models.Flow)
+    return _TEMPERATURE if is_flow_of_images else 1.0
+
+
+def save_gallery(net, examples, path, num_samples=None):
+    """Draws samples of a trained model, those of flows over images at temperature 0.8.
+
+    Args:
+        net: a `tfgen.GenerativeModel` of images or of points of the plane.
+        examples: its `tfgen.data.Data`; None will do for models without a condition.
+        path: the `.png` file to write.
+        num_samples: number of samples; by default 64 images, or 2,000 points.
+
+    Returns:
+        The samples: a tensor `[num_samples, *event_shape]`.
+    """
+    num_samples = num_samples or (64 if len(net.event_shape) == 3 else 2000)
+    condition = conditions(net, examples, num_samples)
+    samples = net.sample(num_samples, condition, _temperature(net), seed=0)
+    plots.save_samples(path, plots.as_drawn(net, samples))
+    return samples
+
+
+def save_each(folder, images):
+    """Writes a PNG for each image: `0000.png`, `0001.png`, ...
+
+    Args:
+        folder: `pathlib.Path`; made if missing.
+        images: array `[n, height, width, channels]`, as `tfgen.plots.as_drawn` returns it.
+    """
+    digits = max(4, len(str(len(images) - 1)))
+    for i, image in enumerate(images):
+        with replacing(folder / f"{i:0{digits}d}.png") as path:
+            plots.save_image(path, plots.image_grid(image[None], padding=0))
+
+
+def for_tensorboard(folder, net):
+    """Callbacks that write pictures of samples for TensorBoard, none for vectors.
+
+    Args:
+        folder: `pathlib.Path` of the logs.
+        net: a `tfgen.GenerativeModel`.
+    """
+    if len(net.event_shape) != 3 or not plots.can_draw(net.event_shape) or not net.can_sample:
+        return []
+    writer = tf.summary.create_file_writer(str(folder / "samples"))
+
+    def write(epoch, logs=None):
+        samples = net.sample(36, conditions(net, None, 36) if net.num_classes else None, seed=0)
+        grid = plots.image_grid(plots.as_drawn(net, samples))
+        with writer.as_default(step=epoch):
+            tf.summary.image("samples", grid[None])
+        writer.flush()
+
+    if net.condition_shape is not None and not net.num_classes:
+        return []
+    return [keras.callbacks.LambdaCallback(on_epoch_end=write)]
+
+
 def of_run(out, net, examples):
     """Writes the pictures of a trained model into its run folder.
 
@@ -75,13 +145,9 @@ def of_run(out, net, examples):
         examples: its `tfgen.data.Data`.
     """
     is_image = len(net.event_shape) == 3
-    temperature = _TEMPERATURE if is_image and isinstance(net, models.Flow) else 1.0
-    num_samples = 64 if is_image else 2000
     if plots.can_draw(net.event_shape) and net.can_sample:
-        condition = conditions(net, examples, num_samples)
-        samples = net.sample(num_samples, condition, temperature, seed=0)
         with replacing(out / "samples.png") as path:
-            plots.save_samples(path, plots.as_drawn(net, samples))
+            samples = save_gallery(net, examples, path)
     if net.event_shape == (2,) and net.condition_shape is None and net.likelihood == "exact":
         with replacing(out / "density.png") as path:
             plots.save_density(path, net, examples.test[0])
@@ -90,7 +156,7 @@ def of_run(out, net, examples):
     x, y = (a if a is None else a[:32] for a in taken_by(net, examples.test))
     pairs = {}
     if hasattr(net, "num_top_latents") and net.data_kind == "uint8":
-        pairs["resampled"] = x, net.resample(x, net.num_top_latents, temperature, 0, y)
+        pairs["resampled"] = x, net.resample(x, net.num_top_latents, _temperature(net), 0, y)
     if hasattr(net, "decompress"):
         pairs["decompressed"] = x, net.decompress(x, y, seed=0)
     elif isinstance(net, models.EncoderDecoder):
@@ -104,7 +170,16 @@ def of_run(out, net, examples):
         train, _ = taken_by(net, examples.train)
         some = samples[:32].numpy()
         pairs["nearest"] = some, train[metrics.nearest_examples(some, train)]
+    if hasattr(net, "encode") and hasattr(net, "decode") and net.can_sample:
+        ends = 8 if len(x) >= 16 else len(x) // 2
+        condition = None if y is None else y[:ends]
+        with replacing(out / "interpolated.png") as path:
+            plots.save_interpolations(path, net, x[:ends], x[ends : 2 * ends], 9, condition)
+        if isinstance(net, models.EncoderDecoder):
+            with replacing(out / "traversed.png") as path:
+                plots.save_traversals(path, net, x[0], None, 9, 2.5, None if y is None else y[0])
     for name, images in pairs.items():
         grid = plots.paired_grid(*(plots.as_drawn(net, each) for each in images))
         with replacing(out / f"{name}.png") as path:
-            plots.save_image(path, grid, plots.comfortable_scale(x.shape[1]))
+            scale = plots.comfortable_scale(x.shape[1])
+            plots.save_image(path, grid, scale, _CAPTIONS[name])

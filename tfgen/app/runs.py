@@ -13,20 +13,20 @@ A run has a folder. It holds
     - `decompressed.png` (latent-variable models): held-out images, and images drawn given their
       latents;
     - `reconstructed.png` (autoencoders);
-    - `inpainted.png` (PixelCNN): the lower half drawn anew.
+    - `inpainted.png` (PixelCNN): the lower half drawn anew;
+    - `interpolated.png`: images on the way between the latents of held-out ones, and
+      `traversed.png` (models with an encoder and a decoder): what single latents do.
 
 Of several hosts the first one, the chief, writes all this; each of the others has a folder beside,
 such as `OUT.worker_1`, with what it resumes from.
 """
 
 import contextlib
-import functools
 import os
 import sys
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfgen import data as data_module
 from tfgen import models
@@ -35,16 +35,23 @@ from tfgen.app import evaluation
 from tfgen.app import pictures
 from tfgen.app.devices import get_strategy
 from tfgen.app.devices import worker_index
+from tfgen.app.extras import extras
+from tfgen.app.opened import data_settings
+from tfgen.app.opened import open_model
+from tfgen.app.preset_cards import make_preset
 from tfgen.app.run_folder import load_model
 from tfgen.app.run_folder import read_history
-from tfgen.app.run_folder import read_settings
 from tfgen.app.run_folder import read_stopped
 from tfgen.app.run_folder import taken
 from tfgen.app.run_folder import write_json
+from tfgen.app.sampling import sample
+from tfgen.app.scores import score
 from tfgen.app.settings import load_data
 from tfgen.app.settings import make_model
 from tfgen.app.settings import recipes
+from tfgen.app.settings import trained_class
 from tfgen.callbacks import Backup
+from tfgen.callbacks import CostReport
 from tfgen.callbacks import LatentReport
 from tfgen.callbacks import NaNGuard
 from tfgen.callbacks import TimeLimit
@@ -56,10 +63,12 @@ from tfgen.utils.replicas import is_multi_worker
 __all__ = [
     "evaluate",
     "load_model",
+    "make_preset",
     "read_history",
     "read_stopped",
     "recipes",
     "sample",
+    "score",
     "train",
 ]
 
@@ -77,14 +86,20 @@ def train(
     image_size=None,
     binarise=None,
     preset=None,
+    from_preset=None,
     overrides=None,
+    class_conditional=False,
     epochs=None,
     batch_size=None,
     learning_rate=None,
+    ema=None,
+    early_stopping=None,
+    tensorboard=False,
     latents=None,
     num_validation=2000,
     max_minutes=None,
     seed=0,
+    export=True,
     strategy="auto",
     verbose=None,
     callbacks=(),
@@ -93,19 +108,32 @@ def train(
 
     Args:
         out: the run folder: a new or empty one, or that of a run with these settings.
-        model: name of a recipe, one of `recipes()`.
+        model: name of a recipe, one of `recipes()`; `module:Class`, a registered class of one's
+            own; or None, with `from_preset`.
         data: name or path of a data set, see `tfgen.data.load`.
         data_dir: folder of prepared TFDS data sets; None for the default one of TFDS.
         download: bool; True lets TFDS download a data set that is not there.
         image_size: int or `(height, width)` that images are cropped and resized to; None keeps
             them.
         binarise: `"static"` or `"dynamic"`, for images as binary data; None keeps the grey levels.
-        preset: name or folder of a preset; None takes the recipe's own defaults.
+        preset: name or folder of a preset, whose configuration is trained from the start; None
+            takes the recipe's own defaults.
+        from_preset: a trained model to go on from, on these data: a preset with weights (name,
+            folder or handle) or the folder of a run. It is compiled anew with its class's
+            defaults.
         overrides: dict of constructor arguments, which go before those of the preset.
+        class_conditional: True makes the model conditional on the labels of the data, with
+            `num_classes` of theirs.
         epochs: epochs in all; by default those of the preset, else 10.
         batch_size: rows in a batch; by default that of the preset, else 32.
         learning_rate: a constant learning rate of the first player's optimizer, in place of the
             default or the preset's; other players, such as a critic, keep theirs.
+        ema: momentum of an average of the weights, such as 0.999, which validates, samples and is
+            saved; None keeps what the preset says.
+        early_stopping: epochs without a lower validation loss after which training stops, and the
+            best weights are taken back; None never stops.
+        tensorboard: True writes logs for TensorBoard, pictures of samples included, to
+            `tensorboard/` in the run folder.
         latents: kind of distribution that is fitted to the latents of the training examples in
             the end, see `fit_latents`; by default a mixture (`"gmm"`) for models without a density
             of the data, and none for others.
@@ -113,6 +141,7 @@ def train(
             split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
         seed: non-negative int, of weights, order and noise.
+        export: False leaves the SavedModel out.
         strategy: devices: `"auto"`, `"mirrored"`, `"multiworker"`, `"tpu"` or `"none"`, see
             `tfgen.app.devices.get_strategy`. A run may go on on others.
         verbose: 0, 1 or 2, Keras's verbosity; by default 1 on a terminal, and 2, a line for each
@@ -133,16 +162,21 @@ def train(
         if value is not None and not checks.check_weight(value, name):
             raise ValueError(f"`{name}` must be greater than 0; got {value!r}")
     settings = {
-        "model": model,
+        "model": trained_class(from_preset) if model is None else model,
         "data": str(data),
         "data_dir": data_dir and os.path.abspath(data_dir),
         "image_size": image_size,
         "binarise": binarise,
         "preset": preset and str(preset),
+        "from_preset": from_preset and _absolute(from_preset),
         "overrides": overrides or {},
+        "class_conditional": class_conditional,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "ema": ema,
+        "early_stopping": early_stopping,
+        "tensorboard": tensorboard,
         "latents": latents,
         "num_validation": num_validation,
         "max_minutes": max_minutes,
@@ -163,11 +197,17 @@ def train(
     if index:
         out = out.with_name(f"{out.name}.worker_{index}")
     with taken(out, settings):
-        return _train(out, settings, download, devices, not index, verbose, callbacks)
+        return _train(out, settings, download, devices, not index, export, verbose, callbacks)
 
 
-def _train(out, settings, download, devices, is_chief, verbose, callbacks):
+def _absolute(source):
+    """A folder's absolute path, for whoever reads the settings from elsewhere; else the name."""
+    return os.path.abspath(source) if os.path.isdir(source) else str(source)
+
+
+def _train(out, settings, download, devices, is_chief, export, verbose, callbacks):
     examples = load_data(settings, download)
+    settings["class_names"] = examples.class_names
     keras.utils.set_random_seed(settings["seed"])
     with devices.scope() if devices else contextlib.nullcontext():
         net, training = make_model(settings, examples)
@@ -178,6 +218,7 @@ def _train(out, settings, download, devices, is_chief, verbose, callbacks):
     (out / "stopped.json").unlink(missing_ok=True)
 
     history = out / "history.csv"
+    callbacks = [*callbacks, *extras(net, settings, out, is_chief)]
     backup = Backup(out / "checkpoint", files=[history], callbacks=callbacks)
     done = backup.restore(net)
     spent = read_history(out).get("seconds", [0.0])[-1]
@@ -198,6 +239,7 @@ def _train(out, settings, download, devices, is_chief, verbose, callbacks):
     watched = [guard, *averaged, *callbacks]
     if is_chief:
         watched = [
+            *([CostReport()] if verbose else []),
             # It adds the seconds to what the others log.
             TimeLimit(minutes, spent),
             *watched,
@@ -242,7 +284,8 @@ def _train(out, settings, download, devices, is_chief, verbose, callbacks):
         return None
     if kind is not None:
         net.save(out / "model.keras")
-    net.export(out / "export", verbose=bool(verbose))
+    if export:
+        net.export(out / "export", verbose=bool(verbose))
     history = {k: v for k, v in read_history(out).items() if k not in ("seconds", "skipped_steps")}
     if history:
         with replacing(out / "history.png") as path:
@@ -254,6 +297,7 @@ def _train(out, settings, download, devices, is_chief, verbose, callbacks):
 def evaluate(
     run,
     *,
+    data_dir=None,
     num_examples=None,
     num_samples=None,
     extractor=None,
@@ -261,10 +305,11 @@ def evaluate(
     net=None,
     examples=None,
 ):
-    """Scores the held-out examples of a run.
+    """Scores the held-out examples of a run, or of the data that a preset was trained on.
 
     Args:
-        run: the run folder.
+        run: the run folder, or a preset with weights: name, folder or handle.
+        data_dir: folder of prepared TFDS data sets, in the place of the run's.
         num_examples: number of held-out examples; all by default.
         num_samples: draws for `estimate_log_prob`; by default only the likelihood itself is
             computed, which is all there is to know if it is exact.
@@ -272,69 +317,29 @@ def evaluate(
             `evaluation.get_extractor`. If given, as many reconstructions and samples are scored by
             Frechet distance from the held-out images, whose features are kept in `reference.npz`.
         cache_dir: folder of classifiers, see `tfgen.metrics.classifier`.
-        net: the run's model, if it is at hand; else it is loaded.
-        examples: the run's `tfgen.data.Data`, if they are at hand; else they are loaded.
+        net: the run's model, if it and `examples` are at hand; else both are loaded.
+        examples: the run's `tfgen.data.Data`.
 
     Returns:
-        List of dicts `name`, `value`, `unit`, one for each row of the table; also written to
-        `evaluation.json`.
+        List of dicts `name`, `value`, `unit`, and `interval` of means over examples (95 per
+        cent), one for each row of the table; of a run also written to `evaluation.json`.
 
     Raises:
-        ValueError: `run` is no folder of a finished run, or `extractor` is unknown or does not fit
-            the data.
+        ValueError: `run` is neither, or `extractor` is unknown or does not fit the data.
     """
-    run = Path(run)
-    settings = read_settings(run)
-    net = net or load_model(run)
-    examples = examples or load_data(settings)
+    folder = Path(run)
+    if net is None:
+        opened = open_model(run, data_dir)
+        net, folder = opened.net, opened.folder
+        examples = examples or load_data(data_settings(opened))
     x, y = (a if a is None else a[:num_examples] for a in pictures.taken_by(net, examples.test))
     rows = evaluation.likelihood_rows(net, examples, x, y, num_samples)
     if extractor is not None:
-        cache = run / "reference.npz"
+        cache = folder and folder / "reference.npz"
         rows += evaluation.quality_rows(net, examples, x, y, extractor, cache_dir, cache)
-    write_json(run / "evaluation.json", rows)
+    if folder is not None:
+        write_json(folder / "evaluation.json", rows)
     return rows
-
-
-def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None):
-    """Draws from a run's model into a picture, or into an array where there is no picture.
-
-    Args:
-        run: the run folder.
-        num_samples: number of samples.
-        out: file to write, `.png`, `.npy` or, of vectors, `.csv`; by default `drawn.png` in the
-            run folder, or `drawn.npy` for data that are neither images nor points of the plane.
-        temperature: factor of every standard deviation in the model's `sample`.
-        seed: seed of the samples: int or two int32; None draws afresh.
-        label: the label, for a model conditional on labels; by default all in turn. Models with
-            other conditions draw for those of the held-out examples in turn.
-
-    Returns:
-        The `pathlib.Path` of the file.
-
-    Raises:
-        ValueError: `run` is no folder of a finished run, or `out` has another suffix.
-    """
-    net = load_model(run)
-    drawn = plots.can_draw(net.event_shape)
-    out = Path(out) if out else Path(run) / f"drawn{'.png' if drawn else '.npy'}"
-    writers = {".npy": np.save}
-    if drawn:
-        writers[".png"] = plots.save_samples
-    if len(net.event_shape) == 1:
-        writers[".csv"] = functools.partial(np.savetxt, fmt="%.9g", delimiter=",")
-    if out.suffix not in writers:
-        raise ValueError(
-            f"`out` must end in .npy (or .png, for images and points; .csv, for vectors); got {out}"
-        )
-    condition = label
-    if label is None and net.condition_shape is not None:
-        examples = None if net.num_classes else load_data(read_settings(Path(run)))
-        condition = pictures.conditions(net, examples, num_samples)
-    samples = net.sample(num_samples, condition, temperature, seed).numpy()
-    with replacing(out) as path:
-        writers[out.suffix](path, samples)
-    return out
 
 
 def _check_latents(net, latents):

@@ -1,10 +1,20 @@
 """The model and the data that the settings of a run name."""
 
 import contextlib
+import importlib
 import inspect
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import keras
 
 from tfgen import data
 from tfgen import models
+from tfgen.app.opened import open_model
+from tfgen.app.run_folder import read_settings
 from tfgen.data.hints import nearest
 
 # Arguments that only code can give.
@@ -45,14 +55,15 @@ def make_model(settings, examples):
     Raises:
         ValueError: an unknown model, or a preset or overrides that do not fit it or the data.
     """
-    known = recipes()
-    cls = known.get(settings["model"])
-    if cls is None:
-        hint = nearest(settings["model"], known)
-        raise ValueError(
-            f"`model` must be one of {sorted(known)}; got {settings['model']!r}.{hint}"
-        )
-    overrides = settings["overrides"]
+    cls = _recipe(settings["model"])
+    overrides = dict(settings["overrides"])
+    if settings.get("class_conditional"):
+        if not examples.num_classes:
+            raise ValueError(f"`class_conditional`: {examples.name} has no labels")
+        overrides = {"num_classes": examples.num_classes, **overrides}
+    if settings.get("from_preset"):
+        net, training = _tuned(settings, cls, examples), {}
+        return _with_optimizer(net, settings), training
     accepted = {
         name
         for klass in cls.__mro__[: cls.__mro__.index(models.GenerativeModel) + 1]
@@ -76,17 +87,147 @@ def make_model(settings, examples):
                 f"{examples.name} has {list(examples.event_shape)}"
             )
         with _fitting(overrides):
-            net = cls.from_preset(settings["preset"], **overrides)
+            net = cls.from_preset(settings["preset"], load_weights=False, **overrides)
     else:
         with _fitting(overrides):
             net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
         net.compile()
+    return _with_optimizer(net, settings), training
+
+
+def _recipe(name):
+    """Class of a recipe: a name of the package's, or `module:Class`."""
+    if ":" in name:
+        return _own_class(name)
+    known = recipes()
+    if name not in known:
+        raise ValueError(
+            f"`model` must be one of {sorted(known)}, or module:Class; got {name!r}."
+            f"{nearest(name, known)}"
+        )
+    return known[name]
+
+
+def _own_class(name):
+    """Class of a user's own module, of which the working folder may be the place."""
+    module, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"`model` {name!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, models.GenerativeModel)):
+        raise ValueError(
+            f"`model` {name!r} must be a class of tfgen.GenerativeModel; got {found!r}"
+        )
+    if ">" not in keras.saving.get_registered_name(found):
+        raise ValueError(
+            f"`model` {name!r} must be registered, to be saved: "
+            '@keras.saving.register_keras_serializable(package="...")'
+        )
+    return found
+
+
+def trained_class(source):
+    """Name of the class of a trained model, as `train` takes it.
+
+    Args:
+        source: the folder of a run, or a preset.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    if source is None:
+        raise ValueError("`model` must be the name of a recipe, where there is no `from_preset`")
+    if (Path(source) / "run.json").is_file():
+        return read_settings(Path(source))["model"]
+    content = models.GenerativeModel.read_preset(source)
+    return content["model"]["class_name"].split(">")[-1]
+
+
+def read_training(settings):
+    """Arguments of `fit` with which a run of these settings trains.
+
+    Args:
+        settings: dict, as `run.json` holds it.
+
+    Returns:
+        Dict of `batch_size` and `epochs`.
+    """
+    training = {}
+    if settings.get("preset"):
+        training = models.GenerativeModel.read_preset(settings["preset"]).get("training", {})
+    return {
+        "batch_size": settings["batch_size"] or training.get("batch_size", 32),
+        "epochs": settings["epochs"] or training.get("epochs", 10),
+    }
+
+
+# In the order of the command; paths of one machine are left out.
+_OPTIONS = (
+    *("image_size", "binarise", "preset", "from_preset", "class_conditional"),
+    *("epochs", "batch_size", "learning_rate", "ema", "early_stopping", "latents", "max_minutes"),
+)
+
+
+def as_command(settings):
+    """Command line that trains a run of these settings, without the folders of a machine.
+
+    Args:
+        settings: dict, as `run.json` holds it.
+    """
+    words = ["tfgen", "train", settings["model"], "--data", settings["data"]]
+    for key, value in settings["overrides"].items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += ["--set", shlex.quote(f"{key}={text}")]
+    for name in _OPTIONS:
+        value = settings.get(name)
+        if value not in (None, False):
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [shlex.quote(str(value))]
+    return " ".join([*words, "--seed", str(settings["seed"]), "--out", "RUN"])
+
+
+def _tuned(settings, cls, examples):
+    """The trained model that a run starts from, compiled anew."""
+    if settings["preset"] or settings["overrides"] or settings.get("class_conditional"):
+        raise ValueError(
+            "`from_preset` is a trained model as it is: it goes without `preset`, "
+            "`overrides` and `class_conditional`"
+        )
+    source = settings["from_preset"]
+    net = open_model(source).net
+    if not isinstance(net, cls):
+        raise ValueError(
+            f"`from_preset` {source!r} is a {type(net).__name__}, not a {cls.__name__}"
+        )
+    for what, of_model, of_data in (
+        ("shape", tuple(net.event_shape), tuple(examples.event_shape)),
+        ("kind", net.data_kind, examples.kind),
+    ):
+        if of_model != of_data:
+            raise ValueError(
+                f"`from_preset` {source!r} is of data of {what} {of_model!r}; {examples.name} has "
+                f"{of_data!r} (see `image_size` and `binarise`)"
+            )
+    net.compile()
+    return net
+
+
+def _with_optimizer(net, settings):
+    """The model with what the settings say of its first player's optimizer."""
+    changes = {}
     if settings["learning_rate"] is not None:
         # Anew: a schedule cannot be replaced.
+        changes["learning_rate"] = settings["learning_rate"]
+    if settings.get("ema") is not None:
+        changes |= {"use_ema": True, "ema_momentum": settings["ema"]}
+    if changes:
         config = net.get_compile_config()
-        config["optimizer"]["config"]["learning_rate"] = settings["learning_rate"]
+        config["optimizer"]["config"].update(changes)
         net.compile_from_config(config)
-    return net, training
+    return net
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def _load(name, data_dir, download, image_size, seed):
         if image_size is not None:
             raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
         return _toy(name, seed)
-    if _is_path(name, data_dir):
+    if is_path(name, data_dir):
         return files.load_files(name, image_size, seed)
     if tfds.is_known(name, data_dir):
         return tfds.load_tfds(name, data_dir, download, image_size, seed)
@@ -163,7 +163,15 @@ def _resized(data, image_size):
     return dataclasses.replace(data, **splits)
 
 
-def _is_path(name, data_dir):
+def is_path(name, data_dir=None):
+    """True for what `load` takes as a path, and not as the name of a data set.
+
+    Args:
+        name: str or path object.
+        data_dir: as in `load`.
+    """
+    if isinstance(name, str) and name in names():
+        return False
     path = os.fspath(name)
     if not isinstance(name, str) or path.startswith((".", "~")) or os.path.isabs(path):
         return True

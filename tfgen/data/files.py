@@ -82,10 +82,10 @@ def load_folder(path, image_size=None, seed=0):
             or more than 8 GB.
         OSError: A subfolder that cannot be read.
     """
-    parts = [_list_images(path)]
+    parts = [list_images(path)]
     names = {class_name for _, class_name in parts[0]}
     if "train" in names and len(names) > 1 and names <= {"train", *_HELD_OUT}:
-        parts = [_list_images(path / n) for n in ("train", *_HELD_OUT) if n in names]
+        parts = [list_images(path / n) for n in ("train", *_HELD_OUT) if n in names]
     if len(parts) > 1 and names >= {"validation", "val"}:
         raise ValueError(f"{path}: expected one of validation and val, got both")
     if not parts[0]:
@@ -216,8 +216,8 @@ def _check_labels(path, y, count):
     return y.astype(np.int64), int(y.max()) + 1
 
 
-def _list_images(folder):
-    """Lists `(file, top subfolder's name or None)` of all images below a folder, sorted."""
+def list_images(folder):
+    """List of `(file, top subfolder's name or None)` of all images below a folder, sorted."""
     found = []
     for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -188,14 +188,15 @@ def _is_number(field):
     return True
 
 
-def read_images(files):
+def read_images(files, mode=None):
     """Reads image files.
 
     Args:
         files: List of `pathlib.Path`s.
+        mode: `"L"` makes all grey, `"RGB"` all coloured; None coloured where one of them is.
 
     Yields:
-        `(file, uint8 [h, w, c])`; c is 1 where all the files are grey, else 3.
+        `(file, uint8 [h, w, c])`; c is 1 for grey images, 3 for coloured ones.
 
     Raises:
         ValueError: No readable image, of another format, of more than 8 bits per channel, or of so
@@ -212,7 +213,7 @@ def read_images(files):
                     f"expected at most 8 bits per channel, got Pillow mode {image.mode}"
                 )
             modes.add(image.mode)
-    mode = "L" if modes <= {"1", "L", "LA"} else "RGB"
+    mode = mode or ("L" if modes <= {"1", "L", "LA"} else "RGB")
     for file in files:
         with _opened(file) as image:
             # Cameras store the picture as the sensor lay, and how to turn it.

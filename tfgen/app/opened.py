@@ -1,0 +1,82 @@
+"""Trained models by one name: the folder of a run, or a preset."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tfgen.app.run_folder import load_model
+from tfgen.app.run_folder import read_settings
+from tfgen.core.preset_folders import CONFIG
+from tfgen.data.hints import nearest
+from tfgen.models import GenerativeModel
+
+
+class Opened(NamedTuple):
+    """A trained model and where it comes from.
+
+    Attributes:
+        net: the `tfgen.GenerativeModel`.
+        settings: dict of the settings of its run, which name its data; empty if they are unknown.
+        folder: `pathlib.Path` of the run folder; None for a preset.
+        metadata: dict of what a preset says of itself; empty for a run.
+    """
+
+    net: GenerativeModel
+    settings: dict
+    folder: Path | None
+    metadata: dict
+
+    @property
+    def class_names(self):
+        """Names of the classes of the data that the model was trained on: list, or None."""
+        return self.settings.get("class_names")
+
+
+def open_model(source, data_dir=None):
+    """Loads a trained model.
+
+    Args:
+        source: the folder of a finished run; or a preset with weights: its name, its folder, or
+            its handle, as `tfgen.GenerativeModel.from_preset` takes them.
+        data_dir: folder of prepared TFDS data sets, in the place of the one that the settings
+            name; None keeps that.
+
+    Returns:
+        An `Opened`.
+
+    Raises:
+        ValueError: `source` is neither, the run is not finished, or the preset has no weights.
+    """
+    path = Path(source)
+    if path.is_dir() and not (path / CONFIG).is_file():
+        settings, metadata = read_settings(path), {}
+        net = load_model(path)
+    else:
+        presets = GenerativeModel.presets()
+        if "://" not in str(source) and not path.is_dir() and str(source) not in presets:
+            raise ValueError(
+                f"`run` must be the folder of a run, or a preset (`tfgen models` lists them); got "
+                f"{str(source)!r}.{nearest(source, presets)}"
+            )
+        content = GenerativeModel.read_preset(source)
+        if not content["has_weights"]:
+            raise ValueError(
+                f"the preset {str(source)!r} is a configuration without weights: `tfgen train "
+                f"{content['model']['class_name'].split('>')[-1]} --preset {source}` trains it"
+            )
+        net = GenerativeModel.from_preset(source)
+        metadata, path = content["metadata"], None
+        settings = metadata.get("run", {})
+    if data_dir is not None:
+        settings = {**settings, "data_dir": str(data_dir)}
+    return Opened(net, settings, path, metadata)
+
+
+def data_settings(opened):
+    """Settings that `load_data` takes, of the data that a model was trained on.
+
+    Raises:
+        ValueError: a preset does not say what they were.
+    """
+    if "data" not in opened.settings:
+        raise ValueError("this preset does not name the data that it was trained on")
+    return {"data_dir": None, "image_size": None, "seed": 0, **opened.settings}
