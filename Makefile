@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export KERAS_BACKEND := tensorflow
 
 .DELETE_ON_ERROR:
-.PHONY: help setup test test-all lint format demo clean
+.PHONY: help setup test test-all lint format demo dist clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -25,7 +25,8 @@ $(STAMP): setup.cfg pyproject.toml
 	@echo "Making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv
 	@echo "Installing tfgen and its requirements into .venv (TensorFlow is large: some minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		--config-settings editable_mode=compat
 	@touch $@
 	@echo "Ready: .venv"
 
@@ -47,6 +48,9 @@ format: setup  ## put the code in style
 
 demo: setup  ## train a small Glow on Fashion-MNIST and write its samples to runs/demo
 	$(BIN)/tfgen train Glow --data fashion_mnist_small --preset glow_fashion_mnist_small --out runs/demo
+
+dist: setup  ## build a wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:  ## remove .venv, builds and caches (runs/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
