@@ -49,11 +49,22 @@ class Transform(metaclass=Recorded):
         raise NotImplementedError(f"{type(self).__name__} must implement __call__(params)")
 
     def get_config(self):
+        """Arguments of the constructor, by name.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.ExpAffine(limit=2.0).get_config()
+        {'limit': 2.0}
+        """
         return recorded_config(self)
 
     @classmethod
     def from_config(cls, config):
-        """The transform that a configuration describes."""
+        """The transform that a configuration describes.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.ExpAffine.from_config({"limit": 2.0}).limit
+        2.0
+        """
         return cls(**deserialized(config))
 
 
