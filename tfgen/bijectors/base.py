@@ -71,7 +71,8 @@ class Bijector(Configured):
             `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`, in nats.
 
         Raises:
-            ValueError: a condition where the map was built without one, or none where it has one.
+            ValueError: a map whose parameters depend on a condition was built with one and gets
+                none, or the other way round.
         """
         if not isinstance(z, keras.KerasTensor):
             z = tf.convert_to_tensor(z)
@@ -92,7 +93,8 @@ class Bijector(Configured):
             `z` `[batch, *latent_shape]` and `log|dz/dx|` `[batch]`, in nats.
 
         Raises:
-            ValueError: a condition where the map was built without one, or none where it has one.
+            ValueError: a map whose parameters depend on a condition was built with one and gets
+                none, or the other way round.
         """
         return self(x, condition=condition, inverse=True)
 

@@ -33,6 +33,9 @@ class Observation(Part):
             that was given; others see data standardised, by the model that has them.
         event_shape: shape of an example, once built.
 
+    Raises:
+        NotImplementedError: a call of a method that a subclass lacks.
+
     >>> import numpy as np, tensorflow as tf, tfgen
     >>> from tfgen.utils.random import row_normal
     >>> class UnitNormal(tfgen.distributions.Observation):

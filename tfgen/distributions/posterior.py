@@ -30,6 +30,9 @@ class Posterior(Part):
     Attributes:
         latent_dim: number of latents, once built.
 
+    Raises:
+        NotImplementedError: a call of a method that a subclass lacks.
+
     >>> import keras, numpy as np, tensorflow as tf, tfgen
     >>> from tfgen.utils.random import row_normal
     >>> class UnitScale(tfgen.distributions.Posterior):

@@ -198,8 +198,8 @@ class KerasExtractor(FeatureExtractor):
     >>> extractor = KerasExtractor(keras.Sequential([keras.Input([4, 4, 1]), *layers]), name="net")
     >>> print(extractor)  # doctest: +ELLIPSIS
     net (...)
-    >>> extractor(np.ones([3, 4, 4, 1])).shape
-    (3, 5)
+    >>> extractor(np.ones([3, 4, 4, 1])).shape, len(extractor.hash)
+    ((3, 5), 12)
     """
 
     def __init__(self, model, layer=None, name=None, input_range=(0.0, 1.0), resize=False):
