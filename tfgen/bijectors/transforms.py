@@ -28,6 +28,9 @@ class Transform(metaclass=Recorded):
         rescales: True if the map amplifies as readily as it contracts. Between maps that do not,
             flows over vectors have an `ActNorm`.
 
+    Raises:
+        NotImplementedError: a call of a subclass without `__call__`.
+
     >>> import keras, tensorflow as tf, tensorflow_probability as tfp, tfgen
     >>> @keras.saving.register_keras_serializable(package="docs")
     ... class SinhArcsinh(tfgen.bijectors.Transform):

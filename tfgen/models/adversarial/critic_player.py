@@ -57,6 +57,12 @@ class Adversarial(metaclass=Recorded):
     Raises:
         ValueError: another `loss` or `critic`, or an observation whose samples have no gradient.
 
+    References:
+        Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661.
+        Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875.
+        Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018,
+        arXiv:1802.05957.
+
     >>> import numpy as np, tfgen
     >>> class CriticalVAE(tfgen.models.Adversarial, tfgen.VAE):
     ...     default_critic_steps = 2

@@ -103,6 +103,9 @@ class WGAN(GAN):
     The critic, which should be near its best, takes five steps before each one of the generator.
     Arguments as for `GAN`; `weight_clip` takes the place of the penalty.
 
+    Raises:
+        ValueError: as for `GAN`.
+
     >>> import tfgen
     >>> model = tfgen.WGAN(2, latent_dim=2, data_kind="real")
     >>> model.gradient_penalty

@@ -23,12 +23,15 @@ from tfgen.utils import checks
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class GlowStep(Chain):
-    """ActNorm, invertible 1x1 convolution, coupling (Kingma and Dhariwal 2018, Figure 2a).
+    """ActNorm, invertible 1x1 convolution, coupling (Kingma and Dhariwal 2018, arXiv:1807.03039,
+    Figure 2a).
 
     Args:
         filters: hidden channels of the coupling's network.
         coupling: the coupling's `transform`.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[height, width, channels]` on both sides.
 
     >>> import numpy as np, tfgen
     >>> step = tfgen.models.GlowStep(filters=8)
