@@ -77,9 +77,9 @@ class MAF(VectorFlow):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class IAF(MAF):
-    """Inverse autoregressive flow (Kingma et al. 2016, "Improving Variational Inference with Inverse
-    Autoregressive Flow", arXiv:1606.04934): samples in one pass, densities of data by fixed-point
-    sweeps.
+    """Inverse autoregressive flow (Kingma et al. 2016, "Improving Variational Inference with
+    Inverse Autoregressive Flow", arXiv:1606.04934): samples in one pass, densities of data by
+    fixed-point sweeps.
 
     Arguments as for `MAF`; `transform="gated"` is the paper's update (eq. 13 and 14).
 
