@@ -40,7 +40,7 @@ def looped(num_steps):
 
 
 def unrolled(num_steps):
-    """The same layers, each copy a layer of its own."""
+    """Layers of a Glow without a loop, each copy a layer of its own."""
     bijector = tfg.Flatten()
     for level in reversed(range(LEVELS)):
         steps = [tfgen.models.GlowStep(FILTERS) for _ in range(num_steps)]

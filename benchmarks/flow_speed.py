@@ -101,7 +101,7 @@ class Sequential(tfgen.bijectors.Autoregressive):
 
 
 def sequential_copy(model, dtype="float32"):
-    """The same flow with the sequential inverse."""
+    """A copy of a model with the sequential inverse."""
     bijectors, kind = tfgen.bijectors, {"dtype": dtype}
     network = tfgen.networks.MADE(2, HIDDEN, **kind)
     map_ = Sequential(bijectors.ExpAffine(), network, **kind)

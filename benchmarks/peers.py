@@ -1,4 +1,4 @@
-"""The same flows over vectors in tfgen, zuko, normflows and nflows, and how torch's are trained."""
+"""Equal flows over vectors in tfgen, zuko, normflows and nflows, and how torch's are trained."""
 
 import keras
 import nflows.flows

@@ -40,13 +40,13 @@ def case(request):
 
 @pytest.fixture(params=zoo.FLOWS)
 def flow_case(request):
-    """The same, of flows."""
+    """A case like `case`, of the flows."""
     yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=zoo.LATENT_VARIABLE_MODELS)
 def latent_case(request):
-    """The same, of latent-variable models."""
+    """A case like `case`, of the latent-variable models."""
     yield from zoo.shared(request.param)
 
 
@@ -57,13 +57,13 @@ XLA = {"glow_classes", "nsf_autoregressive", "vlae", "injective_flow", "cq", "pi
 
 @pytest.fixture(params=zoo.but_slow(COSTLY - {"glow_image_condition"}, COSTLY))
 def costly_case(request):
-    """The same, of the few models that the checks that take longest run on."""
+    """A case like `case`, of the few models that the checks which take longest run on."""
     yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=zoo.but_slow(XLA, COSTLY))
 def xla_case(request):
-    """The same, of those that XLA compiles."""
+    """A case like `case`, of the models that XLA compiles."""
     yield from zoo.shared(request.param)
 
 

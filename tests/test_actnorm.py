@@ -76,7 +76,7 @@ def test_starts_as_the_identity():
 
 
 def actnorm_outputs(bijector, batches):
-    """What comes out of every ActNorm, and the batches on the latent side."""
+    """The outputs of every ActNorm, and the batches on the latent side."""
     if isinstance(bijector, tfg.Chain):
         parts = bijector.bijectors
     elif isinstance(bijector, tfg.Repeat):

@@ -163,7 +163,7 @@ def test_without_the_adversarial_weight_it_is_the_vae_step_for_step(recipe, with
 
 
 def test_without_the_adversarial_weight_samples_leave_no_trace():
-    """In what layers of the decoder keep: averages, seeds, losses."""
+    """Averages, seeds and losses that the decoder's layers keep are as without samples."""
     models, critic = [], regularised_critic()
     for recipe in (tfgen.CQ, tfgen.VAE):
         keras.utils.set_random_seed(0)
@@ -276,7 +276,7 @@ def test_the_critic_is_no_part_of_what_the_optimizer_trains():
 
 
 def test_steps_of_the_critic(monkeypatch):
-    """They come before the generator's."""
+    """Steps of the critic come before the generator's."""
     model, moves = small(tfgen.GAN), []
     model.compile(critic_steps=3, run_eagerly=True)
 

@@ -64,7 +64,7 @@ def test_orderings():
 
 @pytest.mark.parametrize("build", [lambda: MADE(1, (64,)), lambda: tfgen.networks.MLP((64,))])
 def test_the_kinks_of_units_are_spread(build):
-    """Where one input makes a unit's sum zero: networks learn slowly if it is the same for all."""
+    """Sums of units are zero at different inputs: networks learn slowly if it is one for all."""
     network = build()
     network.build((None, 2))
     kernel, bias = (w.numpy() for w in network.trainable_variables[:2])
@@ -157,7 +157,7 @@ def test_products_in_blocks_leave_out_zeros_alone(ordering, hidden, residual):
 
 
 def test_early_stops_lose_nothing():
-    """Where errors shrink slowly from sweep to sweep, the stop decides how many are left."""
+    """The stop decides how many errors are left, if they shrink slowly from sweep to sweep."""
     size = 60
     layer = tfgen.bijectors.Autoregressive("additive", MADE(1, (size - 1,), activation="linear"))
     layer.build((None, size))
@@ -249,7 +249,7 @@ def test_values_out_of_bounds_on_the_way_do_no_harm():
 
 
 def difference_quotient(function, variable, direction, step):
-    """How fast the value of a function changes with a variable along a direction."""
+    """The slope of a function's value in a variable, along a direction."""
     variable.assign_add(step * direction)
     above = function()
     variable.assign_sub(2 * step * direction)
@@ -263,7 +263,7 @@ def difference_quotient(function, variable, direction, step):
 )
 @pytest.mark.parametrize("mode", ["graph", *zoo.slow("xla", "eager")])
 def test_gradients_of_the_slow_direction(transform, mode):
-    """Of an inverse autoregressive flow in a loop: of weights, latents and conditions."""
+    """Gradients of weights, latents and conditions of an inverse autoregressive flow in a loop."""
     spec, num_params = zoo.TRANSFORMS[transform]
     made = MADE(num_params, (16,), "random", dtype="float64")
     inverted = tfgen.bijectors.Invert(
@@ -347,7 +347,7 @@ def test_an_iaf_learns():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 20.0])
 def test_a_spline_is_the_tfp_one(scale, dtype):
-    """Against `tfb.RationalQuadraticSpline` with the same bins and slopes."""
+    """Values agree with `tfb.RationalQuadraticSpline` of the same bins and slopes."""
     import tensorflow_probability as tfp
 
     bins, bound, rng = 6, 3.0, np.random.default_rng(0)
@@ -377,7 +377,7 @@ def test_a_spline_is_the_tfp_one(scale, dtype):
 
 @pytest.mark.parametrize("way", ["inverse", "forward"])
 def test_gradients_of_splines(way):
-    """Of parameters and values, by finite differences."""
+    """Gradients of parameters and of values agree with finite differences."""
     rng = np.random.default_rng(0)
     params, x = tf.Variable(rng.normal(size=(40, 11))), tf.Variable(rng.uniform(-4, 4, 40))
     weights = rng.normal(size=(2, 40))

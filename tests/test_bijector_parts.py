@@ -1,4 +1,4 @@
-"""What single bijectors promise beyond the checks that all share."""
+"""Promises of single bijectors, beyond the checks that all share."""
 
 import keras
 import numpy as np

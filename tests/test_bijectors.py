@@ -1,4 +1,4 @@
-"""What every bijector of the registry promises."""
+"""Promises of every bijector of the registry."""
 
 import inspect
 

@@ -204,7 +204,7 @@ def test_no_finite_weights_at_all(capsys):
 
 
 def test_restores_every_players_optimizer():
-    """Also those that were not built before."""
+    """Optimizers are restored, those among them that were not built before."""
     Player = collections.namedtuple("Player", ["name", "variables", "optimizer"])
 
     class TwoPlayers(keras.Model):
@@ -244,7 +244,7 @@ def test_restores_every_players_optimizer():
 
 
 def dropout_model():
-    """With random seeds of its own, and a rate that callbacks change."""
+    """A model with random seeds of its own, and a rate that callbacks change."""
     keras.utils.set_random_seed(0)
     parts = [keras.layers.Dense(8), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input([3]), *parts])
@@ -285,7 +285,7 @@ def fit_with_backup(folder, *callbacks, epochs=12, kept=()):
 # In the cooldown of a rate.
 @pytest.mark.parametrize("epoch", [4, *zoo.slow(0, 1, 8)])
 def test_a_backup_goes_on_to_the_bit(tmp_path, epoch):
-    """With rates and best weights that other callbacks remember, and Keras's random seeds."""
+    """Rates and best weights that other callbacks remember go on, and Keras's random seeds."""
     model, history = fit_with_backup(tmp_path / "unbroken", kept=looking_back())
     rates = history.history["learning_rate"]
     assert len(set(rates)) > 1 and rates[0] == np.float32(1e-3)

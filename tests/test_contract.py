@@ -157,7 +157,7 @@ def test_call_and_predict(case):
 
 
 def test_outputs(case):
-    """Whatever the chunks."""
+    """Outputs are the same, whatever the chunks."""
     expected = testing.outputs(case.model, case.x, case.y, seed=3)
     assert np.isfinite(expected).all()
     for batch_size in (1, 3, len(case.x) - 1, 1000):
@@ -167,7 +167,7 @@ def test_outputs(case):
 
 
 def test_samples(case):
-    """Whatever the chunks, by the seed alone; the mode at temperature 0."""
+    """Samples go by the seed alone, whatever the chunks; at temperature 0 they are the mode."""
     testing.assert_samples(case, len(case.x))
 
 

@@ -356,7 +356,7 @@ def test_folder_refuses(tmp_path):
 
 
 def test_files_that_are_none(tmp_path):
-    """To read them would never end, or cannot be done."""
+    """Files whose reading would never end, or cannot be done, are refused."""
     for name, target, words in [
         ("a.csv", "/dev/zero", "expected a regular file, got a device"),
         ("a.npy", "/dev/random", "expected a regular file, got a device"),
@@ -605,7 +605,7 @@ def test_tfds_files_that_are_damaged(tfds_dir, tmp_path):
 
 
 def test_tfds_takes_features_that_are_known(tfds_dir, tmp_path, monkeypatch):
-    """Of a module that somebody imported, TFDS finds them; others would be imported."""
+    """TFDS finds the features of a module that somebody imported; others would be imported."""
     import tensorflow_datasets as tfds
 
     shutil.copytree(tfds_dir / "tiny_train", tmp_path / "tiny_train")

@@ -80,7 +80,7 @@ def classifier_of_few(data, classifier=tfgen.metrics.classifier):
 
 @pytest.mark.parametrize("number", [0, 2, 6, *zoo.slow(1, 3, 4, 5)])
 def test_the_readme_runs(number, tmp_path, monkeypatch):
-    """At toy size: few rows, one epoch, one step of the extractor's training."""
+    """Blocks run at toy size: few rows, one epoch, one step of the extractor's training."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tfgen.data, "load", load_few)
     monkeypatch.setattr(tfgen.metrics, "classifier", classifier_of_few)
@@ -123,7 +123,7 @@ def zoo_classes():
 
 
 def overrides(cls, name):
-    """Whether a class has a value of its own for a hook, in its body or set in its methods."""
+    """True if a class has a value of its own for a hook, in its body or set in its methods."""
     return name in vars(cls) or re.search(rf"self\.{name}(, self\.\w+)* = ", inspect.getsource(cls))
 
 

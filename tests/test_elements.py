@@ -47,7 +47,7 @@ def test_draws_of_levels_follow_the_density(num_mixtures, num_bits, channels):
 
 
 def test_a_discretised_logistic_by_hand():
-    """Of an inner level, and of both ends, where all of the tails counts."""
+    """Probabilities of an inner level, and of both ends, where all of the tails counts."""
     element = distributions.DiscretisedLogistic()
     loc, log_scale = 0.2, -2.0
     params = np.array([[0.7, loc, log_scale]], "float32")
@@ -113,7 +113,7 @@ def test_bad_scales(scale):
 
 
 def test_the_least_scale():
-    """By default as it was, `exp(-5)`; scales of order 1 are the same with any."""
+    """The least scale is `exp(-5)` by default; scales of order 1 are the same with any."""
     params = np.array([[0.0, 0.3], [0.0, -50.0]], "float32")
     scales = {
         least: np.exp(distributions.Normal("per_value", None, least)._loc_and_log_scale(params)[1])
@@ -132,7 +132,7 @@ def test_the_least_scale():
 
 @pytest.mark.parametrize("kind", ["real", "uint8"])
 def test_density_of_a_pixel_flow(kind):
-    """Against the Jacobian of the flow by differentiation."""
+    """The density agrees with the Jacobian of the flow by differentiation."""
     observation = distributions.PixelFlow(data_kind=kind)
     observation.build((None, 3), (2, 2, 1))
     zoo.perturb(observation)

@@ -174,7 +174,7 @@ def steps(kind, name="steps_per_epoch"):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_init_batches", [0, 2])
 def test_every_batch_is_trained_on_once(kind, num_init_batches):
-    """Also those that the initialisation has read from what can be read only once."""
+    """Every batch counts, those among them that the initialisation read from an iterator."""
     adaptive = bool(num_init_batches)
     model, seen = watched(adaptive, num_init_batches=max(1, num_init_batches))
     train(model, KINDS[kind](), batch_size=None, **steps(kind))

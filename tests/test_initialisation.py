@@ -1,4 +1,4 @@
-"""What is set from data before training: by all of them, in any order and scale, but outliers."""
+"""Initialisation from data: from all of them, in any order and scale, but outliers."""
 
 import keras
 import numpy as np
@@ -83,7 +83,7 @@ def test_many_rows_are_drawn_by_the_models_seed():
 
 
 def test_images_and_numbers_of_minibatches_are_initialised_as_in_the_paper():
-    """By the first minibatch, outliers and all."""
+    """The first minibatch decides, outliers and all."""
     x = np.clip(RNG.normal(100, 20, (40, 4, 4, 1)), 0, 255).round()
     glow, again = zoo.glow(), zoo.glow()
     assert glow.num_init_batches == 1
@@ -183,7 +183,7 @@ def batch(model, x, y):
 
 
 def test_fit_standardises_conditions_once():
-    """Those of a model that has nothing else to initialise, too."""
+    """Conditions of a model that has nothing else to initialise are standardised, too."""
     model = tfgen.VAE(2, 2, "mlp", "mlp", data_kind="real", condition_shape=1)
     model.compile()
     for y in (X[:, :1], 10 * X[:, :1]):
@@ -203,7 +203,7 @@ def test_the_vectors_beside_labels_are_standardised():
 
 
 def test_conditions_of_a_model_that_was_trained_before_stay_as_they_were():
-    """In files of version 0.1 conditions are not standardised."""
+    """Conditions of a model in a file of version 0.1 are not standardised."""
     model = tfgen.VAE(2, 2, "mlp", "mlp", data_kind="real", condition_shape=1)
     model.compile()
     model.steps_taken.assign(5)

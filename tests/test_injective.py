@@ -199,7 +199,7 @@ def test_terms_are_of_the_jacobian(jacobian):
 
 
 def test_jacobians_of_networks_agree():
-    """With several probes, and with conditions."""
+    """Jacobians agree with several probes, and with conditions."""
     for name in ("injective_flow_fitted", "injective_flow_images"):
         case = zoo.untrained(name)
         x, y, noise = case.tensors()
@@ -299,8 +299,8 @@ def test_a_gaussian_has_the_moments_of_the_codes():
 
 @pytest.mark.slow
 def test_fits_order_by_what_they_can_say():
-    """Of two clusters: a normal distribution, a mixture of two, a flow; and the density of the
-    model is that of the fit."""
+    """A normal distribution, a mixture of two and a flow are fitted to two clusters; the density
+    of the model is that of the fit."""
     model, x = linear(), bimodal()
     before = np.mean(model.log_prob(x))
     keras.utils.set_random_seed(0)
@@ -458,8 +458,8 @@ def test_a_last_batch_of_one_row_is_refused(num_rows, arguments, words):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_step_on_one_row_is_refused(jit_compile):
-    """Of streams, whose batches nobody knows before: under XLA, where there are no assertions, the
-    loss says so."""
+    """A stream's step on one row is an error, for nobody knows its batches before; under XLA, where
+    there are no assertions, the loss says so."""
     decoder = keras.Sequential([identity(2), keras.layers.BatchNormalization()])
     model = tfgen.InjectiveFlow(4, 2, encoder=identity(4), decoder=decoder, data_kind="real")
     model.compile(keras.optimizers.SGD(), jit_compile=jit_compile)
@@ -478,7 +478,7 @@ def test_a_step_on_one_row_is_refused(jit_compile):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_one_row_has_its_volume(frozen):
-    """Without statistics of the batch the terms of a row are its own, whoever is beside it."""
+    """The terms of a row are its own without statistics of the batch, whoever is beside it."""
     if frozen:
         model, x = normalised()
         model.encoder.trainable = model.decoder.trainable = False

@@ -1,4 +1,4 @@
-"""What Keras's users do to any model works on these: subclasses, summaries, steps of their own."""
+"""Habits of Keras's users work on these models: subclasses, summaries, steps of their own."""
 
 import importlib
 import inspect

@@ -321,7 +321,7 @@ def test_collapse_is_told(capsys):
 
 
 def test_probabilities_are_drawn_afresh_in_each_step():
-    """Of one pixel that is 1 in a third of the draws: the likelihood of a coin."""
+    """The likelihood of one pixel that is 1 in a third of the draws is that of a coin."""
     model = tfgen.PixelCNN((1, 1, 1), filters=1, num_layers=1)
     x = np.full((500, 1, 1, 1), 1 / 3, "float32")
     model.compile(keras.optimizers.Adam(0.1))
@@ -389,7 +389,7 @@ def test_parts_that_differ_in_training():
 
 
 def test_standardised_reals_are_scored_and_drawn_in_their_units():
-    """At each position and for each channel; what networks see is standardised."""
+    """Values have their units at each position and channel; what networks see is standardised."""
     shape, loc, scale = (2, 3, 2), np.float32([5.0, -3.0]), np.float32([2.0, 0.1])
     plain = distributions.get_observation("normal", None, "real", "shared")
     plain.build((None, 4), shape)

@@ -1,4 +1,4 @@
-"""What bijectors, distributions and networks of tfgen itself write to files and to summaries."""
+"""Bijectors, distributions and networks of tfgen itself, in files and in summaries."""
 
 import json
 import re

@@ -21,7 +21,7 @@ def stack(filters=4, num_layers=6, kernel_size=3, tied=False, channels=1, contex
 
 
 def field(network, sides, position):
-    """Which positions of an input the features at a position depend on, by gradient."""
+    """Positions of an input that the features at a position depend on, by gradient."""
     x = tf.constant(np.random.default_rng(0).normal(size=(1, *sides, 1)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -207,7 +207,7 @@ def test_bad_arguments(arguments, words):
 
 
 class Doubled(PixelCNNStack):
-    """What it does with its parts the waves do not know."""
+    """A stack that does something with its parts which the waves do not know."""
 
     def call(self, inputs, context=None):
         return 2 * super().call(inputs, context)
@@ -276,7 +276,7 @@ def test_weight_norm_refuses(layer):
 
 
 def test_weight_norm_in_repeat():
-    """Its weights are trained there, and it can be made from one configuration twice."""
+    """Weights are trained there, and the layer can be made from one configuration twice."""
     normed = tfgen.networks.WeightNorm(keras.layers.Dense(4))
     config = normed.get_config()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What comes later than the first batch is right or refused; errors say what to do."""
+"""Batches later than the first are right or refused; errors say what to do."""
 
 import os
 import re
@@ -170,7 +170,7 @@ def test_what_is_right_is_taken_as_of_arrays(kind, form):
 
 
 def test_a_later_batch_may_be_of_rows_that_are_alike():
-    """Of two rows by chance; of all data that is lost digits, which the first batch tells."""
+    """Two rows are alike by chance; if all are, digits were lost, which the first batch tells."""
     x = REALS[:10].astype("float64") + 5
     x[-2:, 0] = 5, 5 + 1e-6
     for kind in STREAMS:
@@ -405,7 +405,7 @@ else:
 
 
 def said(backend=None, imported=None, settings=None):
-    """What importing tfgen says, with Keras's settings and the variable as they are given."""
+    """The words of importing tfgen, with Keras's settings and the variable as they are given."""
     env = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     env |= {} if backend is None else {"KERAS_BACKEND": backend}
     env |= {} if settings is None else {"KERAS_HOME": str(settings)}

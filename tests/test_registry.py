@@ -56,7 +56,7 @@ def test_players_have_every_variable_once(built):
 
 
 def test_every_layer_is_built(built):
-    """What is not, Keras would build by a call as of a plain model: under replicas it fails."""
+    """Keras builds the others by a call as of a plain model, which fails under replicas."""
     for name, model in built.items():
         assert all(layer.built for layer in model._flatten_layers()), name
 

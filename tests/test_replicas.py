@@ -281,7 +281,7 @@ def test_steps_in_one_execution_are_refused_on_cpus(strategy):
 
 
 def test_free_bits_are_of_the_whole_batch(strategy):
-    """Where the divergence of the batch is above what is free, and that of a replica below; and the
+    """The divergence of the batch is above what is free, and that of a replica below; and the
     reverse."""
     case = zoo.case("vae")
     models = []

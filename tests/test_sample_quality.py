@@ -110,7 +110,7 @@ def test_kernel_distance_is_that_of_a_double_loop():
 
 @pytest.mark.parametrize("subset_size", [1000, 20])
 def test_kernel_distance_is_unbiased(subset_size):
-    """Over divisions of one set in two, it is 0 on the average, whatever the subsets."""
+    """The average over divisions of one set in two is 0, whatever the subsets."""
     found = []
     for seed in range(300):
         x = normal(101, 5, seed=seed)

@@ -1,4 +1,4 @@
-"""What is written is what comes back: `.keras` files, SavedModels, presets, configurations.
+"""Files give back what was written: `.keras` files, SavedModels, presets, configurations.
 
 Two other processes read what this one writes: one with tfgen and nothing of these tests, one
 without tfgen.
@@ -106,7 +106,7 @@ class Reader:
             )
 
     def read(self, case, folder):
-        """What the process says of a model in a folder."""
+        """The process's answers about a model in a folder."""
         data = {"x": case.x} if case.y is None else {"x": case.x, "y": cast(case)}
         if case.model.latent_shape is not None:
             data["z"] = latents_of(case)
@@ -254,7 +254,7 @@ def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
     ["glow_classes", "realnvp_2", "flow", "vae", "autoencoder", "injective_flow", "wgan", "cqf"],
 )
 def test_no_argument_is_forgotten(name):
-    """What a constructor takes, of its own or of its bases, is in the configuration."""
+    """Every argument of a constructor, its own or its bases', is in the configuration."""
     model = zoo.MODELS[name].build()
     # A recipe makes its bijector itself and takes none.
     own = {"trainable", "parts", "networks", "args"} | (

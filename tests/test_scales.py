@@ -110,7 +110,7 @@ def of_flow_posterior(num_steps):
 
 
 def of_fit(fit):
-    """Of two latents that are one and the same, across them, in units of their own."""
+    """The scale across two latents that are one and the same, in units of their own."""
     z = np.random.default_rng(0).normal(size=(500, 1)) @ np.ones((1, 2))
     covariance = fit(z / z.std()).to_tfd().covariance().numpy()
     return np.sqrt(np.linalg.eigvalsh(covariance)[:1])

@@ -325,7 +325,7 @@ def test_an_argument_with_a_name_of_keras_is_the_users():
 
 
 def frame(values):
-    """As a data frame converts to an array; pandas itself is no requirement."""
+    """A stand-in that converts to an array as a data frame does; pandas is no requirement."""
 
     class Frame:
         iloc = None

@@ -23,13 +23,13 @@ SHORT = {"glow_classes", "realnvp_condition", "vae", "cq", "autoencoder", "pixel
 
 @pytest.fixture(params=zoo.but_slow({*zoo.MODELS} - LONGER))
 def brief_case(request):
-    """As `case`, without those that take longest here."""
+    """Cases like `case`, without those that take longest here."""
     yield from zoo.shared(request.param)
 
 
 @pytest.fixture(params=zoo.but_slow(SHORT))
 def short_case(request):
-    """As `case`, of few models: what is checked is the core's."""
+    """Cases like `case`, of few models: what is checked is the core's."""
     yield from zoo.shared(request.param)
 
 
@@ -39,7 +39,7 @@ def assert_same(case, got, expected, examples=False, tolerance=1e-5):
 
 
 def has(model, name):
-    """Whether a model has what a method computes."""
+    """True if a model has what a method computes."""
     if name in ("log_prob", "bits_per_dim"):
         bits = model.likelihood not in ("none", "manifold")
         return bits or (name == "log_prob" and model.likelihood != "none")
@@ -72,7 +72,7 @@ def inputs(case):
 
 
 def outputs(case, x, z, y, but=(), **arguments):
-    """What all methods give that a model has, by name."""
+    """Outputs of all methods that a model has, by name."""
     return {
         name: method(case.model, x, z, y, **arguments)
         for name, method in METHODS.items()
@@ -126,7 +126,7 @@ def test_gradients_flow_through_tensors(brief_case):
 
 @pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("gan", "iaf", "glow_real", "vae_real")])
 def test_gradients_are_those_of_the_core(name):
-    """And through chunks they are differentiable again."""
+    """Gradients go through chunks, too, and are differentiable again."""
     case = zoo.case(name)
     model, (_, z, y) = case.model, inputs(case)
     z, y = tf.constant(z), tensor(y)

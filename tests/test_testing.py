@@ -24,7 +24,7 @@ registered = keras.saving.register_keras_serializable(package="test_testing")
 
 
 def words(check, *args, **kwargs):
-    """What a check says that fails."""
+    """The words of a check that fails."""
     with pytest.raises(CheckError) as raised:
         check(*args, **kwargs)
     return str(raised.value)
@@ -239,7 +239,7 @@ def test_a_bijector_that_was_not_registered_is_told_so():
 
 @registered
 class Unused(Times):
-    """Has a weight that nothing depends on."""
+    """A map with a weight that nothing depends on."""
 
     def build(self, inputs_shape, condition_shape=None):
         super().build(inputs_shape, condition_shape)
@@ -339,7 +339,7 @@ class OtherDraws(distributions.Bernoulli):
 
 @registered
 class PerValue(distributions.Factorised):
-    """Its log-probabilities are not summed."""
+    """An observation whose log-probabilities are not summed."""
 
     def log_prob(self, x, features, noise=None):
         return super().log_prob(x, features, noise)[:, None]

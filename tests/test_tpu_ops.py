@@ -182,7 +182,7 @@ X = np.random.default_rng(0).normal(size=[16, 2]).astype("float32")
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_batches_of_one_size_say_so(replicas):
-    """Those of arrays that they divide, and of data sets that drop the rest."""
+    """Arrays that batches divide have one size of them, and data sets that drop the rest."""
     spec = zoo.untrained("realnvp_2").model.data_spec
     whole = tf.data.Dataset.from_tensor_slices(X).batch(8, drop_remainder=True)
     for x, batch_size, size in ((X, 8, 8), (X, 16, 16), (X, 6, None), (whole, None, 8)):

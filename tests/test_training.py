@@ -172,7 +172,7 @@ def test_a_single_batch_initialises_as_fit_does():
 
 @pytest.mark.parametrize("name", ["realnvp_2", "realnvp_bits"])
 def test_every_step_draws_its_noise_afresh(name):
-    """With weights that stay as they are, only noise can change the loss of the same batch."""
+    """Only noise can change the loss of a batch, if the weights stay as they are."""
     entry = zoo.MODELS[name]
     model = entry.build()
     # Its own count stands still for two steps.

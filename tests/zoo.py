@@ -1,4 +1,4 @@
-"""What the contract suite runs over: a line in `MODELS` or `BIJECTORS` gets all its checks."""
+"""The registry of the contract suite: a line in `MODELS` or `BIJECTORS` gets all its checks."""
 
 import contextlib
 import dataclasses
@@ -80,7 +80,7 @@ def realnvp(shape, num_layers=3, **arguments):
 
 
 def tfd_flow(dtype=None, **arguments):
-    """Over a base in which not even the order of the dimensions may change."""
+    """A flow over a base in which not even the order of the dimensions may change."""
     real = checks.as_policy(dtype).variable_dtype
     triangle = np.array([[1.0, 0.0], [0.7, 0.5]], real)
     base = tfp.distributions.MultivariateNormalTriL(np.array([0.5, -1.0], real), triangle)
@@ -119,7 +119,7 @@ def local_pixelcnn(dtype=None):
 
 
 def pixel_flow(dtype=None):
-    """With one coupling, and with an initialisation from data."""
+    """An observation with one coupling, and with an initialisation from data."""
     network = ConvNet(4, dtype=dtype)
     parts = [
         tfg.ActNorm(dtype=dtype),
@@ -517,7 +517,7 @@ class Case(testing.Case):
 
     @property
     def noisy(self):
-        """Whether what `call` gives depends on noise."""
+        """True if the outputs of `call` depend on noise."""
         scores = hasattr(self.model, "critic") and self.entry.likelihood == "none"
         dequantised = scores and self.model.data_kind == "uint8"
         return dequantised or self.entry.likelihood in ("bound", "estimate")
@@ -528,7 +528,7 @@ class Case(testing.Case):
 
     @contextlib.contextmanager
     def restored(self):
-        """For what trains: batch normalisation counts in every pass of training."""
+        """Scope of what trains: batch normalisation counts in every pass of training."""
         yield
         for weight, kept in zip(self.model.weights, self._weights, strict=True):
             weight.assign(kept)
@@ -615,7 +615,7 @@ def split(dtype=None, **arguments):
 
 
 def multi_scale(dtype=None):
-    """What Glow is made of."""
+    """The parts of a Glow of two levels, as a chain."""
     top = [tfg.Repeat(glow_step(dtype), 2, dtype=dtype), tfg.Elementwise(dtype=dtype)]
     top = tfg.Chain([tfg.Squeeze(dtype=dtype), *top, tfg.Flatten(dtype=dtype)], dtype=dtype)
     parts = [tfg.Centre(8, dtype=dtype), tfg.Squeeze(dtype=dtype), glow_step(dtype)]
@@ -761,7 +761,7 @@ class BijectorCase:
         self.z = rng.normal(size=(num_rows, *latent_shape)).astype(dtype)
 
     def _condition_shape(self):
-        """Of one condition; of images with sides in the entry's proportion to the event's."""
+        """Shape of one condition; an image's sides keep the entry's proportion to the event's."""
         entry = self.entry
         if entry.condition is None or isinstance(entry.condition, int):
             return entry.condition and (entry.condition,)
@@ -821,13 +821,13 @@ def perturb(layer, seed=0, scale=0.3):
 
 
 def eager_outputs(model, x, y=None, seed=0):
-    """What `testing.outputs` gives, with nothing compiled: for models that give it once."""
+    """The values of `testing.outputs`, with nothing compiled: for models that give them once."""
     x, y = tensors(model.data_spec.check_x(x), model.data_spec.check_condition(y, len(x)))
     return model._outputs(x, y, as_seed(seed), tf.constant(0, tf.int64))
 
 
 def eager_samples(model, num_samples, y=None, seed=0):
-    """What `sample` gives, with nothing compiled."""
+    """The values of `sample`, with nothing compiled."""
     (y,) = tensors(model.data_spec.check_condition(y, num_samples))
     start, temperature = tf.constant(0, tf.int64), tf.ones([], model.variable_dtype)
     return model._sample(y, num_samples, as_seed(seed), start, temperature)

@@ -31,6 +31,9 @@ class Bijector(Configured):
         dtype: dtype policy; `"float64"` reaches the networks inside as well.
         **kwargs: `keras.layers.Layer` arguments (`name`, `trainable`).
 
+    Raises:
+        NotImplementedError: a call of a direction that a subclass does not implement.
+
     >>> import numpy as np, tensorflow as tf, tfgen
     >>> class Times(tfgen.bijectors.Bijector):
     ...     def __init__(self, k=1.0, **kwargs):
@@ -65,7 +68,11 @@ class Bijector(Configured):
                 or None.
 
         Returns:
-            `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`.
+            `x` `[batch, *event_shape]` and `log|dx/dz|` `[batch]`, in nats.
+
+        Raises:
+            ValueError: a map whose parameters depend on a condition was built with one and gets
+                none, or the other way round.
         """
         if not isinstance(z, keras.KerasTensor):
             z = tf.convert_to_tensor(z)
@@ -83,7 +90,11 @@ class Bijector(Configured):
                 or None.
 
         Returns:
-            `z` `[batch, *latent_shape]` and `log|dz/dx|` `[batch]`.
+            `z` `[batch, *latent_shape]` and `log|dz/dx|` `[batch]`, in nats.
+
+        Raises:
+            ValueError: a map whose parameters depend on a condition was built with one and gets
+                none, or the other way round.
         """
         return self(x, condition=condition, inverse=True)
 
@@ -112,6 +123,10 @@ class Bijector(Configured):
 
         Args:
             latent_shape: shape of an event on the latent side, without the batch's axis.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.Squeeze().forward_event_shape((2, 2, 4))
+        (4, 4, 1)
         """
         return tuple(latent_shape)
 
@@ -120,6 +135,10 @@ class Bijector(Configured):
 
         Args:
             event_shape: shape of an event on the data side, without the batch's axis.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.Squeeze().inverse_event_shape((4, 4, 1))
+        (2, 2, 4)
         """
         return tuple(event_shape)
 
@@ -176,11 +195,23 @@ class Bijector(Configured):
 
     @property
     def adaptive(self):
-        """True if the map, or one inside it, has data-dependent weights."""
+        """True if the map, or one inside it, has data-dependent weights.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.ActNorm().adaptive, tfgen.bijectors.Squeeze().adaptive
+        (True, False)
+        """
         return any(b.adaptive for b in self._parts())
 
     def mixing_log_dets(self):
-        """`log|det|` of every `InvertibleConv` inside, data -> latent, `[m]`, in nats."""
+        """`log|det|` of every `InvertibleConv` inside, data -> latent, `[m]`, in nats.
+
+        >>> import tfgen
+        >>> conv = tfgen.bijectors.InvertibleConv("reverse")
+        >>> conv.build((None, 4, 4, 3))
+        >>> conv.mixing_log_dets().numpy().tolist()
+        [0.0]
+        """
         values = [b.mixing_log_dets() for b in self._parts()]
         return tf.concat(values, 0) if values else tf.zeros([0], self.compute_dtype)
 
@@ -202,6 +233,12 @@ class Bijector(Configured):
 
         Raises:
             ValueError: the map is not built.
+
+        >>> import tfgen
+        >>> centre = tfgen.bijectors.Centre(8)
+        >>> centre.build((None, 1))
+        >>> centre.to_tfp().inverse([[64.0]]).numpy().tolist()
+        [[-0.25]]
         """
         if not self.built:
             raise ValueError(

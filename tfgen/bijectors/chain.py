@@ -23,6 +23,9 @@ class Chain(Bijector):
 
     Shapes: those of the bijectors; a condition goes to each of them.
 
+    Raises:
+        ValueError: one that is no `Bijector`.
+
     >>> import keras, numpy as np, tfgen
     >>> chain = tfgen.bijectors.Chain([tfgen.bijectors.Squeeze(), tfgen.bijectors.Flatten()])
     >>> z, log_det = chain.inverse_and_log_det(np.zeros((2, 4, 4, 1), "float32"))
@@ -80,6 +83,13 @@ class Chain(Bijector):
         Args:
             batches: as for `adapt`.
             conditions: as for `adapt`.
+
+        >>> import numpy as np, tfgen
+        >>> chain = tfgen.bijectors.Chain([tfgen.bijectors.ActNorm(), tfgen.bijectors.Flatten()])
+        >>> x = np.array([[1.0], [3.0]], "float32")
+        >>> chain.adapt_only([x])
+        >>> chain.inverse_and_log_det(x)[0].numpy().round(3).tolist()
+        [[-1.0], [1.0]]
         """
         self._build_for(batches, conditions)
         adaptive = [i for i, b in enumerate(self.bijectors) if b.adaptive]
@@ -100,6 +110,11 @@ class Invert(Bijector):
     Args:
         bijector: the `Bijector` to turn round.
         **kwargs: `Bijector` arguments.
+
+    Shapes: those of the bijector, the other way round.
+
+    Raises:
+        ValueError: no `Bijector`.
 
     >>> import numpy as np, tfgen
     >>> z = np.zeros((2, 16), "float32")

@@ -43,6 +43,10 @@ class Coupling(Transforming):
     Shapes: events `[size]` or `[height, width, channels]`; condition
     `[batch, features]`, for images also `[batch, height, width, channels]`.
 
+    Raises:
+        ValueError: another `mask` or `transform`, or a `network` that is no layer; on `build`,
+            events of another shape.
+
     >>> import numpy as np, tfgen
     >>> coupling = tfgen.bijectors.Coupling(mask="checkerboard")
     >>> z, log_det = coupling.inverse_and_log_det(np.ones((2, 5), "float32"))

@@ -55,7 +55,12 @@ class Dequantise(Configured):
         return tf.floor(x / 2 ** (8 - self.num_bits)) + tf.cast(noise, x.dtype)
 
     def quantise(self, x):
-        """Pixels, uint8 multiples of 2^(8 - num_bits), of reals, clipped to the range."""
+        """Pixels, uint8 multiples of 2^(8 - num_bits), of reals, clipped to the range.
+
+        >>> import numpy as np, tfgen
+        >>> tfgen.bijectors.Dequantise(num_bits=5).quantise(np.array([31.7])).numpy().tolist()
+        [248]
+        """
         x = tf.clip_by_value(tf.floor(x), 0, 2**self.num_bits - 1)
         return tf.cast(x * 2 ** (8 - self.num_bits), tf.uint8)
 
@@ -72,6 +77,9 @@ class Centre(Bijector):
         **kwargs: `Bijector` arguments.
 
     Shapes: any, kept.
+
+    Raises:
+        ValueError: `num_bits` out of 0..8.
 
     >>> import numpy as np, tfgen
     >>> centre = tfgen.bijectors.Centre(8)

@@ -54,7 +54,12 @@ class Repeat(Bijector):
 
     @property
     def step(self):
-        """The template. To freeze a part of it, give it so, with `trainable=False`."""
+        """The template. To freeze a part of it, give it so, with `trainable=False`.
+
+        >>> import tfgen
+        >>> type(tfgen.bijectors.Repeat(tfgen.bijectors.ActNorm(), times=4).step).__name__
+        'ActNorm'
+        """
         return self._template()[0]
 
     def _shown_layers(self):

@@ -36,6 +36,9 @@ def image_couplings(mask, count, network, transform="sigmoid_affine", dtype=None
     Returns:
         List of `2 * count` bijectors, the one nearest to the data first.
 
+    Raises:
+        ValueError: another `mask` or `transform`.
+
     >>> import tfgen
     >>> network = lambda: tfgen.networks.ResNet(8, num_blocks=1)
     >>> len(tfgen.bijectors.image_couplings("checkerboard", 3, network))
@@ -63,6 +66,9 @@ def vector_couplings(num_layers=8, hidden_units=(256, 256), transform="exp_affin
 
     Returns:
         A `Chain`.
+
+    Raises:
+        ValueError: another `transform`, or `hidden_units` that are no positive numbers.
 
     >>> import numpy as np, tfgen
     >>> flow = tfgen.bijectors.vector_couplings(num_layers=4, hidden_units=(8,))

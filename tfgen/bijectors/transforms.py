@@ -28,6 +28,9 @@ class Transform(metaclass=Recorded):
         rescales: True if the map amplifies as readily as it contracts. Between maps that do not,
             flows over vectors have an `ActNorm`.
 
+    Raises:
+        NotImplementedError: a call of a subclass without `__call__`.
+
     >>> import keras, tensorflow as tf, tensorflow_probability as tfp, tfgen
     >>> @keras.saving.register_keras_serializable(package="docs")
     ... class SinhArcsinh(tfgen.bijectors.Transform):
@@ -49,11 +52,22 @@ class Transform(metaclass=Recorded):
         raise NotImplementedError(f"{type(self).__name__} must implement __call__(params)")
 
     def get_config(self):
+        """Arguments of the constructor, by name.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.ExpAffine(limit=2.0).get_config()
+        {'limit': 2.0}
+        """
         return recorded_config(self)
 
     @classmethod
     def from_config(cls, config):
-        """The transform that a configuration describes."""
+        """The transform that a configuration describes.
+
+        >>> import tfgen
+        >>> tfgen.bijectors.ExpAffine.from_config({"limit": 2.0}).limit
+        2.0
+        """
         return cls(**deserialized(config))
 
 

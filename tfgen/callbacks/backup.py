@@ -91,6 +91,16 @@ class Backup(keras.callbacks.Callback):
 
         Returns:
             The epochs that are done: int, 0 where there is nothing to go on from.
+
+        Raises:
+            ValueError: the directory holds the state of another model.
+
+        >>> import tempfile, keras
+        >>> from tfgen.callbacks import Backup
+        >>> model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+        >>> model.compile("adam", loss="mse")
+        >>> Backup(tempfile.mkdtemp()).restore(model)
+        0
         """
         remove_unfinished(self.directory)
         self._kept, self._steps = [], _steps_taken(model)

@@ -49,15 +49,43 @@ class DataSpec:
         condition: `y` if it is a condition, else None.
         checks_streams: whether all batches of a stream are checked, or only the first.
 
-    >>> import numpy as np
+    Raises:
+        ValueError: an argument that is none of these; its checks raise it, too, by the name of what
+            is wrong with the data.
+
+    >>> import numpy as np, tensorflow as tf
     >>> from tfgen.core.data_spec import DataSpec
-    >>> spec = DataSpec((2,), num_classes=3)
-    >>> spec.arrays(np.zeros((1, 2)), [2])["condition"]
-    array([2], dtype=int32)
-    >>> spec.arrays(np.zeros((1, 2)), [3])  # doctest: +ELLIPSIS
+    >>> spec, x, y = DataSpec((2,), num_classes=3), np.eye(2, dtype="float32"), np.array([0, 2])
+    >>> spec.num_dims, spec.x_spec.shape, spec.condition_spec.dtype
+    (2, TensorShape([None, 2]), tf.int32)
+    >>> spec.check_x([[0, 1]]).tolist(), spec.check_condition(2, num_rows=3).tolist()
+    ([[0.0, 1.0]], [2, 2, 2])
+    >>> spec.arrays(x, y)["condition"]
+    array([0, 2], dtype=int32)
+    >>> spec.arrays(x, [0, 3])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: `y` must hold labels in 0..2; got values from 3 to 3: give the model ...
+    ValueError: `y` must hold labels in 0..2; got values from 0 to 3: give the model ...
+
+    What `fit` takes becomes batches with numbered rows.
+
+    >>> batch = spec.weigh(spec.batch((x, y)), {0: 1.0, 1: 1.0, 2: 5.0})
+    >>> batch["row"].numpy().tolist(), spec.unpack(batch)[2].numpy().tolist()
+    ([0, 1], [1.0, 5.0])
+    >>> spec.require_shape(batch["x"])
+    >>> [part["row"].numpy().tolist() for part in spec.evaluation_batches(x, y, batch_size=1)]
+    [[0], [1]]
+    >>> data = tf.data.Dataset.from_tensor_slices((x, y)).batch(1)
+    >>> first, _ = spec.peek(data, num_batches=1)
+    >>> len(first), [part["row"].numpy().tolist() for part in spec.stream(data, number_on=True)]
+    (1, [[0], [1]])
+    >>> spec.check_batch((x, y), index=0)
+    >>> spec.asserted((tf.constant(x), tf.constant(y)), index=0)[1].numpy().tolist()
+    [0, 2]
+    >>> spec.without_target() is spec  # which has a condition, and no target
+    True
+    >>> DataSpec((2,), "binary").draw_bits(tf.constant(x), [0, 0], start=0).numpy().tolist()
+    [[1, 0], [0, 1]]
     """
 
     def __init__(

@@ -55,11 +55,9 @@ class GenerativeModel(Family):
         players: the list of `Player`s that train it.
 
     >>> import tfgen
-    >>> model = tfgen.GenerativeModel.from_preset(
-    ...     "glow_mnist", load_weights=False, num_steps=1, filters=4
-    ... )
-    >>> model.likelihood, model.data_kind, model.event_shape
-    ('bound', 'uint8', (28, 28, 1))
+    >>> model = tfgen.RealNVP(2, num_layers=2)
+    >>> model.likelihood, model.data_kind, model.num_dims, model.signatures()
+    ('exact', 'real', 2, ['log_prob', 'sample', 'encode', 'decode'])
     """
 
     def call(self, inputs, training=False):
@@ -177,6 +175,9 @@ class GenerativeModel(Family):
 
         Returns:
             `[n]` tensor.
+
+        Raises:
+            NotImplementedError: if `likelihood` is `"none"`.
         """
         self._require_likelihood()
         num_samples = tf.constant(checks.check_count(num_samples, "num_samples"), tf.int64)
@@ -185,7 +186,11 @@ class GenerativeModel(Family):
         )
 
     def bits_per_dim(self, x, condition=None, seed=0, batch_size=256):
-        """`-log_prob` in bits per dimension of the data, `[n]`. Arguments as in `log_prob`."""
+        """`-log_prob` in bits per dimension of the data, `[n]`. Arguments as in `log_prob`.
+
+        Raises:
+            ValueError: if `likelihood` is `"manifold"` or `"none"`.
+        """
         if self.likelihood in ("manifold", "none"):
             raise ValueError(
                 f"bits per dimension need a density over the data; {type(self).__name__}'s "
@@ -215,6 +220,10 @@ class GenerativeModel(Family):
 
         Returns:
             `[num_samples, *event_shape]` tensor, or `[n, num_samples, *event_shape]`.
+
+        Raises:
+            ValueError: for a bad argument, by its name; a base whose scale is not known has no
+                `temperature` but 1.
         """
         num_samples = checks.check_count(num_samples, "num_samples")
         # What is wrong with a condition is said first.
@@ -260,11 +269,20 @@ class GenerativeModel(Family):
         return tuple(_grouped(v, num_samples) if per_condition else v for v in both)
 
     def encode(self, x, condition=None, batch_size=256):
-        """Latents of `x`, `[n, D]`. Arguments as in `log_prob`."""
+        """Latents of `x`, `[n, D]`. Arguments as in `log_prob`.
+
+        Raises:
+            NotImplementedError: there is no encoder, or there are no latents.
+        """
         return self._map_examples("encode", x, condition, batch_size)
 
     def decode(self, z, condition=None, batch_size=256):
-        """Examples of latents `[n, D]`, in the data's own type and range."""
+        """Examples of latents `[n, D]`, in the data's own type and range.
+
+        >>> import tfgen
+        >>> tfgen.models.Flow(2, tfgen.bijectors.ActNorm()).decode([[0.0, 1.0]]).numpy().tolist()
+        [[0.0, 1.0]]
+        """
         return self._map_latents("decode", z, condition, batch_size)
 
     def reconstruct(self, x, condition=None, batch_size=256):
@@ -284,6 +302,11 @@ class GenerativeModel(Family):
 
         Returns:
             `[n, num_steps, *event_shape]` tensor.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.models.Flow(2, tfgen.bijectors.ActNorm())
+        >>> model.interpolate([[0.0, 1.0]], [[4.0, 1.0]], num_steps=3).numpy().tolist()
+        [[[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]]
         """
         num_steps = checks.check_count(num_steps, "num_steps")
         a, b = (self._row_checks.rows("x", v, name) for v, name in ((a, "a"), (b, "b")))
@@ -309,6 +332,12 @@ class GenerativeModel(Family):
                 the data hold no more. By default the model's own (`num_init_batches`); models of
                 vectors take 4,096 random rows.
             batch_size: size of a minibatch, if `x` is an array.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.models.Flow(1, tfgen.bijectors.ActNorm(), num_init_batches=1)
+        >>> model.adapt([[1.0], [3.0]])
+        >>> model.encode([[5.0]]).numpy().round(3).tolist()
+        [[3.0]]
         """
         if num_batches is None:
             num_batches = self.num_init_batches

@@ -26,6 +26,27 @@ class Player:
 
     Attributes:
         steps: steps in one step of the model.
+
+    >>> import keras, tensorflow as tf, tfgen
+    >>> layer = keras.layers.Dense(1)
+    >>> layer.build((None, 2))
+    >>> player = tfgen.core.Player(
+    ...     "critic",
+    ...     lambda batch, seed, training: {"loss": layer(batch["x"])[:, 0]},
+    ...     [layer],
+    ...     lambda: keras.optimizers.SGD(0.1),
+    ...     default_steps=2,
+    ... )
+    >>> player.argument_names, player.is_frozen, player.losses
+    (('critic_optimizer', 'critic_steps'), False, [])
+    >>> optimizer, steps = player.choose(None, None, others=[])
+    >>> player.configure(optimizer, steps, lead=None)
+    >>> player.steps, player.optimizer is optimizer, player.loss_scale
+    (2, True, None)
+    >>> player.require_whole_steps(num_replicas=2)
+    >>> player.apply([tf.ones([2, 1]), tf.ones([1])])  # gradients of `player.variables`
+    >>> player.all_variables[1].numpy().tolist()
+    [-0.10000000149011612]
     """
 
     def __init__(self, name, terms, layers, default_optimizer, default_steps=1):
@@ -86,7 +107,11 @@ class Player:
         return optimizer, steps
 
     def require_whole_steps(self, num_replicas):
-        """Refuses sums of gradients of several steps, on several replicas."""
+        """Refuses sums of gradients of several steps, on several replicas.
+
+        Raises:
+            ValueError: the optimizer sums gradients, and there are several replicas.
+        """
         steps = _inner(self.optimizer).gradient_accumulation_steps
         if num_replicas > 1 and steps:
             raise ValueError(

@@ -26,6 +26,8 @@ class Data:
     >>> from tfgen.data import load
     >>> load("digits")
     Data('digits', uint8 [8, 8, 1], 1500 train, 297 test, 10 classes)
+    >>> load("digits").event_shape, list(load("digits").splits)
+    ((8, 8, 1), ['train', 'test'])
     """
 
     name: str

@@ -16,9 +16,9 @@ class OutputDistribution(Part):
     """Distribution of the values at one position, given a network's outputs.
 
     A subclass says how many outputs (`num_params`) and random numbers (`num_noise`) `channels`
-    values at a position take, and implements `log_prob`, `sample` and `mean`. Values and outputs
-    have any leading axes. Arguments of the constructor are saved with the model; `get_config` need
-    not be written.
+    values at a position take, and implements `log_prob`, `sample` and `mean`; a method that it
+    lacks raises NotImplementedError. Values and outputs have any leading axes. Arguments of the
+    constructor are saved with the model; `get_config` need not be written.
 
     Args:
         **kwargs: `keras.layers.Layer` arguments.
@@ -28,6 +28,21 @@ class OutputDistribution(Part):
         num_bits: bits of a value of uint8 data.
         reparameterized: True if draws are reals with a gradient of the outputs.
         in_units: True if it has numbers in the units of real data; others see them standardised.
+
+    >>> import numpy as np, tensorflow as tf, tfgen
+    >>> class Laplace(tfgen.distributions.OutputDistribution):
+    ...     def num_params(self, channels):
+    ...         return channels
+    ...     def log_prob(self, x, params):
+    ...         return -tf.reduce_sum(tf.abs(x - params) + np.log(2.0), -1)
+    ...     def sample(self, noise, params, temperature=1.0):
+    ...         size = -tf.math.log1p(-tf.abs(2 * noise - 1))
+    ...         return params + temperature * tf.sign(noise - 0.5) * size
+    ...     def mean(self, params):
+    ...         return params
+    >>> element = Laplace()
+    >>> element.sample(element.noise([0, 0], 0, 4, (3, 1)), tf.zeros([4, 3, 1])).shape
+    TensorShape([4, 3, 1])
     """
 
     data_kind = "real"
@@ -108,6 +123,10 @@ class Bernoulli(OutputDistribution):
     >>> element = tfgen.distributions.Bernoulli()
     >>> element.mean(np.zeros((2, 1), "float32")).numpy().tolist()
     [[0.5], [0.5]]
+    >>> element.inputs(np.array([[0], [1]])).numpy().tolist()
+    [[-1.0], [1.0]]
+    >>> element.to_data(np.array([[0.2], [0.7]])).numpy().tolist()
+    [[0], [1]]
     """
 
     data_kind = "binary"
@@ -291,12 +310,17 @@ class DiscretisedLogistic(OutputDistribution):
         num_bits: bits of a value, 1 to 8.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: a number that is not positive, or `num_bits` above 8.
+
     >>> import numpy as np, tfgen
     >>> element = tfgen.distributions.DiscretisedLogistic()
     >>> levels = np.arange(256)[:, None]
     >>> log_prob = element.log_prob(levels, np.zeros((256, element.num_params(1)), "float32"))
     >>> round(float(np.exp(log_prob).sum()), 4)
     1.0
+    >>> element.num_params(3), element.num_noise(3)
+    (10, 4)
     """
 
     data_kind = "uint8"

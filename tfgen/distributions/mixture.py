@@ -67,6 +67,13 @@ class GaussianMixture(Base):
             locs: `[num_components, size]`.
             covariances: `[num_components, size, size]`.
             weights: `[num_components]`, which sum to 1.
+
+        >>> import numpy as np, tfgen
+        >>> base = tfgen.distributions.GaussianMixture(2, covariance="full")
+        >>> base.build((None, 1))
+        >>> base.assign([[-5.0], [5.0]], [[[1.0]], [[4.0]]], [0.5, 0.5])
+        >>> base.to_tfd().mean().numpy().round(3).tolist()
+        [0.0]
         """
         scales = np.linalg.cholesky(np.asarray(covariances, "float64"))
         diagonal = np.diagonal(scales, axis1=1, axis2=2)

@@ -49,6 +49,9 @@ class IsotropicNormal(StandardNormal):
         scale: standard deviation, above 0.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: a `scale` that is not above 0.
+
     >>> import numpy as np, tfgen
     >>> base = tfgen.distributions.IsotropicNormal(2.0)
     >>> base.build((None, 1))

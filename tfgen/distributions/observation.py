@@ -32,6 +32,28 @@ class Observation(Part):
         in_units: True if it has numbers in the units of real data, such as a standard deviation
             that was given; others see data standardised, by the model that has them.
         event_shape: shape of an example, once built.
+
+    Raises:
+        NotImplementedError: a call of a method that a subclass lacks.
+
+    >>> import numpy as np, tensorflow as tf, tfgen
+    >>> from tfgen.utils.random import row_normal
+    >>> class UnitNormal(tfgen.distributions.Observation):
+    ...     def inputs(self, x):
+    ...         return tf.cast(x, self.variable_dtype)
+    ...     def log_prob(self, x, features, noise=None):
+    ...         return -0.5 * tf.reduce_sum((x - features) ** 2 + np.log(2 * np.pi), -1)
+    ...     def noise(self, seed, start, num_rows):
+    ...         return row_normal(seed, start, num_rows, self.event_shape, self.variable_dtype)
+    ...     def sample(self, noise, features, temperature=1.0):
+    ...         return features + temperature * noise
+    >>> observation = UnitNormal()
+    >>> observation.build((None, 2), (2,))
+    >>> x = observation.inputs([[0, 0]])
+    >>> [round(float(v), 4) for v in observation.log_prob(x, features=x)]
+    [-1.8379]
+    >>> observation.sample(observation.noise([0, 0], 0, 3), tf.zeros([3, 2])).shape
+    TensorShape([3, 2])
     """
 
     data_kind = "real"
@@ -51,7 +73,13 @@ class Observation(Part):
         raise NotImplementedError
 
     def log_prob_noise(self, seed, start, num_rows):
-        """Noise that `log_prob` takes for rows `start` to `start + num_rows`, or None."""
+        """Noise that `log_prob` takes for rows `start` to `start + num_rows`, or None.
+
+        Args:
+            seed: two integers.
+            start: number of the first row.
+            num_rows: number of rows.
+        """
         return None
 
     def log_prob(self, x, features, noise=None):
@@ -66,7 +94,13 @@ class Observation(Part):
         raise NotImplementedError
 
     def noise(self, seed, start, num_rows):
-        """Noise that `sample` turns into draws of rows `start` to `start + num_rows`."""
+        """Noise that `sample` turns into draws of rows `start` to `start + num_rows`.
+
+        Args:
+            seed: two integers.
+            start: number of the first row.
+            num_rows: number of rows.
+        """
         raise NotImplementedError
 
     def sample(self, noise, features, temperature=1.0):
@@ -111,7 +145,12 @@ class Observation(Part):
         return self.sample(noise, features)
 
     def adapt(self, x, noise):
-        """Initialises bijectors from data: one batch and its `log_prob_noise`."""
+        """Initialises bijectors from data: one batch and its `log_prob_noise`.
+
+        Args:
+            x: examples in the data's type, `[batch, *event_shape]`.
+            noise: as `log_prob_noise` gives it.
+        """
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -123,6 +162,10 @@ class Factorised(Observation):
         **kwargs: `keras.layers.Layer` arguments.
 
     Shapes: a vector has one value at each position, an image its channels.
+
+    Raises:
+        ValueError: an `element` that is no `OutputDistribution`; on `build`, features of another
+            shape.
 
     >>> import numpy as np, tfgen
     >>> observation = tfgen.distributions.Factorised(tfgen.distributions.Bernoulli())
@@ -183,6 +226,12 @@ class Factorised(Observation):
 
         Args:
             features: as for `log_prob`.
+
+        >>> import numpy as np, tfgen
+        >>> observation = tfgen.distributions.Factorised(tfgen.distributions.Bernoulli())
+        >>> observation.build((None, 4), (3,))
+        >>> observation.mean(np.zeros((1, 4), "float32")).numpy().tolist()
+        [[0.5, 0.5, 0.5]]
         """
         return self._events(self.element.mean(self._params(features)))
 

@@ -47,6 +47,15 @@ class PixelFlow(Observation):
     >>> noise = observation.noise([0, 0], 0, 2)
     >>> observation.sample(noise, np.zeros((2, 16), "float32")).shape
     TensorShape([2, 8, 8, 1])
+    >>> x = np.full((2, 8, 8, 1), 255, "uint8")
+    >>> dequantising = observation.log_prob_noise([0, 0], 0, 2)
+    >>> observation.adapt(x, dequantising)
+    >>> reals = observation.dequantised(x, dequantising).numpy()
+    >>> bool(0.992 < reals.min() < reals.max() < 1)  # the last of 256 parts of [-1, 1)
+    True
+    >>> features = np.zeros((2, 16), "float32")
+    >>> observation.rsample(noise, features).dtype, observation.decode(noise, features).dtype
+    (tf.float32, tf.uint8)
     """
 
     def __init__(self, bijector=None, data_kind="uint8", num_bits=8, element=None, **kwargs):
@@ -153,6 +162,9 @@ def real_nvp(filters=32, num_blocks=2, num_scales=2, dtype=None):
 
     Returns:
         A bijector of images, at two scales of such with even sides.
+
+    Raises:
+        ValueError: `num_scales` is neither 1 nor 2.
 
     >>> import numpy as np, tfgen
     >>> bijector = tfgen.distributions.real_nvp(filters=4, num_blocks=1, num_scales=1)

@@ -29,6 +29,27 @@ class Posterior(Part):
 
     Attributes:
         latent_dim: number of latents, once built.
+
+    Raises:
+        NotImplementedError: a call of a method that a subclass lacks.
+
+    >>> import keras, numpy as np, tensorflow as tf, tfgen
+    >>> from tfgen.utils.random import row_normal
+    >>> class UnitScale(tfgen.distributions.Posterior):
+    ...     def build(self, features_shape, latent_dim):
+    ...         super().build(features_shape, latent_dim)
+    ...         self.head = keras.layers.Dense(latent_dim)
+    ...         self.head.build(features_shape)
+    ...     def noise(self, seed, start, num_rows):
+    ...         return row_normal(seed, start, num_rows, (self.latent_dim,), self.variable_dtype)
+    ...     def sample(self, noise, features):
+    ...         log_prob = -0.5 * tf.reduce_sum(noise**2 + np.log(2 * np.pi), -1)
+    ...         return self.mean(features) + noise, log_prob
+    ...     def mean(self, features):
+    ...         return self.head(features)
+    >>> model = tfgen.VAE(4, latent_dim=2, posterior=UnitScale())
+    >>> model.encode(np.eye(4)).shape, model.log_prob(np.eye(4)).shape
+    (TensorShape([4, 2]), TensorShape([4]))
     """
 
     def build(self, features_shape, latent_dim):

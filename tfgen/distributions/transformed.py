@@ -92,6 +92,9 @@ def autoregressive_flow(num_steps=4, hidden_units=(640, 640), transform="additiv
     Returns:
         A `Transformed`.
 
+    Raises:
+        ValueError: sizes that are no positive numbers, or another `transform`.
+
     >>> import tfgen
     >>> prior = tfgen.distributions.autoregressive_flow(num_steps=2, hidden_units=(8,))
     >>> prior.build((None, 3))

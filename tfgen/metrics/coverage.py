@@ -20,6 +20,10 @@ class ModeCoverage(NamedTuple):
         num_covered: number of modes that have a sample: int.
         kl: `KL(samples | data)` over the modes, nats: float.
         on_modes: fraction of samples that belong to a mode: float.
+
+    >>> import tfgen
+    >>> tfgen.metrics.mode_coverage([0, 1, 1, 0], num_modes=2)
+    ModeCoverage(num_covered=2, kl=0.0, on_modes=1.0)
     """
 
     num_covered: int
@@ -125,6 +129,13 @@ def stacked_modes(extractor, images, data_kind=None, batch_size=256):
     References:
         Metz et al., Unrolled Generative Adversarial Networks, 2017, arXiv:1611.02163, section
         3.3.1.
+
+    >>> import keras, numpy as np, tfgen
+    >>> layers = [keras.layers.Flatten(), keras.layers.Softmax()]
+    >>> brightest = keras.Sequential([keras.Input([1, 4, 1]), *layers])  # of four pixels
+    >>> images = np.eye(4)[[[0, 1, 3]]].transpose(0, 2, 1)[:, None]
+    >>> tfgen.metrics.stacked_modes(tfgen.metrics.KerasExtractor(brightest), images).tolist()
+    [7]
     """
     images = checks.as_numeric(images, "images")
     if images.ndim != 4 or images.shape[-1] != 3:

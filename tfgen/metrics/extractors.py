@@ -41,6 +41,16 @@ class FeatureExtractor:
 
     Raises:
         ValueError: `resize` for a network without a size.
+
+    >>> import numpy as np, tensorflow as tf, tfgen
+    >>> class Means(tfgen.metrics.FeatureExtractor):  # of each channel
+    ...     hash = "0123456789ab"
+    ...     def __init__(self):
+    ...         super().__init__("means", (None, None, None), (0.0, 1.0), resize=False)
+    ...     def _outputs(self, x):
+    ...         return [tf.reduce_mean(x, [1, 2])]
+    >>> print(Means(), Means()(np.full([2, 4, 4, 3], 255, "uint8"))[0].tolist())
+    means (0123456789ab) [1.0, 1.0, 1.0]
     """
 
     is_classifier = False
@@ -91,6 +101,12 @@ class FeatureExtractor:
 
         Raises:
             ValueError: the network is no classifier, or images that do not fit it.
+
+        >>> import keras, numpy as np, tfgen
+        >>> layers = [keras.layers.Flatten(), keras.layers.Dense(5, activation="softmax")]
+        >>> model = keras.Sequential([keras.Input([4, 4, 1]), *layers])
+        >>> tfgen.metrics.KerasExtractor(model).probabilities(np.ones([3, 4, 4, 1])).shape
+        (3, 5)
         """
         if not self.is_classifier:
             raise ValueError(
@@ -113,6 +129,12 @@ class FeatureExtractor:
 
         Raises:
             ValueError: bad images, or images that do not fit the network.
+
+        >>> import keras, numpy as np, tfgen
+        >>> model = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten()])
+        >>> extracted = tfgen.metrics.KerasExtractor(model).extract(np.ones([3, 4, 4, 1]))
+        >>> extracted.features.shape, extracted.probabilities
+        ((3, 16), None)
         """
         images, highest = as_images(images, data_kind)
         self._check_fit(images.shape[1:])
@@ -176,8 +198,8 @@ class KerasExtractor(FeatureExtractor):
     >>> extractor = KerasExtractor(keras.Sequential([keras.Input([4, 4, 1]), *layers]), name="net")
     >>> print(extractor)  # doctest: +ELLIPSIS
     net (...)
-    >>> extractor(np.ones([3, 4, 4, 1])).shape
-    (3, 5)
+    >>> extractor(np.ones([3, 4, 4, 1])).shape, len(extractor.hash)
+    ((3, 5), 12)
     """
 
     def __init__(self, model, layer=None, name=None, input_range=(0.0, 1.0), resize=False):
@@ -223,6 +245,21 @@ def inception_v3():
 
     Returns:
         A `KerasExtractor`.
+
+    The example has another network in its place, so that nothing is downloaded.
+
+    References:
+        Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2015,
+        arXiv:1512.00567.
+
+    >>> import keras, tfgen
+    >>> from unittest import mock
+    >>> layers = [keras.layers.Flatten(), keras.layers.Dense(9, activation="softmax")]
+    >>> network = keras.Sequential([keras.Input([75, 75, 3]), *layers])
+    >>> with mock.patch("keras.applications.InceptionV3", return_value=network):
+    ...     extractor = tfgen.metrics.inception_v3()
+    >>> extractor.name, extractor.input_shape, extractor.is_classifier
+    ('keras_inception_v3_not_tf_2015', (75, 75, 3), True)
     """
     return KerasExtractor(
         keras.applications.InceptionV3(weights="imagenet"),

@@ -14,6 +14,12 @@ class KernelDistance(NamedTuple):
     Attributes:
         value: the estimate: float.
         standard_error: its standard error: float.
+
+    >>> import numpy as np, tfgen
+    >>> x = np.random.default_rng(0).normal(size=[100, 8])
+    >>> found = tfgen.metrics.kernel_distance(x[:50], x[50:] + 1)
+    >>> type(found).__name__, found.value > found.standard_error
+    ('KernelDistance', True)
     """
 
     value: float

@@ -47,6 +47,16 @@ class LatentUsage:
         exchanged: mean of `-log p(x|z)` with the latents of another example, nats: float.
         active_units: number of latents that vary with the examples: int.
         latent_dim: number of latents: int.
+
+    >>> import tfgen
+    >>> usage = tfgen.metrics.LatentUsage(
+    ...     kl=3.0, reconstruction=70.0, exchanged=90.0, active_units=2, latent_dim=4
+    ... )
+    >>> usage.gain, usage.in_use
+    (20.0, True)
+    >>> print(usage)  # doctest: +NORMALIZE_WHITESPACE
+    latents: KL 3.00 nats (4.3 bits), 2 of 4 units active; reconstruction 70.00 nats,
+    90.00 with another example's latents
     """
 
     kl: float

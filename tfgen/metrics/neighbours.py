@@ -19,6 +19,11 @@ class PrecisionRecall(NamedTuple):
     Attributes:
         precision: fraction of generated examples that the real ones cover: float.
         recall: fraction of real examples that the generated ones cover: float.
+
+    >>> import numpy as np, tfgen
+    >>> x = np.arange(10.0)[:, None]
+    >>> tfgen.metrics.precision_recall(x, x)
+    PrecisionRecall(precision=1.0, recall=1.0)
     """
 
     precision: float

@@ -29,6 +29,10 @@ class Quality:
         scores: dict from name to float. Lower is better of `frechet` and `kernel`, higher of
             `precision`, `recall` and `inception_score`; `kernel_error` is the standard error,
             `inception_score_deviation` the standard deviation over the splits.
+
+    >>> import tfgen
+    >>> print(tfgen.metrics.Quality("net (0123456789ab)", 100, 200, {"frechet": 1.5}))
+    100 samples against 200 real images by net (0123456789ab): frechet 1.5
     """
 
     extractor: str

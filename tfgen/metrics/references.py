@@ -24,6 +24,13 @@ class Reference:
         data: fingerprint of the images: 12 hex digits.
         features: float32 `[n, d]`.
         moments: `Moments` of the features.
+
+    >>> import keras, numpy as np, tfgen
+    >>> network = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten()], name="pixels")
+    >>> images = np.ones([5, 4, 4, 1])
+    >>> reference = tfgen.metrics.reference(tfgen.metrics.KerasExtractor(network), images)
+    >>> reference.extractor, reference.features.shape, reference.moments.count
+    ('pixels', (5, 16), 5)
     """
 
     extractor: str

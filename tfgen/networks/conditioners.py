@@ -22,6 +22,9 @@ class MLP(Configured):
         activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: a width that is no positive number, or another `activation`.
+
     >>> import numpy as np, tfgen
     >>> tfgen.networks.MLP((32, 16))(np.zeros((2, 3), "float32")).shape
     TensorShape([2, 16])
@@ -63,6 +66,9 @@ class ConvNet(Configured):
         filters: number of hidden channels.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: `filters` is no positive number.
+
     >>> import numpy as np, tfgen
     >>> tfgen.networks.ConvNet(16)(np.zeros((2, 8, 8, 3), "float32")).shape
     TensorShape([2, 8, 8, 16])
@@ -97,6 +103,9 @@ class ResNet(Configured):
         filters: number of hidden channels.
         num_blocks: number of residual blocks of two 3x3 convolutions.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: `filters` or `num_blocks` is no positive number.
 
     >>> import numpy as np, tfgen
     >>> tfgen.networks.ResNet(16, 2)(np.zeros((2, 8, 8, 3), "float32")).shape
@@ -143,6 +152,9 @@ class Head(Configured):
         **kwargs: `keras.layers.Layer` arguments.
 
     Shapes: `[batch, ..., any]` -> `[batch, ..., units]`.
+
+    Raises:
+        ValueError: `units` is no positive number.
 
     >>> import numpy as np, tfgen
     >>> tfgen.networks.Head(4)(np.ones((2, 3), "float32")).numpy().tolist()

@@ -74,6 +74,9 @@ class ConvEncoder(_Convolutional):
         activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: not as many `strides` as `filters`.
+
     >>> import numpy as np, tfgen
     >>> encoder = tfgen.networks.ConvEncoder((4, 8), (2, 2))
     >>> encoder(np.zeros((2, 28, 28, 1), "float32")).shape
@@ -133,6 +136,9 @@ class ConvDecoder(_Convolutional):
         spectral_norm: True for `keras.layers.SpectralNormalization` of the kernels.
         activation: name of an activation, or one.
         **kwargs: `keras.layers.Layer` arguments.
+
+    Raises:
+        ValueError: `sides` that are not two, or not as many `strides` as `filters`.
 
     >>> import numpy as np, tfgen
     >>> decoder = tfgen.networks.ConvDecoder((28, 28), (8, 4), (2, 2))

@@ -25,6 +25,9 @@ class MinibatchFeatures(Configured):
         num_values: number of values that each compares.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: `num_features` or `num_values` is no positive number.
+
     >>> import numpy as np, tfgen
     >>> alike = tfgen.networks.MinibatchFeatures(2)(np.zeros((3, 4), "float32"))
     >>> alike[0].numpy().tolist()
@@ -130,6 +133,9 @@ class WeightClip(keras.constraints.Constraint):
 
     Args:
         limit: the distance, above 0.
+
+    Raises:
+        ValueError: `limit` is not above 0.
 
     >>> import numpy as np, tfgen
     >>> tfgen.networks.WeightClip(0.5)(np.array([-3.0, 0.1])).numpy().tolist()

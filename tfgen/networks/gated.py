@@ -20,6 +20,9 @@ class CausalConv2D(Configured, keras.layers.Conv2D):
         strict: True for a kernel that ends before the row, or the column, of the position.
         **kwargs: `keras.layers.Conv2D` arguments.
 
+    Raises:
+        ValueError: another `axis`.
+
     >>> import numpy as np, tfgen
     >>> layer = tfgen.networks.CausalConv2D(1, (1, 2), axis=2, kernel_initializer="ones")
     >>> layer(np.ones((1, 1, 4, 1), "float32"))[0, 0, :, 0].numpy().tolist()

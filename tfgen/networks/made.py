@@ -118,6 +118,16 @@ class MADE(Configured):
             condition: `[batch, features]` or None.
             in_blocks: True for products with wide kernels that leave out zeros: quicker, but for a
                 gradient, which is slower.
+
+        Returns:
+            A function from `[batch, size]` to `[batch, size, num_params]`.
+
+        >>> import numpy as np, tfgen
+        >>> made = tfgen.networks.MADE(num_params=2, hidden_units=(16,))
+        >>> made.build((None, 3), (None, 4))
+        >>> network = made.given(condition=np.ones((5, 4), "float32"))
+        >>> network(np.zeros((5, 3), "float32")).shape
+        TensorShape([5, 3, 2])
         """
         dtype = tf.as_dtype(self.compute_dtype)
 
@@ -154,7 +164,12 @@ class MADE(Configured):
 
     @property
     def largest_input(self):
-        """Largest inputs that let no hidden layer overflow, for all that is known."""
+        """Largest inputs that let no hidden layer overflow, for all that is known.
+
+        >>> import tfgen
+        >>> float(tfgen.networks.MADE(dtype="float16").largest_input)
+        65504.0
+        """
         dtype = tf.as_dtype(self.compute_dtype)
         return dtype.max if dtype == tf.float16 else dtype.max**0.5
 

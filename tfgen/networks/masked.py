@@ -84,6 +84,9 @@ class PixelCNNStack(WeightNormed):
         weight_norm: True for `WeightNorm` of every layer.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Raises:
+        ValueError: an even `kernel_size`, or one of 1; another number that is out of its range.
+
     >>> import numpy as np, tfgen
     >>> stack = tfgen.networks.PixelCNNStack(filters=8)
     >>> stack(np.zeros((2, 5, 7, 1), "float32")).shape
@@ -133,7 +136,20 @@ class PixelCNNStack(WeightNormed):
         return self._run(inputs, self.read_context(context), lambda i, x: self._layer(i)(x))
 
     def read_context(self, context):
-        """Addition of the context to each position, or None."""
+        """Addition of the context to each position, or None.
+
+        Args:
+            context: `[batch, height, width, any]`, or None.
+
+        Returns:
+            `[batch, height, width, filters]`, or None.
+
+        >>> import numpy as np, tfgen
+        >>> stack = tfgen.networks.PixelCNNStack(filters=8, num_layers=2, num_mixers=0)
+        >>> stack.build((None, 5, 7, 1), (None, 5, 7, 3))
+        >>> stack.read_context(np.zeros((2, 5, 7, 3), "float32")).shape
+        TensorShape([2, 5, 7, 8])
+        """
         return None if context is None else self.context_layer(context)
 
     def _layer(self, i):

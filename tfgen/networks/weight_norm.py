@@ -60,7 +60,14 @@ class WeightNorm(Configured, keras.layers.Wrapper):
 
     @property
     def kernel(self):
-        """The kernel in effect."""
+        """The kernel in effect.
+
+        >>> import keras, numpy as np, tfgen
+        >>> layer = tfgen.networks.WeightNorm(keras.layers.Dense(4))
+        >>> layer.build((None, 8))
+        >>> bool(np.allclose(np.linalg.norm(layer.kernel, axis=0), layer.gain))
+        True
+        """
         # In the precision of weights: squares of half precision vanish.
         kernel = tf.cast(tf.convert_to_tensor(self.layer.kernel), self.variable_dtype)
         gain = tf.cast(tf.convert_to_tensor(self.gain), self.variable_dtype)
@@ -68,7 +75,14 @@ class WeightNorm(Configured, keras.layers.Wrapper):
 
     @property
     def bias(self):
-        """The bias of the layer inside."""
+        """The bias of the layer inside.
+
+        >>> import keras, tfgen
+        >>> layer = tfgen.networks.WeightNorm(keras.layers.Dense(4))
+        >>> layer.build((None, 8))
+        >>> layer.bias is layer.layer.bias
+        True
+        """
         return self.layer.bias
 
     def call(self, inputs):
@@ -103,6 +117,18 @@ def data_dependent_init(*layers):
 
     Args:
         *layers: Keras layers. Frozen ones keep their weights.
+
+    References:
+        Salimans and Kingma, Weight Normalization: A Simple Reparameterization to Accelerate
+        Training of Deep Neural Networks, 2016, arXiv:1602.07868, eq. 5 and 6.
+
+    >>> import keras, numpy as np, tfgen
+    >>> layer = tfgen.networks.WeightNorm(keras.layers.Dense(1))
+    >>> x = np.array([[1.0], [3.0]], "float32")
+    >>> with tfgen.networks.data_dependent_init(layer):
+    ...     y = layer(x)
+    >>> np.abs(y).round(3).tolist()
+    [[1.0], [1.0]]
     """
     found = [part for layer in layers for part in layer._flatten_layers()]
     # What is frozen has its weights from elsewhere.

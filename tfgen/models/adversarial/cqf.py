@@ -54,6 +54,12 @@ class CQ(Adversarial, VAE):
 
     The logs hold the terms of both.
 
+    Raises:
+        ValueError: an observation whose samples have no gradient, or a negative weight.
+
+    References:
+        Lucas et al., Adaptive Density Estimation for Generative Models, 2019, arXiv:1901.01091.
+
     >>> import numpy as np, tfgen
     >>> x = np.random.default_rng(0).integers(256, size=(32, 8, 8, 1))
     >>> networks = {"encoder": "mlp", "decoder": "mlp", "critic": "mlp"}

@@ -53,6 +53,25 @@ class Adversarial(metaclass=Recorded):
 
     The logs hold `adversarial`, the generator's part of the game, `critic_loss`, both mean scores,
     `real_score` and `fake_score`, and `gradient_penalty`.
+
+    Raises:
+        ValueError: another `loss` or `critic`, or an observation whose samples have no gradient.
+
+    References:
+        Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661.
+        Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875.
+        Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018,
+        arXiv:1802.05957.
+
+    >>> import numpy as np, tfgen
+    >>> class CriticalVAE(tfgen.models.Adversarial, tfgen.VAE):
+    ...     default_critic_steps = 2
+    >>> model = CriticalVAE(
+    ...     2, latent_dim=2, observation="normal", encoder="mlp", decoder="mlp", critic="mlp"
+    ... )
+    >>> model.compile(critic_optimizer=model.default_critic_optimizer())
+    >>> model.critic_score(np.zeros((3, 2))).shape
+    TensorShape([3])
     """
 
     def __init__(

@@ -39,6 +39,9 @@ class GAN(Adversarial, DecoderModel):
         **kwargs: `condition_shape` (`[features]`), `num_classes`, `dtype`, `name`, and
             `fitted_latents`, a distribution in the prior's place as for `set_latents`.
 
+    Raises:
+        ValueError: another `data_kind`, or as for `models.Adversarial` and `models.DecoderModel`.
+
     >>> import numpy as np, tfgen
     >>> x = np.random.default_rng(0).integers(256, size=(32, 8, 8, 1))
     >>> model = tfgen.GAN((8, 8, 1), latent_dim=2, decoder="mlp", critic="mlp")
@@ -46,6 +49,8 @@ class GAN(Adversarial, DecoderModel):
     >>> history = model.fit(x, verbose=0)
     >>> model.sample(3).shape, model.critic_score(x).shape
     (TensorShape([3, 8, 8, 1]), TensorShape([32]))
+    >>> model.compile_argument_names[:2], model.player_argument_names
+    (('optimizer', 'run_eagerly'), ['critic_optimizer', 'critic_steps'])
     """
 
     likelihood = "none"
@@ -97,6 +102,9 @@ class WGAN(GAN):
 
     The critic, which should be near its best, takes five steps before each one of the generator.
     Arguments as for `GAN`; `weight_clip` takes the place of the penalty.
+
+    Raises:
+        ValueError: as for `GAN`.
 
     >>> import tfgen
     >>> model = tfgen.WGAN(2, latent_dim=2, data_kind="real")

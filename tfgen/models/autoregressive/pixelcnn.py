@@ -38,6 +38,9 @@ class PixelCNN(GenerativeModel):
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]` or
             `[height, width, channels]`), `num_classes`, `dtype`, `name`.
 
+    Raises:
+        ValueError: another `data_kind` or `network`, or conditions of another shape.
+
     >>> import numpy as np, tfgen
     >>> x = np.random.default_rng(0).integers(2, size=(32, 8, 8, 1))
     >>> model = tfgen.PixelCNN((8, 8, 1))
@@ -110,6 +113,17 @@ class PixelCNN(GenerativeModel):
 
         Returns:
             `[n, *event_shape]` tensor in the data's type.
+
+        Raises:
+            ValueError: a `known` of another shape, or that is not of booleans.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.PixelCNN((4, 4, 1), filters=4, num_layers=2)
+        >>> x, known = np.ones((2, 4, 4, 1)), np.zeros((4, 4), bool)
+        >>> known[:2] = True  # the upper half
+        >>> drawn = model.inpaint(x, known, seed=0).numpy()
+        >>> drawn.shape, bool(drawn[:, :2].all()), bool(drawn[:, 2:].all())
+        ((2, 4, 4, 1), True, False)
         """
         x = self.data_spec.check_x(x)
         known = checks.as_mask(known, "known", x.shape)

@@ -50,6 +50,10 @@ class Flow(GenerativeModel):
         **kwargs: `GenerativeModel` arguments: `condition_shape`, `num_classes`,
             `dtype`, `name`.
 
+    Raises:
+        ValueError: binary data, a `bijector` that is none, conditions of another shape, or a `base`
+            over vectors of another size.
+
     >>> import keras, numpy as np, tfgen
     >>> keras.utils.set_random_seed(0)
     >>> flow = tfgen.models.Flow((2,), tfgen.bijectors.ActNorm())
@@ -57,6 +61,10 @@ class Flow(GenerativeModel):
     >>> history = flow.fit(np.random.normal(3, 2, size=(256, 2)), verbose=0)
     >>> flow.log_prob(np.zeros((5, 2))).shape, flow.sample(3).shape
     (TensorShape([5]), TensorShape([3, 2]))
+    >>> log_prob = flow.graph_function("log_prob")  # a compiled function, for graphs of one's own
+    >>> seed, start = np.array([0, 0], "int32"), np.int64(0)
+    >>> log_prob(x=np.zeros((5, 2), "float32"), seed=seed, start=start).shape
+    TensorShape([5])
     """
 
     def __init__(
@@ -197,6 +205,15 @@ class Flow(GenerativeModel):
 
         Returns:
             `[n, *event_shape]` tensor in the data's type.
+
+        Raises:
+            ValueError: more latents to keep than there are.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.models.Flow(3, tfgen.bijectors.ActNorm())
+        >>> x = model.resample(np.full((1, 3), 7.0), num_kept=1, seed=0)
+        >>> x.shape, float(x[0, 2]), bool(x[0, 0] == 7.0)
+        (TensorShape([1, 3]), 7.0, False)
         """
         num_kept = checks.check_int(num_kept, "num_kept", 0, self.num_dims)
         self._check_temperature(temperature)
@@ -292,6 +309,12 @@ class Flow(GenerativeModel):
 
         Raises:
             ValueError: the model is conditional, or its events are no real vectors.
+
+        >>> import tfgen
+        >>> flow = tfgen.RealNVP(2, num_layers=2)
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp", prior=flow.to_base())
+        >>> model.sample(3).shape
+        TensorShape([3, 4])
         """
         vectors = len(self.event_shape) == 1 and self.data_kind == "real"
         if not vectors or self.condition_shape is not None:

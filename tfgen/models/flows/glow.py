@@ -23,12 +23,15 @@ from tfgen.utils import checks
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class GlowStep(Chain):
-    """ActNorm, invertible 1x1 convolution, coupling (Kingma and Dhariwal 2018, Figure 2a).
+    """ActNorm, invertible 1x1 convolution, coupling (Kingma and Dhariwal 2018, arXiv:1807.03039,
+    Figure 2a).
 
     Args:
         filters: hidden channels of the coupling's network.
         coupling: the coupling's `transform`.
         **kwargs: `Bijector` arguments.
+
+    Shapes: events `[height, width, channels]` on both sides.
 
     >>> import numpy as np, tfgen
     >>> step = tfgen.models.GlowStep(filters=8)
@@ -89,6 +92,9 @@ class Glow(Flow):
             Algorithm 1; the paper uses 256).
         data_kind: `"uint8"` or `"real"`.
         **kwargs: `Flow` arguments: `condition_shape`, `base`, `pixels`, `dtype`, `name`.
+
+    Raises:
+        ValueError: sides that 2^num_levels does not divide, or another `coupling` or `prior`.
 
     >>> import numpy as np, tfgen
     >>> glow = tfgen.Glow((8, 8, 1), num_levels=2, num_steps=2, filters=8)
@@ -158,13 +164,23 @@ class Glow(Flow):
         The first steps of Adam move all weights by the learning rate at once, and the changes add
         up from coupling to coupling: without a warm-up, the bits per dimension of a deep Glow rise
         to thousands before they fall.
+
+        >>> import tfgen
+        >>> model = tfgen.Glow((8, 8, 1), num_levels=2, num_steps=4, filters=4)
+        >>> model.default_optimizer().warm_up_steps
+        80
         """
         couplings = self.num_levels * self.num_steps
         return WarmUpAdam(1e-3, warm_up_steps=10 * couplings)
 
     @property
     def num_top_latents(self):
-        """Number of latents of the top level, which are the last ones."""
+        """Number of latents of the top level, which are the last ones.
+
+        >>> import tfgen
+        >>> tfgen.Glow((8, 8, 1), num_levels=2, num_steps=1, filters=4).num_top_latents
+        32
+        """
         return self.num_dims >> (self.num_levels - 1)
 
     def get_config(self):

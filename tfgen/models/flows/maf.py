@@ -31,6 +31,9 @@ class MAF(VectorFlow):
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
             `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
 
+    Raises:
+        ValueError: events that are not vectors, or sizes that are no positive numbers.
+
     >>> import numpy as np, tfgen
     >>> model = tfgen.MAF(3, num_layers=2, hidden_units=(16,))
     >>> model.compile()
@@ -74,9 +77,9 @@ class MAF(VectorFlow):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class IAF(MAF):
-    """Inverse autoregressive flow (Kingma et al. 2016, "Improved Variational Inference with Inverse
-    Autoregressive Flow", arXiv:1606.04934): samples in one pass, densities of data by fixed-point
-    sweeps.
+    """Inverse autoregressive flow (Kingma et al. 2016, "Improving Variational Inference with
+    Inverse Autoregressive Flow", arXiv:1606.04934): samples in one pass, densities of data by
+    fixed-point sweeps.
 
     Arguments as for `MAF`; `transform="gated"` is the paper's update (eq. 13 and 14).
 

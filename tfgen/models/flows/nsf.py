@@ -32,6 +32,9 @@ class NSF(VectorFlow):
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
             `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
 
+    Raises:
+        ValueError: events that are not vectors, or sizes that are no positive numbers.
+
     >>> import numpy as np, tfgen
     >>> model = tfgen.NSF(3, num_layers=2, hidden_units=(16,))
     >>> model.compile()

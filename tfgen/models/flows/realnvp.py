@@ -50,6 +50,10 @@ class RealNVP(Flow):
         num_init_batches: minibatches of the data-dependent initialisation in `fit`, as of `Flow`.
         **kwargs: `Flow` arguments: `num_classes`, `dtype`, `name`.
 
+    Raises:
+        ValueError: events of other shapes, sides that cannot be halved so often, or another
+            `transform`.
+
     >>> import numpy as np, tfgen
     >>> model = tfgen.RealNVP(2, num_layers=4, hidden_units=(32,))
     >>> model.compile()

@@ -96,8 +96,9 @@ class PointAutoencoder(EncoderDecoder):
 class Autoencoder(PointAutoencoder):
     """Autoencoder: the squared error of reconstructions is minimised.
 
-    It becomes a generative model by `fit_latents` (Ghosh et al. 2019). There is no `log_prob`:
-    `model(x)` and `predict` give reconstructions.
+    It becomes a generative model by `fit_latents` (Ghosh et al. 2019, "From Variational to
+    Deterministic Autoencoders", arXiv:1903.12436). There is no `log_prob`: `model(x)` and `predict`
+    give reconstructions.
 
     Args:
         event_shape: `[size]` or `[height, width, channels]`.
@@ -122,6 +123,10 @@ class Autoencoder(PointAutoencoder):
     >>> latents = model.fit_latents(x, "gmm", num_components=2)
     >>> model.reconstruct(x).shape, model.sample(3).shape
     (TensorShape([32, 8, 8, 1]), TensorShape([3, 8, 8, 1]))
+    >>> tfgen.Autoencoder((8, 8, 1), encoder="mlp", decoder="mlp").require_samples()
+    Traceback (most recent call last):
+    ...
+    ValueError: this Autoencoder has no distribution of latents: call `fit_latents` first
     """
 
     likelihood = "none"

@@ -29,6 +29,22 @@ class DecoderModel(GenerativeModel):
         fitted_latents: a distribution in the prior's place, as for `set_latents`.
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]`), `num_classes`,
             `dtype`, `name`.
+
+    Raises:
+        ValueError: events or conditions of another shape, or parts that do not fit each other.
+
+    >>> import tfgen
+    >>> from tfgen import distributions
+    >>> class Decoder(tfgen.models.DecoderModel):
+    ...     def __init__(self, event_shape, latent_dim=2):
+    ...         parts = {
+    ...             "observation": distributions.get_observation("bernoulli"),
+    ...             "prior": distributions.get_base("normal"),
+    ...         }
+    ...         super().__init__(event_shape, latent_dim, parts, {"decoder": "mlp"})
+    >>> model = Decoder(4)
+    >>> model.sample(3).shape, model.latents is model.prior, model.fitted_latents
+    (TensorShape([3, 4]), True, None)
     """
 
     # The networks of images, where none are given.
@@ -122,6 +138,15 @@ class DecoderModel(GenerativeModel):
         Args:
             latents: `tfgen.distributions.Base` or what `distributions.get_base` makes one from, of
                 which the model takes a copy that is not trained. None for the prior again.
+
+        Raises:
+            ValueError: `latents` that are none, or over vectors of another size.
+
+        >>> import tfgen
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
+        >>> model.set_latents(tfgen.distributions.IsotropicNormal(0.5))
+        >>> model.latents is model.fitted_latents, model.fitted_latents.scale
+        (True, 0.5)
         """
         self._fitted.parts.clear()
         if latents is not None:

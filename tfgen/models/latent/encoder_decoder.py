@@ -28,6 +28,21 @@ class EncoderDecoder(DecoderModel):
             `[batch, size]`, or a name as for `decoder`.
         decoder: as for `DecoderModel`.
         **kwargs: `DecoderModel` arguments.
+
+    Raises:
+        ValueError: as for `DecoderModel`; an encoder whose features are no vectors.
+
+    >>> import numpy as np, tfgen
+    >>> from tfgen import distributions
+    >>> class Coder(tfgen.models.EncoderDecoder):
+    ...     def __init__(self, event_shape, latent_dim=2):
+    ...         parts = {
+    ...             "observation": distributions.get_observation("bernoulli"),
+    ...             "posterior": distributions.get_posterior("normal"),
+    ...         }
+    ...         super().__init__(event_shape, latent_dim, parts, encoder="mlp", decoder="mlp")
+    >>> Coder(4).reconstruct(np.eye(4)).shape
+    TensorShape([4, 4])
     """
 
     _has_encoder = True
@@ -48,7 +63,8 @@ class EncoderDecoder(DecoderModel):
 
     def fit_latents(self, x, kind="gmm", condition=None, num_components=10, seed=0, **kwargs):
         """Fits a distribution to the latents of examples, and puts it in the prior's place
-        (Ghosh et al. 2019; Dai and Wipf 2019).
+        (Ghosh et al. 2019, "From Variational to Deterministic Autoencoders", arXiv:1903.12436; Dai
+        and Wipf 2019, "Diagnosing and Enhancing VAE Models", arXiv:1903.05789).
 
         From then on `sample` draws from it, and `log_prob` counts with it; the model is saved and
         exported with it (checkpoints of weights alone need a model that has such latents already).

@@ -66,6 +66,10 @@ class InjectiveFlow(PointAutoencoder):
     The logs hold `squared_error`, `neg_log_prior`, `log_volume`,
     `injectivity`, `mu` and `mu_in`: see `objectives.injective_flow_terms`.
 
+    Raises:
+        ValueError: more latents than values, another `objective` or `jacobian`, or a number out of
+            its range.
+
     >>> import numpy as np, tfgen
     >>> x = np.random.default_rng(0).normal(size=(32, 3))
     >>> model = tfgen.InjectiveFlow(3, latent_dim=2, data_kind="real")
@@ -177,6 +181,10 @@ class InjectiveFlow(PointAutoencoder):
         Returns:
             `[n]` tensor, nats: finite wherever the background's is, but for a decoder that has
             collapsed, whose Jacobian is singular.
+
+        Raises:
+            ValueError: a `weight` outside (0, 1), a `noise_scale` that is not above 0, or a
+                `background` whose `log_prob` gives another shape.
 
         >>> import numpy as np, tfgen
         >>> x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")

@@ -62,6 +62,10 @@ class VAE(EncoderDecoder):
     `reconstruction`, `kl` in nats and in bits, and `active_units`, the number of latents in use in
     a minibatch.
 
+    Raises:
+        ValueError: an observation of other data or without a density; parts that do not fit each
+            other.
+
     >>> import numpy as np, tfgen
     >>> x = np.random.default_rng(0).integers(2, size=(32, 8, 8, 1))
     >>> model = tfgen.VAE((8, 8, 1), latent_dim=2, encoder="mlp", decoder="mlp")
@@ -69,6 +73,8 @@ class VAE(EncoderDecoder):
     >>> history = model.fit(x, verbose=0)
     >>> model.log_prob(x).shape, model.sample(3).shape, model.encode(x).shape
     (TensorShape([32]), TensorShape([3, 8, 8, 1]), TensorShape([32, 2]))
+    >>> bool(np.mean(model.estimate_log_prob(x, num_samples=20) - model.log_prob(x)) > 0)
+    True
     """
 
     likelihood = "bound"
@@ -137,6 +143,11 @@ class VAE(EncoderDecoder):
             condition: as in `log_prob`.
             seed: of dequantisation noise, where the observation takes it.
             batch_size: rows computed at a time.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
+        >>> model.log_likelihood(np.eye(4), np.zeros((4, 2))).shape
+        TensorShape([4])
         """
         return self._map_examples("log_likelihood", x, condition, batch_size, seed, z=z)
 
@@ -153,6 +164,11 @@ class VAE(EncoderDecoder):
 
         Returns:
             `[n, *event_shape]` tensor in the data's type.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
+        >>> model.decompress(np.eye(4), seed=0).dtype
+        tf.uint8
         """
         temperature = self._as_temperature(temperature)
         return self._map_examples(
@@ -172,6 +188,13 @@ class VAE(EncoderDecoder):
         Returns:
             Dict of `latents`, `log q(z|x) - log p(z)`, and `data`, `-log p(x|z)`, each `[n]`; they
             sum to `-log_prob(x, seed=seed)` in bits.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.VAE(4, latent_dim=2, encoder="mlp", decoder="mlp")
+        >>> length = model.code_length(np.eye(4))
+        >>> bits = -model.log_prob(np.eye(4)) / np.log(2.0)
+        >>> bool(np.allclose(length["latents"] + length["data"], bits, atol=1e-4))
+        True
         """
         parts = self._map_examples("code_length", x, condition, batch_size, seed)
         return {name: parts[:, i] for i, name in enumerate(("latents", "data"))}

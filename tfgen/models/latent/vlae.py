@@ -10,7 +10,7 @@ from tfgen.utils import checks
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class IAFVAE(VAE):
-    """`VAE` with the posterior of Kingma et al. 2016 ("Improved Variational Inference with Inverse
+    """`VAE` with the posterior of Kingma et al. 2016 ("Improving Variational Inference with Inverse
     Autoregressive Flow", arXiv:1606.04934): inverse autoregressive flow that sees the encoder's
     context.
 
