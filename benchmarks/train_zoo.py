@@ -16,6 +16,7 @@ from tfgen.app import runs
 BINARY = {"binarise": "dynamic"}
 # The model, the data and settings of the run beside those of the preset.
 ZOO = {
+    "nsf_pinwheel": ("NSF", "pinwheel", {}),
     "gan_fashion_mnist": ("GAN", "fashion_mnist", {}),
     "pixelcnn_mnist_gated": ("PixelCNN", "mnist", BINARY),
     "glow_mnist": ("Glow", "mnist", {}),

@@ -192,6 +192,8 @@ def test_a_model_of_ones_own_module(tmp_path, monkeypatch):
         "--set", "hidden_units=[4]", "--batch-size", 5000, "--no-export", "--verbose", 0,
     )  # fmt: skip
     assert "Deep (exact, 2000 held-out examples)" in output
+    invoke("sample", "run", "--num", 3, "--out", "drawn.npy", "--import", "own_module")
+    assert np.load("drawn.npy").shape == (3, 2)
     result = CliRunner().invoke(
         main, ["train", "own_module:Bare", "--data", "two_moons", "--out", "bare"]
     )
@@ -203,9 +205,9 @@ def test_a_model_of_ones_own_module(tmp_path, monkeypatch):
 
 def test_a_comparison_has_a_table_and_a_page(tmp_path):
     rows = compare.compare(
-        tmp_path, "two_moons", ["RealNVP", "Autoencoder"], minutes=0.002, extractor=None
+        tmp_path, "two_moons", ["RealNVP", "GAN"], minutes=0.002, extractor=None
     )
-    assert [row["model"] for row in rows] == ["RealNVP", "Autoencoder"]
+    assert [row["model"] for row in rows] == ["RealNVP", "GAN"]
     assert rows[0]["likelihood"] == "exact" and rows[0]["bits_unit"] == "nats"
     assert rows[0]["parameters"] > 0 and rows[0]["seconds"] > 0 and rows[0]["frechet"] is None
     page = (tmp_path / "index.html").read_text()
@@ -216,7 +218,7 @@ def test_a_comparison_has_a_table_and_a_page(tmp_path):
     assert len({len(line.split("  ")) > 1 for line in lines}) == 1 and "(exact)" in lines[1]
     before = (tmp_path / "RealNVP" / "model.keras").stat().st_mtime
     again = compare.compare(
-        tmp_path, "two_moons", ["RealNVP", "Autoencoder"], minutes=0.002, extractor=None
+        tmp_path, "two_moons", ["RealNVP", "GAN"], minutes=0.002, extractor=None
     )
     assert [row["bits"] for row in again] == [row["bits"] for row in rows]
     assert (tmp_path / "RealNVP" / "model.keras").stat().st_mtime >= before

@@ -1,6 +1,8 @@
 """The `tfgen` command."""
 
+import importlib
 import json
+import os
 import sys
 import traceback
 
@@ -25,7 +27,7 @@ class _Commands(click.Group):
     """
 
     def add_command(self, cmd, name=None):
-        cmd.params.append(_debug())
+        cmd.params += [_debug(), _import()]
         super().add_command(cmd, name)
 
     def invoke(self, ctx):
@@ -51,6 +53,28 @@ def _debug():
 
     flag = {"is_flag": True, "is_eager": True, "expose_value": False}
     return click.Option(["--debug"], callback=keep, help="Show the trace of an error, too.", **flag)
+
+
+def _import():
+    """The option `--import` of all commands, for classes that files of models name."""
+
+    def bring(ctx, param, values):
+        for name in values:
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                raise click.BadParameter(f"{name!r} cannot be imported: {error}") from error
+
+    return click.Option(
+        ["--import"],
+        multiple=True,
+        callback=bring,
+        expose_value=False,
+        metavar="MODULE",
+        help="Import a module of yours first, which registers classes that a run holds.",
+    )
 
 
 def _as_line(error):

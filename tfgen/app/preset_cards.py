@@ -5,6 +5,7 @@ import os
 import platform
 from pathlib import Path
 
+from tfgen import data as data_module
 from tfgen.app import evaluation
 from tfgen.app import pictures
 from tfgen.app.opened import data_settings
@@ -49,6 +50,17 @@ def make_preset(run, folder, *, description=None, weights_dtype="float32", data_
     Raises:
         ValueError: `run` is no folder of a finished run, or a bad argument.
         OSError: `folder` cannot be written to.
+
+    >>> import tempfile, tfgen
+    >>> from tfgen.app import runs
+    >>> run, folder = tempfile.mkdtemp(), tempfile.mkdtemp()
+    >>> small = {"num_layers": 1, "hidden_units": [4]}
+    >>> _ = runs.train(
+    ...     run, "RealNVP", "two_moons", overrides=small, epochs=1, export=False, verbose=0
+    ... )
+    >>> rows = runs.make_preset(run, folder, description="Two moons.")
+    >>> tfgen.RealNVP.read_preset(folder)["metadata"]["figures"] == rows
+    True
     """
     opened = open_model(run, data_dir)
     if opened.folder is None:
@@ -93,7 +105,8 @@ def _card(name, net, description, about, opened, examples):
     kind = type(net).__name__
     data, seed = opened.settings["data"], opened.settings["seed"]
     samples = "" if not (opened.folder / "samples.png").is_file() else "![Samples](samples.png)\n\n"
-    licence = _LICENCES.get(data, "the data's own")
+    own = "points that tfgen makes" if data in data_module.names() else "the data's own"
+    licence = _LICENCES.get(data, own)
     figures = "\n".join(
         f"| {row['name']} | {_figure(row)} | {row['unit']} |" for row in about["figures"]
     )

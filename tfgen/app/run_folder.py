@@ -32,6 +32,12 @@ def load_model(run):
 
     Raises:
         ValueError: there is no `model.keras`: the run is not finished; or it is damaged.
+
+    >>> from tfgen.app import runs
+    >>> runs.load_model("nowhere")
+    Traceback (most recent call last):
+    ...
+    ValueError: `run` must be a folder with a finished run; no nowhere/model.keras
     """
     file = Path(run) / "model.keras"
     if not file.is_file():
@@ -51,6 +57,13 @@ def read_history(run):
 
     Raises:
         ValueError: it is damaged.
+
+    >>> import tempfile
+    >>> from tfgen.app import runs
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "history.csv").write_text("epoch,loss\\n0,2.5\\n1,1.5\\n")
+    >>> runs.read_history(folder)
+    {'loss': [2.5, 1.5]}
     """
     file = Path(run) / "history.csv"
     if not file.is_file():
@@ -76,6 +89,11 @@ def read_stopped(run):
 
     Returns:
         Dict of `epoch`, `step` and `term`, see `tfgen.callbacks.NaNGuard`; None for a good run.
+
+    >>> import tempfile
+    >>> from tfgen.app import runs
+    >>> runs.read_stopped(tempfile.mkdtemp()) is None
+    True
     """
     file = Path(run) / "stopped.json"
     return read_json(file, ("epoch", "step", "term")) if file.is_file() else None

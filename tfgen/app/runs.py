@@ -156,6 +156,20 @@ def train(
         ValueError: bad settings, or a folder that holds a run with others, or one in which another
             process trains.
         OSError: the folder cannot be written to.
+
+    >>> import tempfile
+    >>> from tfgen.app import runs
+    >>> small = {"num_layers": 1, "hidden_units": [4]}
+    >>> folder = tempfile.mkdtemp()
+    >>> rows = runs.train(
+    ...     folder, "RealNVP", "two_moons", overrides=small, epochs=1, export=False, verbose=0
+    ... )
+    >>> rows[0]["name"], rows[0]["unit"]
+    ('RealNVP (exact, 2000 held-out examples)', 'nats')
+    >>> runs.load_model(folder).event_shape, runs.read_stopped(folder)
+    ((2,), None)
+    >>> sorted(runs.read_history(folder))
+    ['loss', 'nll', 'seconds', 'skipped_steps', 'val_loss', 'val_nll']
     """
     out = Path(out)
     for name, value in (("learning_rate", learning_rate), ("max_minutes", max_minutes)):
@@ -326,6 +340,11 @@ def evaluate(
 
     Raises:
         ValueError: `run` is neither, or `extractor` is unknown or does not fit the data.
+
+    >>> from tfgen.app import runs
+    >>> rows = runs.evaluate("nsf_pinwheel", num_examples=100)
+    >>> rows[0]["name"]
+    'NSF (exact, 100 held-out examples)'
     """
     folder = Path(run)
     if net is None:

@@ -35,6 +35,12 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
 
     Raises:
         ValueError: `run` is no trained model, `out` has another suffix, or an unknown `label`.
+
+    >>> import os, tempfile
+    >>> from tfgen.app import runs
+    >>> path = runs.sample("nsf_pinwheel", 100, out=os.path.join(tempfile.mkdtemp(), "drawn.csv"))
+    >>> np.loadtxt(path, delimiter=",").shape
+    (100, 2)
     """
     opened = open_model(run, data_dir)
     net = opened.net

@@ -44,6 +44,11 @@ def score(run, data, *, out=None, num_samples=None, data_dir=None, seed=0):
     Raises:
         ValueError: `run` is no trained model, it has no likelihood, or the examples do not fit it.
         OSError: there are no such files, or `out` cannot be written.
+
+    >>> from tfgen.app import runs
+    >>> columns = runs.score("nsf_pinwheel", "two_moons")
+    >>> list(columns)
+    ['name', 'log_prob', 'percentile']
     """
     opened = open_model(run, data_dir)
     net = opened.net

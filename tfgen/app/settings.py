@@ -25,7 +25,12 @@ _NOT_SET = (
 
 
 def recipes():
-    """Returns the models that need no more than an `event_shape`: dict from name to class."""
+    """Models that need no more than an `event_shape`: dict from name to class.
+
+    >>> from tfgen.app import runs
+    >>> "Glow" in runs.recipes(), "Flow" in runs.recipes()
+    (True, False)
+    """
     found = {}
     for name in models.__all__:
         cls = getattr(models, name)
