@@ -204,9 +204,7 @@ def test_a_model_of_ones_own_module(tmp_path, monkeypatch):
 
 
 def test_a_comparison_has_a_table_and_a_page(tmp_path):
-    rows = compare.compare(
-        tmp_path, "two_moons", ["RealNVP", "GAN"], minutes=0.002, extractor=None
-    )
+    rows = compare.compare(tmp_path, "two_moons", ["RealNVP", "GAN"], minutes=0.002, extractor=None)
     assert [row["model"] for row in rows] == ["RealNVP", "GAN"]
     assert rows[0]["likelihood"] == "exact" and rows[0]["bits_unit"] == "nats"
     assert rows[0]["parameters"] > 0 and rows[0]["seconds"] > 0 and rows[0]["frechet"] is None

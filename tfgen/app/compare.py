@@ -1,7 +1,6 @@
 """Several models on one data set, with the same time for each: a table, and a page to look at."""
 
 import html
-import inspect
 import json
 import time
 from pathlib import Path
@@ -138,9 +137,10 @@ def _preset(cls, data, examples):
         config = cls.read_preset(name)["model"]
         if config["class_name"].split(">")[-1] != cls.__name__:
             continue
-        default = inspect.signature(cls.__init__).parameters.get("data_kind")
-        kind = config["config"].get("data_kind", getattr(default, "default", "uint8"))
-        if kind == examples.kind and tuple(config["config"]["event_shape"]) == examples.event_shape:
+        if tuple(config["config"]["event_shape"]) != examples.event_shape:
+            continue
+        # What a configuration leaves open is known once there is a model.
+        if cls.from_preset(name, load_weights=False).data_kind == examples.kind:
             return name
     return None
 
