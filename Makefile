@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export KERAS_BACKEND := tensorflow
 
 .DELETE_ON_ERROR:
-.PHONY: help setup test test-all lint format demo dist clean
+.PHONY: help setup test test-all lint format demo docs docs-serve notebooks dist clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,15 @@ demo: setup  ## train a small Glow on Fashion-MNIST and write its samples to run
 dist: setup  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
+docs: notebooks  ## build the documentation into docs/_build/html; runs the code of changed pages
+	$(BIN)/python -m sphinx -W --keep-going -n docs docs/_build/html
+
+docs-serve: docs  ## the same, and serve it at http://localhost:8000
+	$(BIN)/python -m http.server --directory docs/_build/html
+
+notebooks: setup  ## write the .ipynb of the texts in docs/notebooks
+	$(BIN)/python docs/write_notebooks.py
+
 clean:  ## remove .venv, builds and caches (runs/ stays)
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build docs/api *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

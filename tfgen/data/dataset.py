@@ -13,8 +13,8 @@ class Data:
         name: The name or path that was loaded.
         kind: `"uint8"` (images or other integers 0..255), `"real"` (float32) or `"binary"`
             (0 and 1; the training split may hold the probabilities of 1, float32).
-        train: `(x, y)`; x is [n, *event_shape]; y is [n] int64 labels, a float32 array of
-            conditions ([n, ...]; only from a user's own file), or None.
+        train: `(x, y)`; x is `[n, *event_shape]`; y is `[n]` int64 labels, a float32 array of
+            conditions (`[n, ...]`; only from a user's own file), or None.
         test: `(x, y)` in the same form, disjoint from `train`.
         num_classes: Number of classes of integer labels; None without them.
         class_names: One name per class, or None.
