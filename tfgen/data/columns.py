@@ -255,8 +255,10 @@ class Columns:
         if wrong.any():
             row, i = (int(k) for k in np.argwhere(wrong)[0])
             kind = "whole numbers" if whole[i] else "numbers"
+            if np.isfinite([least[i], most[i]]).any():
+                kind += f" from {least[i]:g} to {most[i]:g}"
             raise ValueError(
-                f"`{name}` must hold {kind} from {least[i]:g} to {most[i]:g} in column {i}, of "
+                f"`{name}` must hold {kind} in column {i}, of "
                 f"{self.dims[i].name!r}; got {x[row, i]:g} in row {row}: `columns.arrays(frame)` "
                 "makes examples of a frame"
             )

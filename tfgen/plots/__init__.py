@@ -9,6 +9,7 @@ from tfgen.plots.images import comfortable_scale
 from tfgen.plots.images import image_grid
 from tfgen.plots.images import paired_grid
 from tfgen.plots.images import save_image
+from tfgen.plots.pairs import save_pairs
 from tfgen.plots.plane import save_density
 from tfgen.plots.plane import save_scatter
 from tfgen.plots.samples import as_drawn
@@ -24,6 +25,7 @@ __all__ = [
     "plot_history",
     "save_density",
     "save_image",
+    "save_pairs",
     "save_samples",
     "save_scatter",
 ]
