@@ -58,7 +58,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     samples = table.to_frame(model.sample(args.rows, seed=0))
     samples.to_csv(args.out / "samples.csv", index=False)
-    tfgen.plots.save_pairs(args.out / "pairs.png", people, samples)
+    shown = [column.name for column in table.columns.columns if column.kind != "constant"]
+    tfgen.plots.save_pairs(args.out / "pairs.png", people, samples, shown)
     log_prob = np.asarray(model.estimate_log_prob(table.test[0], 20))
     print(f"Held-out rows have {log_prob.mean():.3f} nats on average")
     model.save(args.out / "model.keras")

@@ -79,7 +79,8 @@ class ToLine(Bijector):
         ]
         if len(parts) == 1:
             return parts[0]
-        return tuple(tf.gather(tf.concat(p, 1), self._order, axis=1) for p in zip(*parts, strict=True))
+        joined = [tf.concat(part, 1) for part in zip(*parts, strict=True)]
+        return tuple(tf.gather(part, self._order, axis=1) for part in joined)
 
     def _forward(self, z, condition):
         x, log_slope = self.elementwise(z, inverse=False)
@@ -93,11 +94,8 @@ class ToLine(Bijector):
 def _map_of(dims, dtype):
     if dims[0].probs is not None:
         return _Shares(dims, dtype)
-    low, end = (
-        None if getattr(dims[0], name) is None else np.array([getattr(d, name) for d in dims], dtype)
-        for name in ("low", "end")
-    )
-    return _Interval(low, end)
+    bounds = [[getattr(d, name) for d in dims] for name in ("low", "end")]
+    return _Interval(*(None if of[0] is None else np.array(of, dtype) for of in bounds))
 
 
 class _Interval:

@@ -213,11 +213,15 @@ class Column:
             values = series.to_numpy(dtype=np.float64, na_value=np.nan)
             with np.errstate(invalid="ignore"):
                 return np.where(missing, self.fill, values - self.origin)
+        if not hasattr(series, "dt"):
+            series = import_pandas().to_datetime(series)
         ticks, size = date_ticks(series)
         origin = np.datetime64(self.origin, unit_of(size)).astype(np.int64)
-        unit = STEPS[self.step if self.whole else "day"]
-        # A difference of integers loses no digits.
-        return np.where(missing, self.fill, (ticks - origin) * (size / unit))
+        unit = max(1, STEPS[self.step if self.whole else "day"] // size)
+        # In integers, which lose no digits, and units first: a difference may be beyond them.
+        units, rest = np.divmod(np.where(missing, origin, ticks), unit)
+        values = (units - origin // unit) + (rest - origin % unit) / unit
+        return np.where(missing, self.fill, values)
 
     @property
     def fill(self):
@@ -276,6 +280,9 @@ class Column:
         step = max(1, STEPS[self.step] // size)
         unit = STEPS[self.step if self.whole else "day"] / size
         ticks = np.where(missing, 0, np.round(values * (unit / step)))
+        # Further on there are no dates of this unit.
+        far = 2.0**63 - 2 * step - 4096
+        ticks = np.clip(ticks, (-far - origin) // step, (far - origin) // step)
         dates = (origin + ticks.astype(np.int64) * step).view(f"datetime64[{unit_of(size)}]")
         dates[missing] = np.datetime64("NaT")
         series = pd.Series(dates)

@@ -174,7 +174,7 @@ class Columns:
         faults, found = {}, []
         for column in self._given:
             try:
-                found.append(column.to_features(_with_type(given[column.name], column)))
+                found.append(column.to_features(given[column.name]))
             except (ValueError, TypeError) as error:
                 faults[column.name] = str(error)
         refuse("`given`", faults)
@@ -183,9 +183,7 @@ class Columns:
     def _check_frame(self, frame, needed):
         pd = import_pandas()
         if not isinstance(frame, pd.DataFrame):
-            raise ValueError(
-                f"`frame` must be a pandas.DataFrame; got a {type(frame).__name__}"
-            )
+            raise ValueError(f"`frame` must be a pandas.DataFrame; got a {type(frame).__name__}")
         names = list(frame.columns)
         refuse(
             "`frame`",
@@ -296,10 +294,3 @@ class Columns:
         lines = "".join(f"\n  {column!r}" for column in self.columns)
         return f"Columns of {size}{given}{lines}"
 
-
-def _with_type(series, column):
-    """What a user wrote for a condition, as the table's column has it."""
-    if column.kind == "date":
-        pd = import_pandas()
-        return series if hasattr(series, "dt") else pd.to_datetime(series)
-    return series

@@ -119,7 +119,8 @@ class Table:
         constant = [c.name for c in columns if c.kind == "constant"]
         if constant:
             warnings.warn(
-                f"constant columns are left out of the model, and put back into samples: {constant}",
+                "constant columns are left out of the model, and put back into samples: "
+                f"{constant}",
                 stacklevel=2,
             )
         self.columns, self.frame = Columns(columns), frame

@@ -290,5 +290,3 @@ def _checked_bounds(bounds, is_integer):
     if None not in (low, high) and low >= high:
         raise ValueError(f"`bounds` must be a lower and a higher number; got {bounds}")
     return tuple(None if bound is None else float(bound) for bound in (low, high))
-
-

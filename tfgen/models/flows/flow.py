@@ -82,9 +82,7 @@ class Flow(GenerativeModel):
         if columns is not None:
             checks.check_instance(columns, Columns, "columns")
             if data_kind != "real":
-                raise ValueError(
-                    f'`data_kind` must be "real" beside `columns`, which say more; got {data_kind!r}'
-                )
+                raise ValueError(f'`data_kind` must be "real" beside `columns`; got {data_kind!r}')
             data_kind = columns
         super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, **kwargs)
         if data_kind == "binary":
@@ -155,8 +153,9 @@ class Flow(GenerativeModel):
         """The density as a `tfd.Distribution`, with the weights' values at each use.
 
         For uint8 data it is the continuous one of the dequantised values, on
-        [0, 2^num_bits), and of a table, too, that of the dequantised numbers. Its `trainable_variables` are the weights that are not frozen: of the
-        bijector, of the base, and of the embedding of labels where it has a label.
+        [0, 2^num_bits), and of a table, too, that of the dequantised numbers. Its
+        `trainable_variables` are the weights that are not frozen: of the bijector, of the base, and
+        of the embedding of labels where it has a label.
 
         Args:
             condition: one condition, or several, which become the batch shape.
