@@ -17,7 +17,7 @@ from tfgen.utils.random import Stream
 
 ROOT = Path(__file__).parents[1]
 EXTENDING = ROOT / "docs" / "extending.md"
-PAGES = [EXTENDING, ROOT / "CONTRIBUTING.md"]
+PAGES = [EXTENDING, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "tables.md"]
 
 
 def sections(path):
