@@ -293,4 +293,3 @@ class Columns:
         given = f", given {self.condition_shape[0]} features" if self._given else ""
         lines = "".join(f"\n  {column!r}" for column in self.columns)
         return f"Columns of {size}{given}{lines}"
-
