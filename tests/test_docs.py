@@ -17,7 +17,10 @@ from tfgen.utils.random import Stream
 
 ROOT = Path(__file__).parents[1]
 EXTENDING = ROOT / "docs" / "extending.md"
-PAGES = [EXTENDING, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "guides" / "devices.md"]
+PAGES = [
+    *(EXTENDING, ROOT / "CONTRIBUTING.md"),
+    *(ROOT / "docs" / "tables.md", ROOT / "docs" / "guides" / "devices.md"),
+]
 
 
 def sections(path):

@@ -14,12 +14,16 @@ SCRIPTS = {
     "lossy_codes": (["--epochs", "1", "--filters", "4", "4"], {"vae.png", "vlae.png"}),
     "variational_inference": (["--steps", "5"], {"posterior.png"}),
     "mode_dropping": (["--steps", "1000"], {"modes.png"}),
+    "table": (
+        ["--epochs", "1", "--rows", "200"],
+        {"pairs.png", "samples.csv", "model.keras"},
+    ),
     "class_conditional_glow": (
         ["--epochs", "1", "--num-steps", "1"],
         {"classes.png", "morphs.png"},
     ),
 }
-SLOW = ["class_conditional_glow", "lossy_codes"]
+SLOW = ["class_conditional_glow", "lossy_codes", "table"]
 # The last tests run it.
 QUICK = [name for name in SCRIPTS if name not in (*SLOW, "mode_dropping")]
 

@@ -173,6 +173,29 @@ def model(build, *args, **kwargs):
     return ModelEntry(functools.partial(build, *args, **kwargs), **facts)
 
 
+def table_flow(dtype=None):
+    """Over a table with all kinds of columns, one of them given."""
+    columns = tfgen.data.Columns(
+        [
+            {"name": "height", "kind": "number"},
+            {"name": "income", "kind": "number", "low": 0.0},
+            {"name": "loss", "kind": "number", "high": 3.0},
+            {"name": "share", "kind": "number", "low": 0.0, "high": 1.0},
+            {"name": "year", "kind": "integer", "origin": 2000.0},
+            {"name": "visits", "kind": "integer", "low": 0.0, "missing": True, "scale": 2.0},
+            {"name": "stars", "kind": "integer", "low": 1.0, "high": 3.0, "probs": [0.2, 0.3, 0.5]},
+            {"name": "city", "kind": "category", "levels": ["a", "b"], "missing": True},
+            {"name": "member", "kind": "boolean", "dtype": "bool", "levels": [False, True]},
+            {"name": "seen", "kind": "date", "dtype": "datetime64[s]", "origin": "2020-01-01"},
+            {"name": "side", "kind": "category", "levels": ["l", "r"], "role": "condition"},
+            {"name": "land", "kind": "constant", "value": "here"},
+        ]
+    )
+    sizes = {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 4, "dtype": dtype}
+    shapes = {"condition_shape": columns.condition_shape, "columns": columns}
+    return tfgen.NSF(columns.event_shape, **shapes, **sizes)
+
+
 PIXELS = {"likelihood": "bound", "terms": ("bpd",)}
 
 FLOWS = {
@@ -209,6 +232,7 @@ FLOWS = {
     "nsf_autoregressive": model(
         autoregressive_flow, tfgen.NSF, 2, autoregressive=True, costly=True
     ),
+    "nsf_table": model(table_flow, likelihood="bound"),
     "nsf_64": model(autoregressive_flow, tfgen.NSF, 64, num_bins=3),
     "flow": model(flow),
     "flow_own_transform": model(flow, transform=SinhArcsinh(), own_parts=True),
@@ -485,6 +509,12 @@ def make_data(model, num_rows=NUM_ROWS, seed=0):
         return x.astype("float32"), y
     if model.data_kind == "binary":
         return (x > 0).astype("uint8"), y
+    if model.data_kind == "columns":
+        line = tfg.ToLine(model.columns, dtype="float64")
+        line.build((None, *model.event_shape))
+        dequantise = tfg.DequantiseColumns(model.columns, dtype="float64")
+        dequantise.build((None, *model.event_shape))
+        return dequantise.quantise(line.forward_and_log_det(x / 2)[0]).numpy().astype("float32"), y
     return np.clip(100 + 25 * x, 0, 255).astype("uint8"), y
 
 
@@ -593,6 +623,22 @@ def autoregressive(transform="affine", num_params=2, dtype=None, **kwargs):
     return tfg.Autoregressive(transform, network, dtype=dtype)
 
 
+def to_line(shares=False, dtype=None):
+    """Bounds of each kind, or codes of known shares alone."""
+    bounds = [(None, None), (-10.0, None), (None, 9.0), (-9.0, 11.0)]
+    columns = [
+        {"name": f"{low}..{high}", "kind": "number", "low": low, "high": high}
+        for low, high in bounds
+    ]
+    if shares:
+        columns = [
+            {"name": "codes", "kind": "integer", "low": -8.0, "high": 8.0, "probs": [1 / 17] * 17},
+            {"name": "few", "kind": "integer", "low": -6.0, "high": 5.0}
+            | {"probs": [0.01, *[0.09] * 11]},
+        ]
+    return tfg.ToLine(tfgen.data.Columns(columns), dtype=dtype)
+
+
 def inverted(build, *args, **kwargs):
     return lambda dtype=None: tfg.Invert(build(*args, dtype=dtype, **kwargs), dtype=dtype)
 
@@ -666,6 +712,8 @@ BIJECTORS = {
     "elementwise_own": BijectorEntry(of(tfg.Elementwise, SinhArcsinh()), (3,), condition=1),
     "squeeze": BijectorEntry(of(tfg.Squeeze), IMAGE),
     "flatten": BijectorEntry(of(tfg.Flatten), IMAGE),
+    "to_line": BijectorEntry(to_line, (4,)),
+    "to_line_shares": BijectorEntry(functools.partial(to_line, True), (2,)),
     "split": BijectorEntry(of(split), IMAGE),
     "split_condition": BijectorEntry(of(split), IMAGE, condition=2),
     "split_without_prior": BijectorEntry(of(split, prior=None), IMAGE),
@@ -735,7 +783,7 @@ ABSTRACT = {
     tfgen.distributions.Observation,
     tfgen.distributions.Posterior,
 }
-NOT_A_MAP = {tfg.Dequantise}
+NOT_A_MAP = {tfg.Dequantise, tfg.DequantiseColumns}
 
 
 class BijectorCase:

@@ -7,6 +7,8 @@ from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.chain import Chain
 from tfgen.bijectors.chain import Flatten
 from tfgen.bijectors.chain import Invert
+from tfgen.bijectors.columns import DequantiseColumns
+from tfgen.bijectors.columns import ToLine
 from tfgen.bijectors.coupling import Coupling
 from tfgen.bijectors.elementwise import Elementwise
 from tfgen.bijectors.mixing import InvertibleConv
@@ -38,6 +40,7 @@ __all__ = [
     "Chain",
     "Coupling",
     "Dequantise",
+    "DequantiseColumns",
     "Elementwise",
     "ExpAffine",
     "Flatten",
@@ -52,6 +55,7 @@ __all__ = [
     "Split",
     "Squeeze",
     "Standardise",
+    "ToLine",
     "Transform",
     "image_couplings",
     "vector_couplings",

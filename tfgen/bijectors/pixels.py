@@ -54,6 +54,14 @@ class Dequantise(Configured):
         x = tf.cast(inputs, self.variable_dtype)
         return tf.floor(x / 2 ** (8 - self.num_bits)) + tf.cast(noise, x.dtype)
 
+    def log_noise(self, values):
+        """Log-density of the noise, `[batch]`, in nats: 0, as it is uniform.
+
+        Args:
+            values: what `call` gives.
+        """
+        return tf.zeros(tf.shape(values)[:1], values.dtype)
+
     def quantise(self, x):
         """Pixels, uint8 multiples of 2^(8 - num_bits), of reals, clipped to the range.
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.core.y_spec import YSpec
+from tfgen.data.columns import Columns
 from tfgen.data.feed import NumberedDataset
 from tfgen.data.feed import array_batches
 from tfgen.data.feed import dataset_batches
@@ -35,7 +36,8 @@ class DataSpec:
 
     Args:
         event_shape: shape of one example, without a batch axis.
-        kind: `"real"`, `"binary"` (0 or 1) or `"uint8"` (0..255).
+        kind: `"real"`, `"binary"` (0 or 1) or `"uint8"` (0..255); or the `tfgen.data.Columns` of a
+            table, whose kind is `"columns"`.
         num_bits: bits of a value that a model sees of uint8 data, 1 to 8.
         condition_shape: shape of the vector or image that comes with an example as `y`; None: none.
         num_classes: number of labels, where `y` is a label, or a label and such a vector:
@@ -47,6 +49,7 @@ class DataSpec:
     Attributes:
         y: the `YSpec` of `y`, or None where it is ignored.
         condition: `y` if it is a condition, else None.
+        columns: the `Columns` of a table, or None.
         checks_streams: whether all batches of a stream are checked, or only the first.
 
     Raises:
@@ -99,7 +102,13 @@ class DataSpec:
         dtype="float32",
     ):
         self.event_shape = checks.as_shape(event_shape, "event_shape")
-        self.kind = checks.check_data_kind(kind)
+        self.columns = kind if isinstance(kind, Columns) else None
+        self.kind = "columns" if self.columns is not None else checks.check_data_kind(kind)
+        if self.columns is not None and self.event_shape != self.columns.event_shape:
+            raise ValueError(
+                f"`event_shape` must be that of the columns, {list(self.columns.event_shape)}; got "
+                f"{list(self.event_shape)}"
+            )
         self.num_bits = checks.check_int(num_bits, "num_bits", 1, 8)
         if role not in ROLES:
             raise ValueError(f"`role` must be one of {list(ROLES)}; got {role!r}")
@@ -113,7 +122,8 @@ class DataSpec:
         """The description of examples for densities and predictions, which see no target."""
         if self.role == "condition":
             return self
-        spec = DataSpec(self.event_shape, self.kind, self.num_bits, dtype=self.dtype)
+        kind = self.kind if self.columns is None else self.columns
+        spec = DataSpec(self.event_shape, kind, self.num_bits, dtype=self.dtype)
         spec.checks_streams = self.checks_streams
         return spec
 
@@ -125,8 +135,13 @@ class DataSpec:
     @property
     def x_spec(self):
         """The `tf.TensorSpec` of examples."""
-        dtype = self.dtype if self.kind == "real" else tf.uint8
+        dtype = self.dtype if self.is_real else tf.uint8
         return tf.TensorSpec([None, *self.event_shape], dtype, name="x")
+
+    @property
+    def is_real(self):
+        """True if examples are held as reals: those of tables are, too."""
+        return self.kind in ("real", "columns")
 
     @property
     def condition_spec(self):
@@ -137,8 +152,11 @@ class DataSpec:
 
     def check_x(self, x, name="x", probabilities=False, whole=True):
         """Examples as an array `[n, *event_shape]`; see `utils.checks.as_events`."""
-        dtype = self.dtype.as_numpy_dtype
-        return checks.as_events(x, name, self.event_shape, self.kind, dtype, probabilities, whole)
+        dtype, kind = self.dtype.as_numpy_dtype, "real" if self.is_real else self.kind
+        x = checks.as_events(x, name, self.event_shape, kind, dtype, probabilities, whole)
+        if self.columns is not None:
+            self.columns.check(x, name)
+        return x
 
     def check_condition(self, condition, num_rows, name="condition"):
         """Conditions as arrays of `num_rows` rows, a single one broadcast; None where there are
@@ -287,9 +305,10 @@ class DataSpec:
         `check_batch`."""
         x, y, weight = _parts(element)
         index = index if self.checks_streams else None
-        x = tensor_checks.as_events(
-            tf.convert_to_tensor(x), "x", self.event_shape, self.kind, self.dtype, index
-        )
+        x, kind = tf.convert_to_tensor(x), "real" if self.is_real else self.kind
+        x = tensor_checks.as_events(x, "x", self.event_shape, kind, self.dtype, index)
+        if self.columns is not None:
+            tensor_checks.require_ranges(x, "x", *self.columns.ranges(), self.dtype, index)
         num_rows = tf.shape(x)[0]
         if self.y is not None and y is not None:
             y = self.y.asserted(y, "y", num_rows, index)

@@ -211,9 +211,11 @@ class Family(Trainable, metaclass=Recorded):
 
     def _adapt(self, batches, rows, columns=None):
         spec = self.data_spec
-        if spec.kind == "real" and self.likelihood == "exact":
+        if spec.columns is not None:
+            columns = [dim.name for dim in spec.columns.dims]
+        if spec.is_real and self.likelihood == "exact":
             adapt.warn_of_constants(rows["x"], columns)
-        reals = ["x"] * (spec.kind == "real" and (batches is None or self._scales_x))
+        reals = ["x"] * (spec.is_real and (batches is None or self._scales_x))
         rows = adapt.without_outliers(rows, reals + ["condition"] * self._scales_conditions)
         self._set_scales(rows)
         if self._is_adaptive():

@@ -70,16 +70,17 @@ def array_kind(x):
     return "binary" if x.dtype.kind == "b" or x.max() <= 1 else "uint8"
 
 
-def hold_out(x, y, seed=0):
+def hold_out(x, y, seed=0, fraction=0.1):
     """Splits arrays into training and test: the last 10 per cent after a seeded shuffle.
 
     Args:
         x: [n, ...] array.
         y: [n, ...] array, or None.
         seed: Non-negative int; the same seed gives the same split.
+        fraction: Number in (0, 1), of the rows that are held out.
 
     Returns:
-        `((x, y), (x, y))`: training, then test (n // 10 examples, at least one).
+        `((x, y), (x, y))`: training, then test (at least one example, and not all).
 
     Raises:
         ValueError: n is less than 2.
@@ -92,7 +93,9 @@ def hold_out(x, y, seed=0):
     if len(x) < 2:
         raise ValueError(f"a test split needs at least 2 examples, got {len(x)}")
     order = np.random.default_rng(seed).permutation(len(x))
-    num_train = len(x) - max(1, len(x) // 10)
+    # The product of a fraction such as 0.1 may lie just beside the whole number that is meant.
+    num_test = int(len(x) * fraction + 1e-9)
+    num_train = len(x) - min(max(1, num_test), len(x) - 1)
 
     def take(rows):
         return x[rows], None if y is None else y[rows]

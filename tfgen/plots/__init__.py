@@ -11,6 +11,7 @@ from tfgen.plots.images import paired_grid
 from tfgen.plots.images import save_image
 from tfgen.plots.latents import save_interpolations
 from tfgen.plots.latents import save_traversals
+from tfgen.plots.pairs import save_pairs
 from tfgen.plots.plane import save_density
 from tfgen.plots.plane import save_scatter
 from tfgen.plots.samples import as_drawn
@@ -27,6 +28,7 @@ __all__ = [
     "save_density",
     "save_image",
     "save_interpolations",
+    "save_pairs",
     "save_samples",
     "save_scatter",
     "save_traversals",

@@ -192,7 +192,7 @@ def require_data(name, what, value, shape, made):
         made: model or `Observation` that gave it, which names the kind of data.
     """
     kind, num_bits = made.data_kind, made.num_bits
-    dtype = made.variable_dtype if kind == "real" else "uint8"
+    dtype = "uint8" if kind in ("binary", "uint8") else made.variable_dtype
     require_reals(name, what, value, shape, "[batch, *event_shape]", dtype)
     value = np.asarray(value)
     if kind == "binary":

@@ -35,6 +35,26 @@ def as_events(x, name, event_shape, kind, dtype, batch):
     return x
 
 
+def require_ranges(x, name, least, most, whole, dtype, batch):
+    """Requires columns of numbers from a least to a greatest one each, some of them whole.
+
+    Args:
+        x: tensor `[n, size]`.
+        name: name of the argument in an error.
+        least: array `[size]`.
+        most: array `[size]`.
+        whole: bool array `[size]`.
+        dtype: dtype in which they are compared.
+        batch: number of the batch.
+    """
+    x = tf.cast(x, dtype)
+    ok = (x >= tf.cast(least, dtype)) & (x <= tf.cast(most, dtype))
+    ok &= ~tf.constant(whole) | (x == tf.floor(x))
+    words = f"`{name}` must hold values that the table's columns have; got others in columns {{}}"
+    columns = tf.where(tf.reduce_any(~ok, 0))[:, 0]
+    _require(tf.reduce_all(ok), words, lambda: [columns], batch)
+
+
 def as_labels(y, name, num_classes, num_rows, batch):
     """Returns labels as a tensor `[n]`, for `num_rows` examples; arguments as in `as_events`."""
     y = _rows_of(_of_shape(y, name, (), batch), name, num_rows, batch)

@@ -8,10 +8,13 @@ from tfgen.bijectors import Bijector
 from tfgen.bijectors import Centre
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Dequantise
+from tfgen.bijectors import DequantiseColumns
 from tfgen.bijectors import Flatten
 from tfgen.bijectors import Logit
+from tfgen.bijectors import ToLine
 from tfgen.bijectors.view import deferred
 from tfgen.core.model import GenerativeModel
+from tfgen.data.columns import Columns
 from tfgen.distributions import Transformed
 from tfgen.distributions import get_base
 from tfgen.objectives import log_det_penalty as sum_of_squares
@@ -29,7 +32,9 @@ class Flow(GenerativeModel):
 
     uint8 data are dequantised with uniform noise, so that `log_prob` is a bound
     on the log-probability of the integers; on real data it is exact. The loss is
-    bits per dimension (`bpd`) for uint8 data and nats (`nll`) for real data.
+    bits per dimension (`bpd`) for uint8 data and nats (`nll`) for real data. Of a table
+    (`columns`) whole numbers, categories and missing values are dequantised, and numbers within
+    bounds mapped to the whole line.
 
     Args:
         event_shape: shape of one example.
@@ -47,6 +52,8 @@ class Flow(GenerativeModel):
         num_init_batches: minibatches of the data-dependent initialisation in `fit`. By default
             it is of one for images, as in Glow, and else of 4,096 random rows (of a stream the
             first ones) but for outliers.
+        columns: `tfgen.data.Columns` of a table, whose numbers the examples are; `table.model`
+            gives it. None for other data.
         **kwargs: `GenerativeModel` arguments: `condition_shape`, `num_classes`,
             `dtype`, `name`.
 
@@ -77,11 +84,18 @@ class Flow(GenerativeModel):
         pixels="centre",
         log_det_penalty=0.0,
         num_init_batches=None,
+        columns=None,
         **kwargs,
     ):
+        if columns is not None:
+            checks.check_instance(columns, Columns, "columns")
+            if data_kind != "real":
+                raise ValueError(f'`data_kind` must be "real" beside `columns`; got {data_kind!r}')
+            data_kind = columns
         super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, **kwargs)
         if data_kind == "binary":
             raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
+        self.columns = columns
         checks.check_instance(bijector, Bijector, "bijector")
         self._check_condition_shape()
         if pixels not in PIXELS:
@@ -98,14 +112,18 @@ class Flow(GenerativeModel):
         dtype = {"dtype": self.dtype_policy}
         parts = [bijector]
         self.dequantise = None
-        if data_kind == "uint8":
+        if columns is not None:
+            parts = [ToLine(columns, **dtype), bijector]
+            if not columns.is_exact:
+                self.dequantise = DequantiseColumns(columns, dtype=self.variable_dtype)
+        elif data_kind == "uint8":
             self.dequantise = Dequantise(num_bits, dtype=self.variable_dtype)
             parts = [PIXELS[pixels](num_bits, **dtype), bijector]
         if len(bijector.inverse_event_shape(self.event_shape)) != 1:
             parts.append(Flatten(**dtype))
         # The given one, between the data and the base.
         self.bijector = Chain(parts, name="bijector", **dtype)
-        self.likelihood = "exact" if data_kind == "real" else "bound"
+        self.likelihood = "exact" if self.dequantise is None else "bound"
         self.latent_shape = (self.num_dims,)
 
     def _check_condition_shape(self):
@@ -143,8 +161,9 @@ class Flow(GenerativeModel):
         """The density as a `tfd.Distribution`, with the weights' values at each use.
 
         For uint8 data it is the continuous one of the dequantised values, on
-        [0, 2^num_bits). Its `trainable_variables` are the weights that are not frozen: of the
-        bijector, of the base, and of the embedding of labels where it has a label.
+        [0, 2^num_bits), and of a table, too, that of the dequantised numbers. Its
+        `trainable_variables` are the weights that are not frozen: of the bijector, of the base, and
+        of the embedding of labels where it has a label.
 
         Args:
             condition: one condition, or several, which become the batch shape.
@@ -258,9 +277,10 @@ class Flow(GenerativeModel):
         return row_uniform(seed, start, num_rows, self.event_shape, self.variable_dtype)
 
     def _log_weight(self, x, condition, noise):
-        features = self._features(condition)
-        z, log_det = self.bijector.inverse_and_log_det(self._values(x, noise), condition=features)
-        return self.base.log_prob(z, features) + log_det
+        features, values = self._features(condition), self._values(x, noise)
+        z, log_det = self.bijector.inverse_and_log_det(values, condition=features)
+        log_prob = self.base.log_prob(z, features) + log_det
+        return log_prob if noise is None else log_prob - self.dequantise.log_noise(values)
 
     def _term_names(self):
         return super()._term_names() + ("log_det_penalty",) * bool(self.log_det_penalty)

@@ -29,7 +29,7 @@ class MAF(VectorFlow):
         transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`.
         residual: True for networks of residual blocks.
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
-            `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
+            `num_bits`, `pixels`, `num_init_batches`, `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events that are not vectors, or sizes that are no positive numbers.

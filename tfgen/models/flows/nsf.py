@@ -30,7 +30,7 @@ class NSF(VectorFlow):
             standardised, so that few of them are.
         autoregressive: autoregressive maps instead of couplings.
         **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
-            `num_bits`, `pixels`, `num_init_batches`, `dtype`, `name`.
+            `num_bits`, `pixels`, `num_init_batches`, `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events that are not vectors, or sizes that are no positive numbers.

@@ -48,7 +48,7 @@ class RealNVP(Flow):
         num_bits: bits of a value that the model sees of uint8 data.
         pixels: how uint8 data come to the bijector, `"logit"` or `"centre"`.
         num_init_batches: minibatches of the data-dependent initialisation in `fit`, as of `Flow`.
-        **kwargs: `Flow` arguments: `num_classes`, `dtype`, `name`.
+        **kwargs: `Flow` arguments: `num_classes`, `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events of other shapes, sides that cannot be halved so often, or another
