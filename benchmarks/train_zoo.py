@@ -51,7 +51,16 @@ def main():
             export=False,
             **settings,
         )
-        runs.make_preset(run, zoo / name, weights_dtype="float16", data_dir=arguments.data_dir)
+        # Of models whose samples are what they are for.
+        extractor = "classifier" if model in ("GAN", "CQF") else None
+        runs.make_preset(
+            run,
+            zoo / name,
+            weights_dtype="float16",
+            extractor=extractor,
+            cache_dir=Path(arguments.out) / "classifiers",
+            data_dir=arguments.data_dir,
+        )
 
 
 if __name__ == "__main__":

@@ -228,3 +228,38 @@ def test_a_comparison_takes_the_presets_of_the_data():
     # Of data of another kind.
     assert compare._preset(tfgen.VLAE, "fashion_mnist_small", data) is None
     assert compare._preset(tfgen.RealNVP, "fashion_mnist_small", data) is None
+
+
+# ------------------------------------------------------------------------------------ tables
+
+PEOPLE = """id,age,city,height,member
+1,31,Bern,1.71,True
+2,45,Basel,1.62,False
+3,8,Bern,1.21,False
+4,52,Chur,1.83,True
+5,27,Basel,,True
+6,66,Chur,1.68,True
+"""
+
+
+@pytest.mark.filterwarnings("ignore:columns of row numbers")
+def test_tables_on_the_command_line(tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE + "".join(PEOPLE.splitlines(keepends=True)[1:]).replace(",1.", ",0."))
+    invoke(
+        "train", "NSF", "--data", file, "--condition", "city", "--out", tmp_path / "run",
+        "--set", "num_layers=1", "--set", "hidden_units=[4]", "--epochs", 1, "--no-export",
+        "--verbose", 0,
+    )  # fmt: skip
+    drawn = tmp_path / "drawn.csv"
+    invoke("sample", tmp_path / "run", "--num", 5, "--given", "city=Bern", "--out", drawn)
+    with open(drawn, newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert {row["city"] for row in rows} == {"Bern"} and len(rows) == 5
+    assert all(row["age"].isdecimal() and row["member"] in ("True", "False") for row in rows)
+    columns = runs.score(tmp_path / "run", file)
+    assert len(columns["log_prob"]) == 12 and np.isfinite(columns["log_prob"]).all()
+    with pytest.raises(ValueError, match="`table` is for flows of vectors"):
+        runs.train(tmp_path / "vae", "VAE", file, table=True)
+    with pytest.raises(ValueError, match="conditional on no column"):
+        runs.sample("nsf_pinwheel", 5, given={"city": "Bern"}, out=drawn)

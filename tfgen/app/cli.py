@@ -147,6 +147,15 @@ _NAME = _Name()
     type=click.Choice(["static", "dynamic"]),
     help="Images as 0 and 1, drawn once or afresh in each step.",
 )
+@click.option(
+    "--table", is_flag=True, help="Read a .csv or .tsv file as a table with columns of all kinds."
+)
+@click.option(
+    "--condition",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column of a table that is given and not modelled; repeatable.",
+)
 @click.option("--preset", type=_NAME, help="A configuration to train; `tfgen models` lists names.")
 @click.option(
     "--from-preset",
@@ -255,6 +264,13 @@ def evaluate(run, **settings):
 @click.option("--seed", type=int, help="Default: a new one each time.")
 @click.option("--label", help="Name or number, for a class-conditional model; default all in turn.")
 @click.option(
+    "--given",
+    multiple=True,
+    callback=_setting,
+    metavar="COLUMN=VALUE",
+    help="A value of a column of a table that the model is conditional on; repeatable.",
+)
+@click.option(
     "--out",
     type=_NAME,
     help="A .png, .npy or .csv file, or a folder for a PNG of each image; default in RUN.",
@@ -321,6 +337,8 @@ def compare(out, data, models, **settings):
     show_default=True,
     help="float16 takes half of the space.",
 )
+@click.option("--extractor", type=_NAME, help="As for evaluate: scores of samples for the card.")
+@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
 @_DATA_DIR
 def preset(run, out, **settings):
     """Make a preset of RUN, to give to others: weights, configuration and a card."""

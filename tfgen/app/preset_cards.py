@@ -31,7 +31,16 @@ _LICENCES = {
 }
 
 
-def make_preset(run, folder, *, description=None, weights_dtype="float32", data_dir=None):
+def make_preset(
+    run,
+    folder,
+    *,
+    description=None,
+    weights_dtype="float32",
+    extractor=None,
+    cache_dir=None,
+    data_dir=None,
+):
     """Makes a preset with weights of a finished run, and scores it as it is written.
 
     The folder then has, beside what `save_to_preset` writes, the run's data, seed and time and the
@@ -42,6 +51,8 @@ def make_preset(run, folder, *, description=None, weights_dtype="float32", data_
         folder: the folder to write.
         description: a line about the model; by default that of the run's preset, if it had one.
         weights_dtype: `"float32"` or `"float16"`; the figures are those of the weights written.
+        extractor: as in `runs.evaluate`: the card then has Frechet distances of samples, too.
+        cache_dir: folder of classifiers, see `tfgen.metrics.classifier`.
         data_dir: folder of prepared TFDS data sets, in the place of the run's.
 
     Returns:
@@ -88,6 +99,8 @@ def make_preset(run, folder, *, description=None, weights_dtype="float32", data_
     written = GenerativeModel.from_preset(folder)
     x, y = pictures.taken_by(written, examples.test)
     rows = evaluation.likelihood_rows(written, examples, x, y)
+    if extractor is not None:
+        rows += evaluation.quality_rows(written, examples, x, y, extractor, cache_dir)
     about = {**read_json(folder / METADATA), "figures": rows}
     if written.likelihood != "none":
         about["train_log_prob"] = evaluation.log_prob_quantiles(written, examples)

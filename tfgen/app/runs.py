@@ -85,6 +85,8 @@ def train(
     download=False,
     image_size=None,
     binarise=None,
+    table=False,
+    condition=(),
     preset=None,
     from_preset=None,
     overrides=None,
@@ -116,6 +118,10 @@ def train(
         image_size: int or `(height, width)` that images are cropped and resized to; None keeps
             them.
         binarise: `"static"` or `"dynamic"`, for images as binary data; None keeps the grey levels.
+        table: True reads `data`, a .csv or .tsv file, as a `tfgen.data.Table`: whole numbers,
+            categories, dates and missing values are taken for what they are.
+        condition: names of columns of such a table that are given and not modelled; they imply
+            `table`.
         preset: name or folder of a preset, whose configuration is trained from the start; None
             takes the recipe's own defaults.
         from_preset: a trained model to go on from, on these data: a preset with weights (name,
@@ -181,6 +187,8 @@ def train(
         "data_dir": data_dir and os.path.abspath(data_dir),
         "image_size": image_size,
         "binarise": binarise,
+        "table": bool(table),
+        "condition": list(condition),
         "preset": preset and str(preset),
         "from_preset": from_preset and _absolute(from_preset),
         "overrides": overrides or {},

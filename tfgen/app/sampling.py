@@ -14,7 +14,9 @@ from tfgen.data.rows import label_number
 from tfgen.utils.files import replacing
 
 
-def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None, data_dir=None):
+def sample(
+    run, num_samples, *, out=None, temperature=1.0, seed=None, label=None, given=None, data_dir=None
+):
     """Draws from a trained model into a picture, an array, a table, or one picture for each.
 
     Args:
@@ -28,6 +30,8 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
         seed: seed of the samples: int or two int32; None draws afresh.
         label: number or name of the class, for a model conditional on labels; by default all in
             turn. Models with other conditions draw for those of the held-out examples in turn.
+        given: dict from the name of a column to its value, for models of tables that are
+            conditional on columns; by default the values of the held-out rows in turn.
         data_dir: folder of prepared TFDS data sets, in the place of the run's.
 
     Returns:
@@ -45,7 +49,8 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     opened = open_model(run, data_dir)
     net = opened.net
     drawn = plots.can_draw(net.event_shape)
-    if out is None:
+    was_open = out is None
+    if was_open:
         name = f"drawn{'.png' if drawn else '.npy'}"
         own = f"{str(run).rstrip('/').rpartition('/')[2]}_{name}"
         out = opened.folder / name if opened.folder else own
@@ -53,7 +58,14 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
     writers = {".npy": np.save}
     if drawn:
         writers[".png"] = plots.save_samples
-    if len(net.event_shape) == 1:
+    columns = getattr(net, "columns", None)
+    if columns is not None:
+        writers.pop(".png", None)
+        out = out.with_suffix(".csv") if was_open else out
+        writers[".csv"] = lambda path, rows: columns.to_frame(rows, condition).to_csv(
+            path, index=False
+        )
+    elif len(net.event_shape) == 1:
         writers[".csv"] = functools.partial(np.savetxt, fmt="%.9g", delimiter=",")
     if drawn and len(net.event_shape) == 3:
         writers[""] = pictures.save_each
@@ -63,7 +75,11 @@ def sample(run, num_samples, *, out=None, temperature=1.0, seed=None, label=None
             f"images; .csv, for vectors); got {out}"
         )
     condition = None
-    if label is not None:
+    if given:
+        if columns is None or net.condition_shape is None:
+            raise ValueError(f"`given` {given!r}: this model is conditional on no column")
+        condition = np.repeat(columns.conditions(given), num_samples, axis=0)
+    elif label is not None:
         if not net.num_classes:
             raise ValueError(f"`label` {label!r}: this model is not conditional on labels")
         condition = label_number(label, net.num_classes, opened.class_names)

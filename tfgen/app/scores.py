@@ -14,6 +14,7 @@ from tfgen.app.settings import load_data
 from tfgen.data.binarise import draw_bits
 from tfgen.data.rows import Rows
 from tfgen.data.rows import load_rows
+from tfgen.data.table import read_frame
 from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing
 
@@ -85,6 +86,10 @@ def score(run, data, *, out=None, num_samples=None, data_dir=None, seed=0):
 
 def _rows(data, opened, data_dir):
     net = opened.net
+    columns = getattr(net, "columns", None)
+    if columns is not None:
+        frame = read_frame(data)
+        return Rows([str(i) for i in range(len(frame))], *columns.arrays(frame))
     if not data_module.is_path(data, data_dir):
         settings = {**opened.settings, "data": str(data), "data_dir": data_dir}
         size = list(net.event_shape[:2]) if len(net.event_shape) == 3 else None

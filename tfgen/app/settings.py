@@ -95,9 +95,22 @@ def make_model(settings, examples):
             net = cls.from_preset(settings["preset"], load_weights=False, **overrides)
     else:
         with _fitting(overrides):
-            net = cls(examples.event_shape, **{"data_kind": examples.kind, **overrides})
+            net = cls(examples.event_shape, **{**_described(cls, examples), **overrides})
         net.compile()
     return _with_optimizer(net, settings), training
+
+
+def _described(cls, examples):
+    """Arguments that say what the data are."""
+    if examples.columns is None:
+        return {"data_kind": examples.kind}
+    if not issubclass(cls, models.Flow):
+        raise ValueError(
+            f"`table` is for flows of vectors, such as NSF, MAF and RealNVP; got {cls.__name__}"
+        )
+    shape = examples.columns.condition_shape
+    given = {} if shape is None else {"condition_shape": shape}
+    return {"columns": examples.columns, **given}
 
 
 def _recipe(name):
@@ -171,7 +184,7 @@ def read_training(settings):
 
 # In the order of the command; paths of one machine are left out.
 _OPTIONS = (
-    *("image_size", "binarise", "preset", "from_preset", "class_conditional"),
+    *("image_size", "binarise", "table", "preset", "from_preset", "class_conditional"),
     *("epochs", "batch_size", "learning_rate", "ema", "early_stopping", "latents", "max_minutes"),
 )
 
@@ -186,6 +199,8 @@ def as_command(settings):
     for key, value in settings["overrides"].items():
         text = value if isinstance(value, str) else json.dumps(value)
         words += ["--set", shlex.quote(f"{key}={text}")]
+    for name in settings.get("condition") or ():
+        words += ["--condition", shlex.quote(name)]
     for name in _OPTIONS:
         value = settings.get(name)
         if value not in (None, False):
@@ -256,6 +271,14 @@ def load_data(settings, download=False):
     Returns:
         A `tfgen.data.Data`.
     """
+    if settings.get("table") or settings.get("condition"):
+        table = data.Table.from_csv(
+            settings["data"],
+            condition=settings.get("condition") or (),
+            missing="indicator",
+            seed=settings["seed"],
+        )
+        return table.as_data(settings["data"])
     size = settings["image_size"]
     return data.load(
         settings["data"],

@@ -22,6 +22,7 @@ class Data:
         binarised: `"static"` or `"dynamic"` for binary data drawn from grey levels; else None.
         validation: `(x, y)` in the form of `test`, disjoint from both, where the source has such a
             split beside its test split; else None.
+        columns: `tfgen.data.Columns`, what the numbers of a table are; else None.
 
     >>> from tfgen.data import load
     >>> load("digits")
@@ -39,6 +40,7 @@ class Data:
     description: str = ""
     binarised: str | None = None
     validation: tuple | None = None
+    columns: object | None = None
 
     @property
     def event_shape(self):

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from tfgen.data.columns import Columns
+from tfgen.data.dataset import Data
 from tfgen.data.dataset import hold_out
 from tfgen.data.frames import import_pandas
 from tfgen.data.frames import refuse
@@ -155,14 +156,7 @@ class Table:
           'age': integer
           'city': category, 2 levels (Basel, Bern)
         """
-        path = os.path.expanduser(os.fspath(path))
-        tabs = {"sep": "\t"} if path.lower().endswith(".tsv") else {}
-        pd = import_pandas()
-        try:
-            frame = pd.read_csv(path, **{**tabs, **(read or {})})
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a table that pandas reads: {error}") from error
-        return cls(frame, **kwargs)
+        return cls(read_frame(path, read), **kwargs)
 
     @property
     def event_shape(self):
@@ -194,6 +188,23 @@ class Table:
         given = {} if self.condition_shape is None else {"condition_shape": self.condition_shape}
         return recipe(self.event_shape, columns=self.columns, **given, **kwargs)
 
+    def as_data(self, name):
+        """The split table as a `tfgen.data.Data`, under a name.
+
+        >>> import pandas as pd, tfgen
+        >>> frame = pd.DataFrame({"a": [1.5, 2.5, 0.5], "b": ["u", "v", "u"]})
+        >>> tfgen.data.Table(frame).as_data("mine")
+        Data('mine', real [2], 2 train, 1 test)
+        """
+        return Data(
+            name=name,
+            kind="real",
+            train=self.train,
+            test=self.test,
+            description=repr(self),
+            columns=self.columns,
+        )
+
     def arrays(self, frame):
         """`(x, y)` of another frame; see `Columns.arrays`."""
         return self.columns.arrays(frame)
@@ -215,6 +226,18 @@ class Table:
     def __repr__(self):
         sizes = f"{len(self.x)} rows, {len(self.train[0])} train, {len(self.test[0])} test"
         return f"Table of {sizes}: {repr(self.columns).removeprefix('Columns of ')}"
+
+
+def read_frame(path, read=None):
+    """The pandas frame in a file, as `Table.from_csv` reads it."""
+    path = os.path.expanduser(os.fspath(path))
+    tabs = {"sep": "\t"} if path.lower().endswith(".tsv") else {}
+    pd = import_pandas()
+    try:
+        frame = pd.read_csv(path, **{**tabs, **(read or {})})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a table that pandas reads: {error}") from error
+    return frame
 
 
 def _check_frame(frame):
