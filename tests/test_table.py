@@ -374,6 +374,12 @@ def test_no_digits_of_far_numbers_are_lost():
     table.model(tfgen.NSF, **SMALL).adapt(table.x)
 
 
+def test_integers_that_count_as_numbers_are_rounded():
+    column = tfgen.data.Column("n", "number", "int8", high=100.0)
+    series = column.decode([1.6, -2.4, 1e6, -1e6])
+    assert series.dtype == "int8" and series.tolist() == [2, -2, 100, -128]
+
+
 @pytest.mark.filterwarnings("ignore:constant")
 def test_rows_numbers_and_constants():
     numbers = np.arange(30)
