@@ -468,7 +468,7 @@ VARIANTS = {
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and
 # exports are slow ones of them.
 ALIKE = {
-    *("glow_image_condition", "realnvp_2", "realnvp_images", "nsf", "gan", "pixelcnn"),
+    *("glow_image_condition", "realnvp_2", "realnvp_images", "nsf", "nsf_table", "gan", "pixelcnn"),
 }
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
