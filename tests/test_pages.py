@@ -32,6 +32,7 @@ TOY = {
     "notebooks/lossy_compression": "epochs, filters = 1, [4, 4, 4]",
     "notebooks/cqf": "epochs, num_steps = 1, 5",
     "notebooks/surrogate_posteriors": "num_steps, num_samples = 3, 100",
+    "notebooks/tables": "epochs = 1",
 }
 QUICK = ["quickstart", "guides/compression", "guides/serving", "notebooks/surrogate_posteriors"]
 

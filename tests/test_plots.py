@@ -1,6 +1,7 @@
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -178,6 +179,9 @@ def test_history_has_a_panel_for_each_term(tmp_path, figures):
 
 
 def test_history_of_one_epoch_shows_a_point(tmp_path, figures):
+    # What `fit` returns does, too.
+    plots.plot_history(types.SimpleNamespace(history={"bpd": [3.0]}), tmp_path / "fit.png")
+    assert (tmp_path / "fit.png").is_file()
     plots.plot_history({"bpd": [3.0]}, tmp_path / "history.png")
     (line,) = figures[0].axes[0].lines
     assert line.get_marker() == "o"

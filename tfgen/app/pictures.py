@@ -16,7 +16,7 @@ _TEMPERATURE = 0.8
 _CAPTIONS = {
     "resampled": "left: held-out images; right: all but the top level's latents drawn anew",
     "decompressed": "left: held-out images; right: drawn given their latents",
-    "reconstructed": "left: held-out images; right: reconstructions",
+    "reconstructed": "left: held-out images; right: means given their latents",
     "inpainted": "left: held-out images; right: the lower half drawn anew",
     "nearest": "left: samples; right: the nearest training images",
 }
@@ -159,7 +159,7 @@ def of_run(out, net, examples):
         pairs["resampled"] = x, net.resample(x, net.num_top_latents, _temperature(net), 0, y)
     if hasattr(net, "decompress"):
         pairs["decompressed"] = x, net.decompress(x, y, seed=0)
-    elif isinstance(net, models.EncoderDecoder):
+    if isinstance(net, models.EncoderDecoder) and not isinstance(net, models.VLAE):
         pairs["reconstructed"] = x, net.reconstruct(x, y)
     if hasattr(net, "inpaint"):
         known = np.zeros(x.shape[1:3], bool)

@@ -12,7 +12,7 @@ A run has a folder. It holds
       this and the samples of flows over images are at temperature 0.8;
     - `decompressed.png` (latent-variable models): held-out images, and images drawn given their
       latents;
-    - `reconstructed.png` (autoencoders);
+    - `reconstructed.png` (models with an encoder and a decoder): the means given them;
     - `inpainted.png` (PixelCNN): the lower half drawn anew;
     - `interpolated.png`: images on the way between the latents of held-out ones, and
       `traversed.png` (models with an encoder and a decoder): what single latents do.

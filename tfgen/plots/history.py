@@ -25,8 +25,8 @@ def plot_history(history, path):
     every second, third, ... epoch, as `validation_freq` gives it.
 
     Args:
-        history: dict from a term's name to a list of its values, one for each epoch: the
-            `history` attribute of what `fit` returns.
+        history: what `fit` returns; or a dict from a term's name to a list of its values, one for
+            each epoch.
         path: the file; its suffix names the format. Folders that are missing are made.
 
     Raises:
@@ -41,6 +41,7 @@ def plot_history(history, path):
         >>> os.path.exists(path)
         True
     """
+    history = getattr(history, "history", history)
     history = {name: np.asarray(values, float) for name, values in history.items() if len(values)}
     if not history:
         raise ValueError("`history` must hold at least one term with one epoch. It is empty.")
