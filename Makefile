@@ -46,8 +46,10 @@ format: setup  ## put the code in style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-demo: setup  ## train a small Glow on Fashion-MNIST and write its samples to runs/demo
+demo: setup  ## train a small Glow on Fashion-MNIST, and draw from it and from trained presets
 	$(BIN)/tfgen train Glow --data fashion_mnist_small --preset glow_fashion_mnist_small --out runs/demo
+	$(BIN)/tfgen sample gan_fashion_mnist --seed 0 --out runs/demo/trained_gan.png
+	$(BIN)/tfgen sample glow_mnist --temperature 0.7 --seed 0 --out runs/demo/trained_glow.png
 
 dist: setup  ## build a wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
