@@ -23,7 +23,7 @@ REPOSITORY = _setup["metadata"]["url"]
 project = "tfgen"
 author = _setup["metadata"]["author"]
 copyright = author
-version = release = re.search(r'__version__ = "(.+)"', (ROOT / "tfgen/__init__.py").read_text())[1]
+version = release = re.search(r'__version__ = "(.+)"', (ROOT / "tfgen/_version.py").read_text())[1]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 extensions += ["api_pages"]
