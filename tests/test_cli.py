@@ -176,7 +176,8 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
     assert "297 held-out examples, dynamic binarisation)" in result.output
     for name in ("samples", picture):
         with Image.open(tmp_path / "run" / f"{name}.png") as image:
-            assert set(np.unique(np.asarray(image))) == {0, 128, 255}
+            # Below a caption, whose letters are smoothed.
+            assert set(np.unique(np.asarray(image)[40:])) == {0, 128, 255}
     latents = model == "VLAE"
     assert ("code of the latents" in result.output) == latents
     assert ("epoch 1, latents: KL" in result.output) == latents
@@ -211,6 +212,8 @@ def test_an_autoencoders_run_has_fitted_latents(autoencoder):
     rows = json.loads((out / "evaluation.json").read_text())
     error = ((x / 255.0 - net.reconstruct(x).numpy() / 255.0) ** 2).sum((1, 2, 3)).mean()
     assert rows[0]["value"] == pytest.approx(error)
+    low, high = rows[1].pop("interval")
+    assert low < rows[1]["value"] < high
     assert rows[1] == {
         "name": "InjectiveFlow (manifold, 297 held-out examples)",
         "value": pytest.approx(-np.mean(net.log_prob(x)), rel=1e-5),

@@ -51,7 +51,7 @@ LINES = [
     (["datasets", "--data", "digits"], "'--data'"),
     (["--debug=5", "models"], "'--debug'"),
     # What is missing.
-    (["train"], "MODEL"),
+    (["train"], "'--data'"),
     (["train", "RealNVP"], "'--data'"),
     (["train", "RealNVP", "--data", "digits"], "'--out'"),
     (["train", "RealNVP", "--out", "out"], "'--data'"),
@@ -162,7 +162,7 @@ LINES += [
     ([*TRAIN, "--ema", "2"], "ema_momentum"),
     ([*TRAIN, "--class-conditional"], "`class_conditional`: two_moons has no labels"),
     (["train", "no_module:Model", *TRAIN[2:]], "'no_module:Model' cannot be imported"),
-    (["train", "keras:Model", *TRAIN[2:]], "must be a tfgen.GenerativeModel"),
+    (["train", "keras:Model", *TRAIN[2:]], "must be a class of tfgen.GenerativeModel"),
     (["train", "tfgen:Nothing", *TRAIN[2:]], "'tfgen:Nothing' cannot be imported"),
     (["compare", "--data", "digits", "--models", "Glow,Glo", "--out", "out"], "'Glow'?"),
     (["compare", "--data", "digits", "--models", "Glow,Glow", "--out", "out"], "different"),
@@ -531,8 +531,8 @@ def test_values_of_settings_of_runs(run, settings, words):
             for v in ("-1", "x", "nan", "inf")
         ),
         *((["sample", "run", "--seed", v], "seed") for v in ("x", "1.5")),
-        (["sample", "run", "--label", "x"], "'--label'"),
-        (["sample", "run", "--label", "1"], "unconditional"),
+        (["sample", "run", "--label", "x"], "`label` 'x': this model is not conditional"),
+        (["sample", "run", "--label", "1"], "`label` '1'"),
         (["sample", "run", "--out", "drawn.txt"], "drawn.txt"),
         (["sample", "run", "--out", "drawn"], "drawn"),
         (["sample", "run", "--out", "file/drawn.npy"], "file"),

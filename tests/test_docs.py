@@ -4,6 +4,8 @@ import ast
 import dataclasses
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,8 @@ from tfgen.utils.random import Stream
 
 ROOT = Path(__file__).parents[1]
 EXTENDING = ROOT / "docs" / "extending.md"
-PAGES = [
-    *(EXTENDING, ROOT / "CONTRIBUTING.md"),
-    *(ROOT / "docs" / "tables.md", ROOT / "docs" / "guides" / "devices.md"),
-]
+PAGES = [EXTENDING, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "tables.md"]
+DEVICES = ROOT / "docs" / "guides" / "devices.md"
 
 
 def sections(path):
@@ -58,6 +58,15 @@ def run(source, folder):
 def test_examples_run(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(source, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_page_of_devices_runs(tmp_path):
+    """In a process of its own: another strategy would mix its reductions with the tests' one."""
+    for number, text in enumerate(sections(DEVICES).values()):
+        path = tmp_path / f"example_{number}.py"
+        path.write_text(text)
+        subprocess.run([sys.executable, path], check=True, cwd=tmp_path)
 
 
 # --------------------------------------------------------------------------------- the README

@@ -13,7 +13,7 @@ import tfgen
 ROOT = pathlib.Path(tfgen.__file__).parent
 # Each may import those on lines above it, and within itself.
 LAYERS = [
-    {"utils", "plots"},
+    {"utils", "plots", "_version"},
     {"networks", "objectives", "data", "metrics", "optimizers"},
     {"bijectors"},
     {"distributions"},

@@ -14,6 +14,7 @@ from sklearn import datasets
 import tfgen
 from tfgen.data import Columns
 from tfgen.data import Table
+from tfgen.data.column import Column
 
 SMALL = {"num_layers": 2, "hidden_units": (16,)}
 
@@ -375,7 +376,7 @@ def test_no_digits_of_far_numbers_are_lost():
 
 
 def test_integers_that_count_as_numbers_are_rounded():
-    column = tfgen.data.Column("n", "number", "int8", high=100.0)
+    column = Column("n", "number", "int8", high=100.0)
     series = column.decode([1.6, -2.4, 1e6, -1e6])
     assert series.dtype == "int8" and series.tolist() == [2, -2, 100, -128]
 

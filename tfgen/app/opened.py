@@ -48,8 +48,8 @@ def open_model(source, data_dir=None):
     """
     path = Path(source)
     if path.is_dir() and not (path / CONFIG).is_file():
-        settings, metadata = read_settings(path), {}
         net = load_model(path)
+        settings, metadata = read_settings(path), {}
     else:
         presets = GenerativeModel.presets()
         if "://" not in str(source) and not path.is_dir() and str(source) not in presets:

@@ -170,7 +170,7 @@ def of_run(out, net, examples):
         train, _ = taken_by(net, examples.train)
         some = samples[:32].numpy()
         pairs["nearest"] = some, train[metrics.nearest_examples(some, train)]
-    if hasattr(net, "encode") and hasattr(net, "decode") and net.can_sample:
+    if {"encode", "decode"} <= {*net.signatures()} and net.can_sample:
         ends = 8 if len(x) >= 16 else len(x) // 2
         condition = None if y is None else y[:ends]
         with replacing(out / "interpolated.png") as path:

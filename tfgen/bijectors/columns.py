@@ -41,6 +41,8 @@ class ToLine(Bijector):
     >>> to_line = tfgen.bijectors.ToLine(columns)
     >>> to_line.inverse_and_log_det(np.array([[1.0]], "float32"))[0].numpy().tolist()
     [[0.0]]
+    >>> to_line.elementwise(np.array([[1.0]], "float32"), inverse=True)[1].shape
+    TensorShape([1, 1])
     """
 
     def __init__(self, columns, **kwargs):
@@ -188,6 +190,8 @@ class DequantiseColumns(Configured):
     [[3.25]]
     >>> dequantise.quantise(np.array([[3.7], [-0.2]], "float32")).numpy().tolist()
     [[3.0], [0.0]]
+    >>> dequantise.log_noise(np.array([[3.25]], "float32")).numpy().tolist()
+    [0.0]
     """
 
     def __init__(self, columns, **kwargs):

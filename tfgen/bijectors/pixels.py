@@ -38,6 +38,8 @@ class Dequantise(Configured):
     [31.5, 1.5, 0.5]
     >>> dequantise.quantise(np.array([31.7, 1.2, -3.0])).numpy().tolist()
     [248, 8, 0]
+    >>> dequantise.log_noise(np.array([[31.7]])).numpy().tolist()
+    [0.0]
     """
 
     def __init__(self, num_bits=8, **kwargs):

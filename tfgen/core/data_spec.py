@@ -59,8 +59,8 @@ class DataSpec:
     >>> import numpy as np, tensorflow as tf
     >>> from tfgen.core.data_spec import DataSpec
     >>> spec, x, y = DataSpec((2,), num_classes=3), np.eye(2, dtype="float32"), np.array([0, 2])
-    >>> spec.num_dims, spec.x_spec.shape, spec.condition_spec.dtype
-    (2, TensorShape([None, 2]), tf.int32)
+    >>> spec.num_dims, spec.x_spec.shape, spec.is_real, spec.condition_spec.dtype
+    (2, TensorShape([None, 2]), True, tf.int32)
     >>> spec.check_x([[0, 1]]).tolist(), spec.check_condition(2, num_rows=3).tolist()
     ([[0.0, 1.0]], [2, 2, 2])
     >>> spec.arrays(x, y)["condition"]

@@ -10,7 +10,6 @@ from tfgen.data import files
 from tfgen.data import tfds
 from tfgen.data import toy
 from tfgen.data.binarise import binarise as _binarise
-from tfgen.data.column import Column
 from tfgen.data.columns import Columns
 from tfgen.data.dataset import Data
 from tfgen.data.hints import nearest
@@ -18,7 +17,7 @@ from tfgen.data.images import stack_images
 from tfgen.data.table import Table
 from tfgen.utils import checks
 
-__all__ = ["Column", "Columns", "Data", "Table", "load", "names", "stack_channels"]
+__all__ = ["Columns", "Data", "Table", "load", "names", "stack_channels"]
 
 
 def __dir__():

@@ -56,7 +56,7 @@ class Columns:
     Raises:
         ValueError: no column is modelled, or two have one name.
 
-    >>> import tfgen
+    >>> import pandas as pd, tfgen
     >>> columns = tfgen.data.Columns(
     ...     [
     ...         {"name": "height", "kind": "number", "low": 0.0},
@@ -67,9 +67,22 @@ class Columns:
     Columns of 2 numbers
       'height': number, above 0
       'answer': category, 2 levels (no, yes)
+    >>> columns.names, columns.event_shape, columns.condition_shape, columns.is_exact
+    (['height', 'answer'], (2,), None, False)
+    >>> x, y = columns.arrays(pd.DataFrame({"height": [1.7], "answer": ["yes"]}))
+    >>> x.tolist(), [values.tolist() for values in columns.ranges()][0]
+    ([[1.7, 1.0]], [0.0, 0.0])
+    >>> columns.check(x, "x")  # raises an error where numbers are out of their columns' range
+    >>> tfgen.data.Columns.from_config(columns.get_config()) == columns
+    True
     >>> model = tfgen.NSF(columns.event_shape, num_layers=2, columns=columns)
     >>> model.likelihood
     'bound'
+    >>> given = tfgen.data.Columns(
+    ...     [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number", "role": "condition"}]
+    ... )
+    >>> given.conditions({"b": 2.0}).tolist()
+    [[2.0]]
     """
 
     def __init__(self, columns):

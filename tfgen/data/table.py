@@ -72,6 +72,8 @@ class Table:
     >>> history = model.fit(*table.train, verbose=0)
     >>> table.to_frame(model.sample(3)).dtypes.astype(str).tolist()
     ['float64', 'bool']
+    >>> table.event_shape, table.condition_shape, table.arrays(frame)[0].shape
+    ((2,), None, (200, 2))
     """
 
     def __init__(
