@@ -619,7 +619,7 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize("name", ["pipe", *zoo.slow("name", "size", "model", "option")])
+@pytest.mark.parametrize("name", zoo.slow("pipe", "name", "size", "model", "option"))
 def test_processes(folder, run, name):
     arguments, words = PROCESSES[name]
     os.mkfifo(folder / "pipe.csv")

@@ -227,6 +227,7 @@ print(test_extractors.KerasExtractor(test_extractors.build()).hash)
 """
 
 
+@pytest.mark.slow
 def test_hash_in_another_process():
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", PROCESS]

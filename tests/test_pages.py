@@ -34,7 +34,7 @@ TOY = {
     "notebooks/surrogate_posteriors": "num_steps, num_samples = 3, 100",
     "notebooks/tables": "epochs = 1",
 }
-QUICK = ["quickstart", "guides/compression", "guides/serving", "notebooks/surrogate_posteriors"]
+QUICK = ["quickstart", "guides/serving", "notebooks/tables"]
 
 
 def cells(name):

@@ -138,6 +138,7 @@ def test_many_skipped_steps_are_refused():
         np.testing.assert_array_equal(weight, value, err_msg=weight.path)
 
 
+@pytest.mark.slow
 def test_guards_stop_a_lost_training():
     # An epoch without a step is not a number.
     model, x = lost()
