@@ -520,7 +520,7 @@ def test_values_of_settings_of_runs(run, settings, words):
     [
         (["evaluate", "nothing"], "'nothing'"),
         (["evaluate", "file"], "'file'"),
-        (["evaluate", "empty"], "empty/run.json"),
+        (["evaluate", "empty"], "empty/model.keras"),
         (["sample", "nothing"], "'nothing'"),
         (["sample", "file"], "'file'"),
         (["sample", "empty"], "empty/model.keras"),

@@ -160,7 +160,6 @@ def test_training_stops_when_nothing_becomes_better(tmp_path):
 
 
 def test_logs_for_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard", reason="an optional package")
     runs.train(
         tmp_path / "run", "Glow", "digits", overrides={"num_steps": 1, "num_levels": 1},
         epochs=1, batch_size=750, tensorboard=True, export=False, verbose=0,
