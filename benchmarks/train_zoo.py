@@ -9,6 +9,7 @@ was interrupted; `--only` takes some of them.
 
 import argparse
 import importlib.resources
+import json
 from pathlib import Path
 
 from tfgen.app import runs
@@ -30,13 +31,40 @@ ZOO = {
 }
 
 
+# Yardsticks and parts, which are in the cards.
+LEFT_OUT = ("PNG", "histogram", "code of", "Frechet distance of 10000 training")
+
+
+def table(zoo):
+    """Lines of a table of the presets that have weights."""
+    yield "| preset | parameters | data | epochs | minutes | figures, of held-out examples |"
+    yield "|---|---|---|---|---|---|"
+    for name in ZOO:
+        if not (zoo / name / "model.weights.h5").is_file():
+            continue
+        about = json.loads((zoo / name / "metadata.json").read_text())
+        run, rows = about["run"], about["figures"]
+        data = f"{run['data']}{', binarised' if 'binarise' in run else ''}"
+        shown = "; ".join(
+            f"{row['name'].split(' (')[0]}: {row['value']:.3f} {row['unit'].split(' (')[0]}"
+            for row in rows
+            if not row["name"].startswith(LEFT_OUT)
+        )
+        size, minutes = about["parameter_count"], about["training_minutes"]
+        yield f"| `{name}` | {size:,} | {data} | {about['epochs']} | {minutes} | {shown} |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-dir", help="folder of prepared TFDS data sets")
     parser.add_argument("--out", default="runs/zoo", help="folder of the runs")
     parser.add_argument("--only", nargs="+", default=list(ZOO), choices=ZOO, metavar="NAME")
+    parser.add_argument("--table", action="store_true", help="print the cards' figures")
     arguments = parser.parse_args()
     zoo = Path(str(importlib.resources.files("tfgen.zoo")))
+    if arguments.table:
+        print("\n".join(table(zoo)))
+        return
     for name in arguments.only:
         model, data, settings = ZOO[name]
         run = Path(arguments.out) / name
