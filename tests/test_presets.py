@@ -92,6 +92,30 @@ def test_overrides_that_do_not_fit_the_weights(trained, tmp_path):
     assert model.hidden_units == (5,)
 
 
+@pytest.mark.parametrize(
+    "about, words",
+    [
+        ({"run": 3}, "`run` in its metadata.json must name its data"),
+        ({"run": {"data": "/etc/passwd"}}, "without a folder"),
+        ({"train_log_prob": [1.0, 2.0]}, "must be 101 numbers in order"),
+        ({"train_log_prob": "x"}, "must be 101 numbers in order"),
+    ],
+)
+def test_metadata_that_anyone_may_have_written(trained, tmp_path, about, words):
+    trained.save_to_preset(tmp_path, metadata=about)
+    with pytest.raises(ValueError, match=words):
+        runs.score(tmp_path, "two_moons")
+
+
+def test_a_configuration_of_great_sizes_is_refused_in_words(trained, tmp_path):
+    trained.save_to_preset(tmp_path)
+    content = json.loads((tmp_path / "config.json").read_text())
+    content["model"]["config"]["hidden_units"] = [10**12]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        tfgen.RealNVP.from_preset(tmp_path)
+
+
 # ------------------------------------------------------------------------------------ handles
 
 

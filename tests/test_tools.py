@@ -154,9 +154,28 @@ def test_training_stops_when_nothing_becomes_better(tmp_path):
     )  # fmt: skip
     history = runs.read_history(tmp_path / "run")
     assert len(history["val_loss"]) < 9
+    # The same command again finds it done.
+    model = (tmp_path / "run" / "model.keras").read_bytes()
+    runs.train(
+        tmp_path / "run", "RealNVP", "two_moons", overrides={"num_layers": 1, "hidden_units": [4]},
+        learning_rate=1e-12, early_stopping=1, epochs=9, batch_size=5000, ema=0.5, export=False,
+        verbose=0,
+    )  # fmt: skip
+    assert (tmp_path / "run" / "model.keras").read_bytes() == model
     assert runs.load_model(tmp_path / "run").optimizer.ema_momentum == 0.5
     with pytest.raises(ValueError, match="`early_stopping` needs a validation loss; GAN"):
         runs.train(tmp_path / "gan", "GAN", "digits", early_stopping=1)
+
+
+def test_the_best_averages_stay(tmp_path):
+    """What is saved is what validated best: averages, where the optimizer keeps such."""
+    rows = runs.train(
+        tmp_path / "run", "RealNVP", "two_moons", overrides={"num_layers": 1, "hidden_units": [4]},
+        learning_rate=0.3, early_stopping=1, epochs=6, batch_size=2000, ema=0.99, export=False,
+        verbose=0,
+    )  # fmt: skip
+    history = runs.read_history(tmp_path / "run")
+    assert rows[0]["value"] == pytest.approx(min(history["val_loss"]), rel=1e-4)
 
 
 def test_logs_for_tensorboard(tmp_path):
@@ -227,6 +246,11 @@ def test_a_comparison_takes_the_presets_of_the_data():
     # Of data of another kind.
     assert compare._preset(tfgen.VLAE, "fashion_mnist_small", data) is None
     assert compare._preset(tfgen.RealNVP, "fashion_mnist_small", data) is None
+    # Of another data set, whose name ends alike.
+    assert compare._preset(tfgen.CQF, "mnist", data) is None
+    assert compare._preset(tfgen.Autoencoder, "mnist", data) == "autoencoder_mnist"
+    with pytest.raises(ValueError, match="`event_shape` must be"):
+        compare.compare("nowhere", "two_moons", "NSF, Glow")
 
 
 # ------------------------------------------------------------------------------------ tables
@@ -256,7 +280,15 @@ def test_tables_on_the_command_line(tmp_path):
         rows = list(csv.DictReader(text))
     assert {row["city"] for row in rows} == {"Bern"} and len(rows) == 5
     assert all(row["age"].isdecimal() and row["member"] in ("True", "False") for row in rows)
-    columns = runs.score(tmp_path / "run", file)
+    # As a preset, and tuned, it stays a model of the table.
+    runs.make_preset(tmp_path / "run", tmp_path / "preset")
+    assert str(tmp_path) not in (tmp_path / "preset" / "metadata.json").read_text()
+    runs.train(
+        tmp_path / "tuned", None, file, from_preset=tmp_path / "preset", epochs=1, export=False,
+        verbose=0,
+    )  # fmt: skip
+    assert runs.load_model(tmp_path / "tuned").columns is not None
+    columns = runs.score(tmp_path / "preset", file)
     assert len(columns["log_prob"]) == 12 and np.isfinite(columns["log_prob"]).all()
     with pytest.raises(ValueError, match="`table` is for flows of vectors"):
         runs.train(tmp_path / "vae", "VAE", file, table=True)

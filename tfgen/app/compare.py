@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tfgen.app.run_folder import load_model
 from tfgen.app.run_folder import read_history
 from tfgen.app.run_folder import write_json
 from tfgen.app.settings import load_data
+from tfgen.app.settings import make_model
 from tfgen.app.settings import recipes
 from tfgen.data.hints import nearest
 from tfgen.plots import figures
@@ -82,7 +84,7 @@ def compare(
         OSError: `out` cannot be written to.
     """
     out = Path(out)
-    names = models.split(",") if isinstance(models, str) else list(models)
+    names = [n.strip() for n in models.split(",")] if isinstance(models, str) else list(models)
     known = recipes()
     for name in names:
         if name not in known:
@@ -95,11 +97,15 @@ def compare(
         raise ValueError(f"`minutes` must be greater than 0; got {minutes!r}")
     settings = {"data_dir": data_dir, "image_size": image_size, "binarise": binarise, "seed": seed}
     examples = load_data({"data": data, **settings})
+    presets = {name: _preset(known[name], data, examples) for name in names}
+    for name in names:
+        # What does not fit the data is told before hours have been spent.
+        named = {"model": name, "preset": presets[name], "overrides": {}, "learning_rate": None}
+        make_model(named, examples)
     features = _features(extractor, examples, cache_dir)
     rows = []
     for name in names:
-        run = out / name
-        preset = _preset(known[name], data, examples)
+        run, preset = out / name, presets[name]
         print(f"{name}: {preset or 'default settings'}", flush=True)
         runs.train(
             run,
@@ -132,8 +138,8 @@ def _features(extractor, examples, cache_dir):
 
 def _preset(cls, data, examples):
     """Name of the preset of a class that is for these data, or None."""
-    own = {name for name in cls.presets() if name.endswith(f"_{data}")}
-    for name in sorted(own):
+    of_class = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+    for name in {f"{of_class}_{data}"} & {*cls.presets()}:
         config = cls.read_preset(name)["model"]
         if config["class_name"].split(">")[-1] != cls.__name__:
             continue

@@ -8,6 +8,18 @@ from tfgen.app import pictures
 from tfgen.utils import checks
 
 
+class BestAverages(keras.callbacks.EarlyStopping):
+    """`EarlyStopping` that keeps the averaged weights, where the optimizer averages: those that
+    validation is of, and that a training ends with."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        raw = self.model.get_weights()
+        for player in self.model.players:
+            player.optimizer.finalize_variable_values(player.variables)
+        super().on_epoch_end(epoch, logs)
+        self.model.set_weights(raw)
+
+
 def extras(net, settings, out, is_chief):
     """Callbacks of a run that look back, and that write for TensorBoard.
 
@@ -33,9 +45,7 @@ def extras(net, settings, out, is_chief):
                 "against a critic alone, and its loss says nothing of its samples"
             )
         found.append(
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=patience, mode="min", restore_best_weights=True
-            )
+            BestAverages("val_loss", patience=patience, mode="min", restore_best_weights=True)
         )
     if settings["tensorboard"] and is_chief:
         if importlib.util.find_spec("tensorboard") is None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tfgen.app.run_folder import load_model
 from tfgen.app.run_folder import read_settings
 from tfgen.core.preset_folders import CONFIG
+from tfgen.core.preset_folders import METADATA
 from tfgen.data.hints import nearest
 from tfgen.models import GenerativeModel
 
@@ -31,7 +32,7 @@ class Opened(NamedTuple):
         return self.settings.get("class_names")
 
 
-def open_model(source, data_dir=None):
+def open_model(source, data_dir=None, name="run"):
     """Loads a trained model.
 
     Args:
@@ -39,6 +40,7 @@ def open_model(source, data_dir=None):
             its handle, as `tfgen.GenerativeModel.from_preset` takes them.
         data_dir: folder of prepared TFDS data sets, in the place of the one that the settings
             name; None keeps that.
+        name: the argument that errors are about.
 
     Returns:
         An `Opened`.
@@ -54,8 +56,8 @@ def open_model(source, data_dir=None):
         presets = GenerativeModel.presets()
         if "://" not in str(source) and not path.is_dir() and str(source) not in presets:
             raise ValueError(
-                f"`run` must be the folder of a run, or a preset (`tfgen models` lists them); got "
-                f"{str(source)!r}.{nearest(source, presets)}"
+                f"`{name}` must be the folder of a run, or a preset (`tfgen models` lists them); "
+                f"got {str(source)!r}.{nearest(source, presets)}"
             )
         content = GenerativeModel.read_preset(source)
         if not content["has_weights"]:
@@ -65,10 +67,28 @@ def open_model(source, data_dir=None):
             )
         net = GenerativeModel.from_preset(source)
         metadata, path = content["metadata"], None
-        settings = metadata.get("run", {})
+        settings = _checked(metadata, source)
     if data_dir is not None:
         settings = {**settings, "data_dir": str(data_dir)}
     return Opened(net, settings, path, metadata)
+
+
+def _checked(metadata, source):
+    """The settings of the data in a preset's metadata, which anyone may have written."""
+    settings, quantiles = metadata.get("run", {}), metadata.get("train_log_prob", [0.0] * 101)
+    data = settings.get("data", "") if isinstance(settings, dict) else None
+    if not isinstance(data, str) or Path(data).name != data:
+        raise ValueError(
+            f"the preset {str(source)!r} is damaged: `run` in its {METADATA} must name its data, "
+            f"without a folder; got {settings!r}"
+        )
+    numbers = isinstance(quantiles, list) and all(isinstance(q, float) for q in quantiles)
+    if not numbers or len(quantiles) != 101 or quantiles != sorted(quantiles):
+        raise ValueError(
+            f"the preset {str(source)!r} is damaged: `train_log_prob` in its {METADATA} must be "
+            "101 numbers in order"
+        )
+    return settings
 
 
 def data_settings(opened):

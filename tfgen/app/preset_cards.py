@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from tfgen import data as data_module
+from tfgen import plots
 from tfgen.app import evaluation
 from tfgen.app import pictures
 from tfgen.app.opened import data_settings
@@ -21,7 +22,7 @@ from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing
 
 # Of the settings of a run, those that say what its data are.
-_DATA = ("data", "binarise", "image_size", "seed", "condition")
+_DATA = ("data", "table", "binarise", "image_size", "seed", "condition")
 _LICENCES = {
     "mnist": "MNIST (LeCun, Cortes and Burges): CC BY-SA 3.0",
     "fashion_mnist": "Fashion-MNIST (Zalando SE): MIT",
@@ -79,7 +80,7 @@ def make_preset(
     folder = Path(folder)
     preset = opened.settings.get("preset")
     if description is None:
-        description = GenerativeModel.read_preset(preset)["description"] if preset else ""
+        description = GenerativeModel.read_preset(preset).get("description", "") if preset else ""
     examples = load_data(data_settings(opened))
     seconds = read_history(opened.folder).get("seconds", [0.0])
     about = {
@@ -88,6 +89,8 @@ def make_preset(
         "training_minutes": round(seconds[-1] / 60, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }
+    # A path is of this machine alone.
+    about["run"]["data"] = Path(about["run"]["data"]).name
     about["run"]["class_names"] = examples.class_names
     opened.net.save_to_preset(
         folder,
@@ -106,18 +109,20 @@ def make_preset(
         about["train_log_prob"] = evaluation.log_prob_quantiles(written, examples)
     with replacing(folder / METADATA) as path:
         path.write_text(json.dumps(about, indent=2) + "\n")
-    with replacing(folder / "samples.png") as path:
-        pictures.save_gallery(written, examples, path)
+    if plots.can_draw(written.event_shape) and written.can_sample and examples.columns is None:
+        with replacing(folder / "samples.png") as path:
+            pictures.save_gallery(written, examples, path)
     with replacing(folder / CARD) as path:
-        path.write_text(_card(folder.name, written, description, about, opened, examples))
+        path.write_text(_card(folder, written, description, about, opened, examples))
     return rows
 
 
-def _card(name, net, description, about, opened, examples):
+def _card(folder, net, description, about, opened, examples):
     """Text of the card."""
+    name = folder.name
     kind = type(net).__name__
-    data, seed = opened.settings["data"], opened.settings["seed"]
-    samples = "" if not (opened.folder / "samples.png").is_file() else "![Samples](samples.png)\n\n"
+    data, seed = about["run"]["data"], opened.settings["seed"]
+    samples = "" if not (folder / "samples.png").is_file() else "![Samples](samples.png)\n\n"
     own = "points that tfgen makes" if data in data_module.names() else "the data's own"
     licence = _LICENCES.get(data, own)
     figures = "\n".join(

@@ -3,7 +3,8 @@
 A run has a folder. It holds
 
 - `run.json`, the settings; `history.csv` and `history.png`; `checkpoint/`, for resuming;
-  `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN; `.lock`, which a
+  `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN, and
+  `stopped_early.json`, where nothing became better; `.lock`, which a
   process that trains holds;
 - in the end `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`;
 - of images also `nearest.png`, samples and the training examples nearest to them, and of the
@@ -72,6 +73,8 @@ __all__ = [
     "train",
 ]
 
+# There once training was stopped early.
+_EARLY = "stopped_early.json"
 # Examples that reports on latents are about.
 _NUM_REPORTED = 500
 
@@ -233,6 +236,10 @@ def _train(out, settings, download, devices, is_chief, export, verbose, callback
     keras.utils.set_random_seed(settings["seed"])
     with devices.scope() if devices else contextlib.nullcontext():
         net, training = make_model(settings, examples)
+    if (out / _EARLY).is_file() and (out / "model.keras").is_file():
+        # The checkpoint is of the last epoch, the model of the best one.
+        print("Training stopped early before, and is done.", flush=True)
+        return evaluate(out, net=load_model(out), examples=examples) if is_chief else None
     kind = _check_latents(net, settings["latents"])
     epochs = settings["epochs"] or training.get("epochs", 10)
     every = max(1, epochs // 10)
@@ -290,6 +297,8 @@ def _train(out, settings, download, devices, is_chief, export, verbose, callback
             # Keras leaves the file open when a run is interrupted.
             if log.csv_file is not None:
                 log.csv_file.close()
+        if any(getattr(c, "stopped_epoch", 0) for c in callbacks):
+            write_json(out / _EARLY, {"epochs": len(net.history.epoch) + done})
         if guard.stopped_at:
             write_json(out / "stopped.json", guard.stopped_at._asdict())
     elif done:

@@ -60,15 +60,14 @@ def make_model(settings, examples):
     Raises:
         ValueError: an unknown model, or a preset or overrides that do not fit it or the data.
     """
+    if settings.get("from_preset"):
+        return _with_optimizer(_tuned(settings, examples), settings), {}
     cls = _recipe(settings["model"])
     overrides = dict(settings["overrides"])
     if settings.get("class_conditional"):
         if not examples.num_classes:
             raise ValueError(f"`class_conditional`: {examples.name} has no labels")
         overrides = {"num_classes": examples.num_classes, **overrides}
-    if settings.get("from_preset"):
-        net, training = _tuned(settings, cls, examples), {}
-        return _with_optimizer(net, settings), training
     accepted = {
         name
         for klass in cls.__mro__[: cls.__mro__.index(models.GenerativeModel) + 1]
@@ -157,7 +156,10 @@ def trained_class(source):
         ValueError: there is no such model.
     """
     if source is None:
-        raise ValueError("`model` must be the name of a recipe, where there is no `from_preset`")
+        raise ValueError(
+            f"`model` must be the name of a recipe, one of {sorted(recipes())}, where there is no "
+            "`from_preset`"
+        )
     if (Path(source) / "run.json").is_file():
         return read_settings(Path(source))["model"]
     content = models.GenerativeModel.read_preset(source)
@@ -195,7 +197,7 @@ def as_command(settings):
     Args:
         settings: dict, as `run.json` holds it.
     """
-    words = ["tfgen", "train", settings["model"], "--data", settings["data"]]
+    words = ["tfgen", "train", settings["model"], "--data", Path(settings["data"]).name]
     for key, value in settings["overrides"].items():
         text = value if isinstance(value, str) else json.dumps(value)
         words += ["--set", shlex.quote(f"{key}={text}")]
@@ -209,7 +211,7 @@ def as_command(settings):
     return " ".join([*words, "--seed", str(settings["seed"]), "--out", "RUN"])
 
 
-def _tuned(settings, cls, examples):
+def _tuned(settings, examples):
     """The trained model that a run starts from, compiled anew."""
     if settings["preset"] or settings["overrides"] or settings.get("class_conditional"):
         raise ValueError(
@@ -217,14 +219,13 @@ def _tuned(settings, cls, examples):
             "`overrides` and `class_conditional`"
         )
     source = settings["from_preset"]
-    net = open_model(source).net
-    if not isinstance(net, cls):
-        raise ValueError(
-            f"`from_preset` {source!r} is a {type(net).__name__}, not a {cls.__name__}"
-        )
+    net = open_model(source, name="from_preset").net
+    name = settings["model"].rpartition(":")[2]
+    if name not in [cls.__name__ for cls in type(net).__mro__]:
+        raise ValueError(f"`from_preset` {source!r} is a {type(net).__name__}, not a {name}")
     for what, of_model, of_data in (
         ("shape", tuple(net.event_shape), tuple(examples.event_shape)),
-        ("kind", net.data_kind, examples.kind),
+        ("kind", "real" if getattr(net, "columns", None) else net.data_kind, examples.kind),
     ):
         if of_model != of_data:
             raise ValueError(
@@ -271,6 +272,11 @@ def load_data(settings, download=False):
     Returns:
         A `tfgen.data.Data`.
     """
+    if settings.get("from_preset") and str(settings["data"]).lower().endswith((".csv", ".tsv")):
+        columns = getattr(open_model(settings["from_preset"]).net, "columns", None)
+        if columns is not None:
+            # The model's own: what is new in the table is refused by name.
+            return data.table_of(settings["data"], columns, settings["seed"])
     if settings.get("table") or settings.get("condition"):
         table = data.Table.from_csv(
             settings["data"],

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.resources
+import os
 import pathlib
 
 import h5py
@@ -37,6 +38,9 @@ def find_folder(preset, known=None):
         ValueError: there is none.
         ImportError: a handle of a hub whose client library is not installed.
     """
+    if not isinstance(preset, str | os.PathLike):
+        raise ValueError(f"`preset` must be a name, a folder or a handle; got {preset!r}")
+    preset = os.path.expanduser(preset)
     text = str(preset)
     scheme, colon, handle = text.partition("://")
     if colon:
@@ -102,7 +106,7 @@ def write_weights(model, file, dtype="float32"):
             they are read back into the model's own type.
 
     Raises:
-        ValueError: an unknown `dtype`, or a weight that is not finite in it.
+        ValueError: an unknown `dtype`.
     """
     if dtype not in _WEIGHT_DTYPES:
         raise ValueError(f"`weights_dtype` must be one of {list(_WEIGHT_DTYPES)}; got {dtype!r}")

@@ -19,6 +19,12 @@ from tfgen.utils.files import digest
 from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing_folder
 
+# What a configuration that anyone may have written ends in.
+_REFUSED = (
+    *(ValueError, TypeError, KeyError, AttributeError, OSError, MemoryError, OverflowError),
+    tf.errors.OpError,
+)
+
 
 def list_presets(cls):
     """Names of the presets of this class in the package, with their descriptions.
@@ -106,9 +112,9 @@ def load_preset(cls, preset, load_weights=True, **overrides):
     weights = find_folder(preset) / WEIGHTS if load_weights and content["has_weights"] else None
     try:
         model = _load(weights, content, overrides)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    except _REFUSED as error:
         hint = ""
-        if weights is not None and overrides:
+        if weights is not None and overrides and "could not be loaded" in str(error):
             hint = (
                 f". Its weights may not fit the overrides {sorted(overrides)}: with "
                 "load_weights=False there is a model to train"
@@ -165,6 +171,8 @@ def save_preset(
     >>> tfgen.RealNVP.from_preset(folder).count_params() == model.count_params()
     True
     """
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ValueError(f"`metadata` must be a dict; got {metadata!r}")
     content = {
         "description": description,
         "model": {
@@ -192,7 +200,7 @@ def save_preset(
         with open(path / WEIGHTS, "rb") as file:
             content["weights_sha256"] = digest(file)
         (path / CONFIG).write_text(json.dumps(content, indent=2) + "\n")
-        (path / METADATA).write_text(json.dumps(about, indent=2) + "\n")
+        (path / METADATA).write_text(json.dumps(about, indent=2, allow_nan=False) + "\n")
 
 
 def _check_weights(weights, content):

@@ -230,8 +230,22 @@ class Table:
         return f"Table of {sizes}: {repr(self.columns).removeprefix('Columns of ')}"
 
 
+def table_of(path, columns, seed=0):
+    """A `Data` of the rows of a file, as columns that are known describe them.
+
+    Args:
+        path: `.csv` or `.tsv` file.
+        columns: `Columns`, such as those of a trained model.
+        seed: Non-negative int, by which the test split is held out.
+    """
+    train, test = hold_out(*columns.arrays(read_frame(path)), seed)
+    return Data(name=str(path), kind="real", train=train, test=test, columns=columns)
+
+
 def read_frame(path, read=None):
     """The pandas frame in a file, as `Table.from_csv` reads it."""
+    if not os.path.isfile(os.path.expanduser(path)):
+        raise FileNotFoundError(f"no such file: {path} (a table is a .csv or .tsv file)")
     path = os.path.expanduser(os.fspath(path))
     tabs = {"sep": "\t"} if path.lower().endswith(".tsv") else {}
     pd = import_pandas()
