@@ -1,14 +1,13 @@
 """The `tfgen` command."""
 
-import importlib
 import json
-import os
 import sys
 import traceback
 
 import click
 
 from tfgen.app.devices import STRATEGIES
+from tfgen.app.own_modules import import_own
 from tfgen.app.signals import terminating
 
 # What is said of bad input and of the system, in words of its own.
@@ -60,10 +59,8 @@ def _import():
 
     def bring(ctx, param, values):
         for name in values:
-            if os.getcwd() not in sys.path:
-                sys.path.insert(0, os.getcwd())
             try:
-                importlib.import_module(name)
+                import_own(name)
             except ImportError as error:
                 raise click.BadParameter(f"{name!r} cannot be imported: {error}") from error
 

@@ -122,17 +122,17 @@ def for_tensorboard(folder, net):
     """
     if len(net.event_shape) != 3 or not plots.can_draw(net.event_shape) or not net.can_sample:
         return []
+    if net.condition_shape is not None and not net.num_classes:
+        return []
     writer = tf.summary.create_file_writer(str(folder / "samples"))
 
     def write(epoch, logs=None):
-        samples = net.sample(36, conditions(net, None, 36) if net.num_classes else None, seed=0)
+        samples = net.sample(36, conditions(net, None, 36), seed=0)
         grid = plots.image_grid(plots.as_drawn(net, samples))
         with writer.as_default(step=epoch):
             tf.summary.image("samples", grid[None])
         writer.flush()
 
-    if net.condition_shape is not None and not net.num_classes:
-        return []
     return [keras.callbacks.LambdaCallback(on_epoch_end=write)]
 
 

@@ -233,15 +233,15 @@ def _absolute(source):
 def _train(out, settings, download, devices, is_chief, export, verbose, callbacks):
     examples = load_data(settings, download)
     settings["class_names"] = examples.class_names
-    keras.utils.set_random_seed(settings["seed"])
-    with devices.scope() if devices else contextlib.nullcontext():
-        net, training = make_model(settings, examples)
     if (out / _EARLY).is_file() and (out / "model.keras").is_file():
         # The checkpoint is of the last epoch, the model of the best one.
         print("Training stopped early before, and is done.", flush=True)
         return evaluate(out, net=load_model(out), examples=examples) if is_chief else None
+    keras.utils.set_random_seed(settings["seed"])
+    with devices.scope() if devices else contextlib.nullcontext():
+        net, training = make_model(settings, examples)
     kind = _check_latents(net, settings["latents"])
-    epochs = settings["epochs"] or training.get("epochs", 10)
+    epochs = training["epochs"]
     every = max(1, epochs // 10)
     write_json(out / "run.json", settings)
     (out / "stopped.json").unlink(missing_ok=True)
@@ -285,7 +285,7 @@ def _train(out, settings, download, devices, is_chief, export, verbose, callback
             net.fit(
                 x,
                 y,
-                batch_size=settings["batch_size"] or training.get("batch_size", 32),
+                batch_size=training["batch_size"],
                 epochs=epochs,
                 validation_data=validation,
                 validation_batch_size=256,

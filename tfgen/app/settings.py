@@ -1,12 +1,9 @@
 """The model and the data that the settings of a run name."""
 
 import contextlib
-import importlib
 import inspect
 import json
-import os
 import shlex
-import sys
 from pathlib import Path
 
 import keras
@@ -14,6 +11,7 @@ import keras
 from tfgen import data
 from tfgen import models
 from tfgen.app.opened import open_model
+from tfgen.app.own_modules import import_own
 from tfgen.app.run_folder import read_settings
 from tfgen.data.hints import nearest
 
@@ -54,14 +52,14 @@ def make_model(settings, examples):
         examples: the `tfgen.data.Data` to train on.
 
     Returns:
-        The model, and the dict of the preset's training settings (`epochs`, `batch_size`), empty
-        without a preset.
+        The model, and the dict of `epochs` and `batch_size`: those of the settings, else of the
+        preset, else the defaults.
 
     Raises:
         ValueError: an unknown model, or a preset or overrides that do not fit it or the data.
     """
     if settings.get("from_preset"):
-        return _with_optimizer(_tuned(settings, examples), settings), {}
+        return _with_optimizer(_tuned(settings, examples), settings), _completed(settings, {})
     cls = _recipe(settings["model"])
     overrides = dict(settings["overrides"])
     if settings.get("class_conditional"):
@@ -96,7 +94,7 @@ def make_model(settings, examples):
         with _fitting(overrides):
             net = cls(examples.event_shape, **{**_described(cls, examples), **overrides})
         net.compile()
-    return _with_optimizer(net, settings), training
+    return _with_optimizer(net, settings), _completed(settings, training)
 
 
 def _described(cls, examples):
@@ -128,10 +126,8 @@ def _recipe(name):
 def _own_class(name):
     """Class of a user's own module, of which the working folder may be the place."""
     module, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = getattr(import_own(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"`model` {name!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, models.GenerativeModel)):
@@ -178,9 +174,13 @@ def read_training(settings):
     training = {}
     if settings.get("preset"):
         training = models.GenerativeModel.read_preset(settings["preset"]).get("training", {})
+    return _completed(settings, training)
+
+
+def _completed(settings, training):
     return {
-        "batch_size": settings["batch_size"] or training.get("batch_size", 32),
-        "epochs": settings["epochs"] or training.get("epochs", 10),
+        "batch_size": settings.get("batch_size") or training.get("batch_size", 32),
+        "epochs": settings.get("epochs") or training.get("epochs", 10),
     }
 
 

@@ -64,6 +64,11 @@ def read_preset(cls, preset):
     >>> preset["model"]["config"]["num_levels"]
     2
     """
+    return _read(cls, preset)[1]
+
+
+def _read(cls, preset):
+    """The folder of a preset, and its content."""
     folder = find_folder(preset, cls.presets())
     file = folder / CONFIG
     content = read_json(file, ("model",))
@@ -77,7 +82,7 @@ def read_preset(cls, preset):
     if not issubclass(found, cls):
         raise ValueError(f"`preset` {str(preset)!r} is a {found.__name__}, not a {cls.__name__}")
     metadata = folder / METADATA
-    return {
+    return folder, {
         **content,
         "metadata": read_json(metadata, ()) if metadata.is_file() else {},
         "has_weights": (folder / WEIGHTS).is_file(),
@@ -108,8 +113,8 @@ def load_preset(cls, preset, load_weights=True, **overrides):
     >>> model.event_shape
     (28, 28, 1)
     """
-    content = cls.read_preset(preset)
-    weights = find_folder(preset) / WEIGHTS if load_weights and content["has_weights"] else None
+    folder, content = _read(cls, preset)
+    weights = folder / WEIGHTS if load_weights and content["has_weights"] else None
     try:
         model = _load(weights, content, overrides)
     except _REFUSED as error:

@@ -149,7 +149,7 @@ class Columns:
                 message.
         """
         self._check_frame(frame, [*self._modelled, *self._given])
-        faults, found, given = {}, [], []
+        faults, found = {}, []
         for column in self._modelled:
             try:
                 values, missing = column.encode(frame[column.name])
@@ -157,11 +157,7 @@ class Columns:
                 faults[column.name] = str(error)
                 continue
             found += [values] + [missing.astype(np.float64)] * column.has_indicator
-        for column in self._given:
-            try:
-                given.append(column.to_features(frame[column.name]))
-            except (ValueError, TypeError) as error:
-                faults[column.name] = str(error)
+        given = self._features(frame, faults)
         refuse("`frame`", faults)
         return np.stack(found, 1), np.concatenate(given, 1) if given else None
 
@@ -184,14 +180,20 @@ class Columns:
             single = all(isinstance(v, str) or np.ndim(v) == 0 for v in given.values())
             given = import_pandas().DataFrame([given] if single else given)
         self._check_frame(given, self._given)
-        faults, found = {}, []
-        for column in self._given:
-            try:
-                found.append(column.to_features(given[column.name]))
-            except (ValueError, TypeError) as error:
-                faults[column.name] = str(error)
+        faults = {}
+        found = self._features(given, faults)
         refuse("`given`", faults)
         return np.concatenate(found, 1)
+
+    def _features(self, frame, faults):
+        """Features of each given column, in a list; what is wrong with others goes to `faults`."""
+        found = []
+        for column in self._given:
+            try:
+                found.append(column.to_features(frame[column.name]))
+            except (ValueError, TypeError) as error:
+                faults[column.name] = str(error)
+        return found
 
     def _check_frame(self, frame, needed):
         pd = import_pandas()
