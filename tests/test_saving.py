@@ -57,30 +57,24 @@ import tensorflow as tf
 for line in sys.stdin:
     path = Path(line.strip())
     served = tf.saved_model.load(str(path / "export")).signatures
-    data = np.load(path / "data.npz")
-    condition = {"condition": tf.constant(data["y"])} if "y" in data else {}
-    seed, temperature = tf.constant([3, 0]), tf.constant(0.7)
-    x = tf.constant(data["x"])
-    one = {k: v[:1] for k, v in condition.items()}
-    latents = {}
-    if "encode" in served:
-        latents["z"] = served["encode"](x=x, **condition)["z"]
-    if "decode" in served:
-        latents["x"] = served["decode"](z=tf.constant(data["z"]), **condition)["x"]
-    scores = {}
-    if "log_prob" in served:
-        scores = {
-            "log_prob": served["log_prob"](x=x, seed=seed, **condition)["log_prob"],
-            "first": served["log_prob"](x=x[:1], seed=seed, **one)["log_prob"],
-        }
-    draw = {"seed": seed, "temperature": temperature, **condition}
-    np.savez(
-        path / "result.npz",
-        **scores,
-        samples=served["sample"](num_samples=tf.constant(len(x)), **draw)["samples"],
-        names=sorted(served),
-        **latents,
-    )
+    data = {k: tf.constant(v) for k, v in np.load(path / "data.npz").items()}
+    condition = {"condition": data["y"]} if "y" in data else {}
+    x, n = {"x": data["x"]}, len(data["x"])
+    own = {"log_prob": x, "encode": x, "decode": {"z": data.get("z")}, "sample": {}}
+    own["serving_default"] = own["log_prob" if "log_prob" in served else "decode"]
+    noise = {"seed": tf.constant([3, 0]), "temperature": tf.constant(0.7)}
+    by_row = {"seed": tf.fill([n], tf.constant(3, tf.int64)), "row": tf.range(n, dtype=tf.int64)}
+    results = {}
+    for name, function in served.items():
+        rows = {**own[name.removesuffix("_by_row")], **condition}
+        if name == "sample":
+            rows |= {"num_samples": tf.constant(n), **noise}
+        elif name.endswith("_by_row"):
+            rows |= by_row
+            last = {k: v[-1:] for k, v in rows.items()}
+            (results[name + " last"],) = function(**last).values()
+        (results[name],) = function(**rows).values()
+    np.savez(path / "result.npz", **results)
     print("done", flush=True)
 """
 
@@ -115,7 +109,8 @@ class Reader:
         self._process.stdin.flush()
         if self._process.stdout.readline() != "done\n":
             raise AssertionError(self._errors.read_text()[-3000:])
-        return np.load(folder / "result.npz")
+        with np.load(folder / "result.npz") as results:
+            return dict(results)
 
     def close(self):
         self._process.stdin.close()
@@ -176,19 +171,31 @@ def test_served_without_tfgen(name, server, tmp_path):
     model = case.model
     model.export(tmp_path / "export", verbose=False)
     got = server.read(case, tmp_path)
-    latents = [name for name in ("decode", "encode") if name in model.signatures()]
-    scores = [] if case.entry.likelihood == "none" else ["log_prob"]
-    assert got["names"].tolist() == [*latents, *scores, "sample"]
-    if scores:
-        log_prob = model.log_prob(case.x, case.y, seed=SEED)
-        assert_close(case, got["log_prob"], log_prob)
-        assert_close(case, got["first"], log_prob[:1])
-    samples = model.sample(len(case.x), case.y, TEMPERATURE, seed=SEED).numpy()
-    assert_same_pixels(case, got["samples"], samples)
-    if "encode" in latents:
-        assert_close(case, got["z"], model.encode(case.x, case.y))
-    if "decode" in latents:
-        assert_same_pixels(case, got["x"], model.decode(latents_of(case), case.y).numpy())
+    x, y = case.x, case.y
+    expected = {"sample": model.sample(len(x), y, TEMPERATURE, seed=SEED)}
+    expected["sample_by_row"] = model.sample(len(x), y, seed=SEED)
+    if case.entry.likelihood != "none":
+        expected["log_prob"] = model.log_prob(x, y, seed=0)
+        expected["log_prob_by_row"] = model.log_prob(x, y, seed=SEED)
+    if "encode" in model.signatures():
+        expected["encode"] = model.encode(x, y)
+    if model.latent_shape is not None:
+        seeds = [{"seed": 0}, {"seed": SEED}] if case.entry.draws else [{}, {}]
+        for key, seed in zip(("decode", "decode_by_row"), seeds, strict=True):
+            expected[key] = model.decode(latents_of(case), y, **seed)
+    expected["serving_default"] = expected["log_prob" if "log_prob" in expected else "decode"]
+    # Served by row is what draws, and only that.
+    draws = {"sample_by_row"}
+    for name in {"log_prob", "decode"} & expected.keys():
+        same = np.array_equal(expected[name], expected[f"{name}_by_row"])
+        draws |= set() if same else {f"{name}_by_row"}
+    assert {k for k in got if k.endswith("_by_row")} == draws
+    lasts = {f"{k} last": expected[k][-1:] for k in draws}
+    assert got.keys() == {k for k in expected if not k.endswith("_by_row")} | draws | lasts.keys()
+    for name, value in {**expected, **lasts}.items():
+        if name in got:
+            close = assert_close if "log_prob" in name or name == "encode" else assert_same_pixels
+            close(case, got[name], np.asarray(value))
 
 
 def test_own_parts_are_reloaded_where_they_are_known(tmp_path):

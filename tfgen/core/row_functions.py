@@ -50,18 +50,27 @@ class RowFunctions:
             self._names[name] = tuple(inspect.signature(self._core(name)).parameters)
         return self._names[name]
 
-    def function(self, name):
-        """The compiled core, a concrete `tf.function` of keyword arguments, kept for next time."""
-        if name not in self._kept:
+    def function(self, name, by_row=False):
+        """The compiled core, a concrete `tf.function` of keyword arguments, kept for next time.
+
+        Args:
+            name: of the core.
+            by_row: whether `seed` is `[n, 2]` and `start` `[n]`: rows of callers who each have a
+                seed of their own.
+        """
+        if (name, by_row) not in self._kept:
             core, specs, names = self._core(name), self._specs(), self.arguments(name)
+            if by_row:
+                specs |= {k: _of_each_row(specs[k]) for k in ("seed", "start")}
             absent = dict.fromkeys(k for k in names if specs.get(k) is None)
 
             def function(**arguments):
                 return core(**absent, **arguments)
 
             given = {k: specs[k] for k in names if k not in absent}
-            self._kept[name] = tf.function(function, autograph=False).get_concrete_function(**given)
-        return self._kept[name]
+            compiled = tf.function(function, autograph=False).get_concrete_function(**given)
+            self._kept[name, by_row] = compiled
+        return self._kept[name, by_row]
 
     def clear(self):
         """Forgets what was compiled: something that the cores hold was exchanged."""
@@ -167,6 +176,10 @@ def _as_tensor(value, spec):
     if not tf.is_tensor(value):
         return tf.constant(value, spec.dtype)
     return tf.cast(value, spec.dtype)
+
+
+def _of_each_row(spec):
+    return tf.TensorSpec([None, *spec.shape], spec.dtype, spec.name)
 
 
 def _cut(start, stop):

@@ -2,7 +2,9 @@
 
 `row_uniform(seed, start, n, shape)` gives the same values for row `start + i`
 whatever `n` is, so that results do not depend on how the rows were chunked, on
-the batch size or on how a batch was divided among replicas.
+the batch size or on how a batch was divided among replicas. Where each row has
+a seed and a number of its own, its noise is that of a call for it alone: so
+rows of many callers can be drawn together.
 
 One seed serves several draws of a model; each draw folds the `Stream` that it
 reads into the seed, so that no two of them see the same noise.
@@ -88,21 +90,39 @@ def _tensor_seed(seed):
         )
     if seed.shape.rank:
         return tf.cast(seed, tf.int32)
+    return as_row_seeds(seed)
+
+
+def as_row_seeds(seeds):
+    """Converts integers to seeds, each as `as_seed` takes it.
+
+    Args:
+        seeds: tensor of integers, of any shape, such as `[n]`.
+
+    Returns:
+        int32 tensor of one axis more, `[n, 2]`.
+
+    >>> as_row_seeds([7, 2**40]).numpy().tolist()
+    [[7, 0], [0, 256]]
+    """
+    seeds = tf.cast(seeds, tf.int64)
     # By shifts: a bitcast to half the width is not for every device.
-    seed = tf.cast(seed, tf.int64)
-    return tf.stack([tf.cast(seed, tf.int32), tf.cast(tf.bitwise.right_shift(seed, 32), tf.int32)])
+    halves = tf.cast(seeds, tf.int32), tf.cast(tf.bitwise.right_shift(seeds, 32), tf.int32)
+    return tf.stack(halves, -1)
 
 
 def fold_in(seed, data):
     """Returns the seed of another stream of noise.
 
     Args:
-        seed: int32 tensor `[2]`.
+        seed: int32 tensor `[2]`, or `[n, 2]`, a seed for each row.
         data: the stream: an int, a `Stream`, or a scalar tensor of integers.
 
     Returns:
-        int32 tensor `[2]`.
+        int32 tensor of the seed's shape.
     """
+    if _by_row(seed):
+        return tf.map_fn(lambda one: fold_in(one, data), seed)
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
 
 
@@ -110,8 +130,9 @@ def row_uniform(seed, start, num_rows, shape, dtype="float32"):
     """Draws uniform noise in [0, 1) for the rows from `start` to `start + num_rows - 1`.
 
     Args:
-        seed: int32 tensor `[2]`.
-        start: number of the first row: an int or a scalar tensor.
+        seed: int32 tensor `[2]`; or `[num_rows, 2]`, a seed for each row.
+        start: number of the first row: an int or a scalar tensor; or `[num_rows]`, a number for
+            each row, where each has a seed.
         num_rows: number of rows: an int or a scalar tensor.
         shape: the shape of one row's noise: a tuple of ints.
         dtype: dtype of the result; the noise has float32's digits in any case.
@@ -126,8 +147,9 @@ def row_normal(seed, start, num_rows, shape, dtype="float32"):
     """Draws standard normal noise for the rows from `start` to `start + num_rows - 1`.
 
     Args:
-        seed: int32 tensor `[2]`.
-        start: number of the first row: an int or a scalar tensor.
+        seed: int32 tensor `[2]`; or `[num_rows, 2]`, a seed for each row.
+        start: number of the first row: an int or a scalar tensor; or `[num_rows]`, a number for
+            each row, where each has a seed.
         num_rows: number of rows: an int or a scalar tensor.
         shape: the shape of one row's noise: a tuple of ints.
         dtype: dtype of the result; the noise has float32's digits in any case.
@@ -142,8 +164,9 @@ def row_seeds(seed, start, num_rows):
     """Draws a seed for each of the rows from `start` to `start + num_rows - 1`.
 
     Args:
-        seed: int32 tensor `[2]`.
-        start: number of the first row: an int or a scalar tensor.
+        seed: int32 tensor `[2]`; or `[num_rows, 2]`, a seed for each row.
+        start: number of the first row: an int or a scalar tensor; or `[num_rows]`, a number for
+            each row, where each has a seed.
         num_rows: number of rows: an int or a scalar tensor.
 
     Returns:
@@ -153,7 +176,19 @@ def row_seeds(seed, start, num_rows):
     return _rows(draw, seed, start, num_rows, (2,), "int32", tf.int32)
 
 
+def _by_row(seed):
+    return tf.is_tensor(seed) and seed.shape.rank == 2
+
+
 def _rows(draw, seed, start, num_rows, shape, dtype, drawn=tf.float32):
+    if _by_row(seed):
+        numbers = tf.broadcast_to(tf.cast(start, tf.int64), [num_rows])
+        noise = tf.map_fn(
+            lambda row: _rows(draw, *row, 1, shape, drawn, drawn)[0],
+            (seed, numbers),
+            fn_output_signature=tf.TensorSpec(shape, drawn),
+        )
+        return tf.cast(noise, dtype)
     size = math.prod(shape)
     # Philox is a counter-based generator that yields four float32 per count:
     # a row that takes whole counts can be drawn by itself.
