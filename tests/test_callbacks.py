@@ -424,7 +424,7 @@ def test_sample_grid_of_points(tmp_path):
 def test_sample_grid_refuses(tmp_path):
     for options in ({"num_images": 0}, {"every": 0}, {"temperature": -1.0}):
         ((name, value),) = options.items()
-        with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {name}={value}"):
+        with pytest.raises(ValueError, match=f"`{name}` must be .*; got {value}"):
             SampleGrid(tmp_path, **options)
     with pytest.raises(ValueError, match=r"\(36, 5\)"):
         fit_with(SampleGrid(tmp_path), lambda n: np.zeros([n, 5]))

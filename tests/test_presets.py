@@ -107,6 +107,26 @@ def test_metadata_that_anyone_may_have_written(trained, tmp_path, about, words):
         runs.score(tmp_path, "two_moons")
 
 
+def test_weights_that_are_not_finite(trained, tmp_path):
+    trained.save_to_preset(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "r+") as file:
+        found = []
+        file.visititems(lambda name, item: found.append(item) if hasattr(item, "dtype") else None)
+        next(item for item in found if item.dtype.kind == "f" and item.ndim)[...] = np.nan
+    content = json.loads((tmp_path / "config.json").read_text())
+    del content["weights_sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"weights.h5 holds NaN or inf in .*, of \d+ weights"):
+        tfgen.RealNVP.from_preset(tmp_path)
+
+
+@pytest.mark.parametrize("name, value", [("epochs", 0), ("batch_size", "many")])
+def test_training_that_anyone_may_have_written(trained, tmp_path, name, value):
+    trained.save_to_preset(tmp_path, training={name: value})
+    with pytest.raises(ValueError, match=f"config.json: `{name}` must be a whole number"):
+        tfgen.RealNVP.from_preset(tmp_path)
+
+
 def test_a_configuration_of_great_sizes_is_refused_in_words(trained, tmp_path):
     trained.save_to_preset(tmp_path)
     content = json.loads((tmp_path / "config.json").read_text())

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from tfgen import plots
+from tfgen.utils import checks
 from tfgen.utils.files import replacing
 
 
@@ -51,14 +52,9 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(self, directory, num_images=36, every=1, seed=0, temperature=1.0, condition=None):
         super().__init__()
-        if num_images < 1:
-            raise ValueError(f"`num_images` must be at least 1. Received: num_images={num_images}")
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1. Received: every={every}")
-        if not temperature >= 0:
-            raise ValueError(
-                f"`temperature` must be at least 0. Received: temperature={temperature}"
-            )
+        num_images = checks.check_count(num_images, "num_images")
+        every = checks.check_count(every, "every")
+        temperature = checks.check_weight(temperature, "temperature")
         self.directory = Path(directory)
         self.num_images = num_images
         self.every = every
@@ -70,8 +66,7 @@ class SampleGrid(keras.callbacks.Callback):
         # Now rather than after an epoch that may have taken hours.
         if not callable(getattr(self.model, "sample", None)):
             raise ValueError(
-                "SampleGrid needs a model with a `sample` method. "
-                f"Received: {type(self.model).__name__}"
+                f"SampleGrid needs a model with a `sample` method; got {type(self.model).__name__}"
             )
         self.directory.mkdir(parents=True, exist_ok=True)
 

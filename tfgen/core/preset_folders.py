@@ -59,8 +59,8 @@ def find_folder(preset, known=None):
     if text not in shipped:
         known = list(shipped) if known is None else list(known)
         raise ValueError(
-            f"`preset` must be a folder with a {CONFIG}, a handle (hf://..., kaggle://...) or one "
-            f"of {known}; got {text!r}.{nearest(text, known)}"
+            f"there is no `preset` {text!r}.{nearest(text, known)} It must be a folder with a "
+            f"{CONFIG}, a handle (hf://..., kaggle://...) or one of {known}"
         )
     return pathlib.Path(shipped[text])
 

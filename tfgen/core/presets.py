@@ -5,6 +5,7 @@ import json
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen._version import __version__
@@ -15,6 +16,7 @@ from tfgen.core.preset_folders import find_folder
 from tfgen.core.preset_folders import shipped_folders
 from tfgen.core.preset_folders import write_weights
 from tfgen.data.hints import nearest
+from tfgen.utils import checks
 from tfgen.utils.files import digest
 from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing_folder
@@ -74,7 +76,11 @@ def _read(cls, preset):
     content = read_json(file, ("model",))
     try:
         found = _model_class(content)
-        _ = content["model"]["config"]["event_shape"], content.get("training", {}).get("epochs")
+        _ = content["model"]["config"]["event_shape"]
+        training = content.get("training", {})
+        for name in ("epochs", "batch_size"):
+            if training.get(name) is not None:
+                checks.check_count(training[name], name)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is damaged: {error!r} in its model or its training") from error
     except ValueError as error:
@@ -143,6 +149,9 @@ def _load(weights, content, overrides):
         _check_weights(weights, content)
         # Before there is an optimizer, of which a preset has nothing.
         model.load_weights(weights)
+        wrong = [w.path for w in model.weights if not _is_finite(w)]
+        if wrong:
+            raise ValueError(f"{weights} holds NaN or inf in {wrong[0]}, of {len(wrong)} weights")
     training = content.get("training", {})
     model.compile_from_config(_completed(model, training))
     return model
@@ -221,6 +230,11 @@ def _check_weights(weights, content):
             f"{weights} is damaged, or of another model: its SHA-256 is {found}, that in "
             f"{CONFIG} {expected}; of weights that you put there remove `weights_sha256`"
         )
+
+
+def _is_finite(weight):
+    values = keras.ops.convert_to_numpy(weight)
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
 def _completed(model, training):

@@ -197,6 +197,7 @@ class Column:
     def _check(self, series, wrong, expected):
         if wrong.any():
             came = series.iloc[int(np.argmax(wrong))]
+            came = came.item() if isinstance(came, np.generic) else came
             raise ValueError(f"must hold {expected}; got {came!r} in {rows_of(wrong)}")
 
     def _codes(self, series):

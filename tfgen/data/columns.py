@@ -8,6 +8,7 @@ import numpy as np
 from tfgen.data.column import Column
 from tfgen.data.frames import import_pandas
 from tfgen.data.frames import refuse
+from tfgen.data.hints import nearest
 from tfgen.utils.values import check_event_shape
 
 
@@ -148,7 +149,7 @@ class Columns:
             ValueError: columns that are missing, or values that they cannot have, all in one
                 message.
         """
-        self._check_frame(frame, [*self._modelled, *self._given])
+        self._check_frame(frame, [*self._modelled, *self._given], "frame")
         faults, found = {}, []
         for column in self._modelled:
             try:
@@ -179,8 +180,11 @@ class Columns:
         if isinstance(given, dict):
             single = all(isinstance(v, str) or np.ndim(v) == 0 for v in given.values())
             given = import_pandas().DataFrame([given] if single else given)
-        self._check_frame(given, self._given)
-        faults = {}
+        self._check_frame(given, self._given, "given")
+        known = [column.name for column in self.columns]
+        faults = {
+            name: f"no such column.{nearest(name, known)}" for name in given if name not in known
+        }
         found = self._features(given, faults)
         refuse("`given`", faults)
         return np.concatenate(found, 1)
@@ -195,13 +199,15 @@ class Columns:
                 faults[column.name] = str(error)
         return found
 
-    def _check_frame(self, frame, needed):
+    def _check_frame(self, frame, needed, argument):
         pd = import_pandas()
         if not isinstance(frame, pd.DataFrame):
-            raise ValueError(f"`frame` must be a pandas.DataFrame; got a {type(frame).__name__}")
+            raise ValueError(
+                f"`{argument}` must be a pandas.DataFrame; got a {type(frame).__name__}"
+            )
         names = list(frame.columns)
         refuse(
-            "`frame`",
+            f"`{argument}`",
             {
                 c.name: "no such column" if c.name not in names else "several of this name"
                 for c in needed
@@ -209,7 +215,7 @@ class Columns:
             },
         )
         if not len(frame):
-            raise ValueError("`frame` must have at least one row; got none")
+            raise ValueError(f"`{argument}` must have at least one row; got none")
 
     def to_frame(self, x, y=None):
         """A frame with the names, the order and the types of the table's, of a model's samples.

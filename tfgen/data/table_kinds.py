@@ -1,5 +1,7 @@
 """What kind of column each column of a frame is: as told, or as its values look."""
 
+import warnings
+
 import numpy as np
 
 from tfgen.data.column import STEPS
@@ -16,6 +18,7 @@ TOLD = ("number", "integer", "positive", "category", "boolean", "date")
 _INDEX_NAMES = {"id", "index", "row", "rownames", "row_id", "rowid", "level_0"}
 # Whole numbers over more values than this count as reals: of them float32 has no parts to spare.
 _MOST_WHOLE = 2**20
+_GREATEST = 1e150
 # Levels of a category at most, and of integers whose shares are counted.
 _MOST_LEVELS, _MOST_SHARES, _FEW = 1000, 256, 20
 
@@ -71,6 +74,11 @@ def find_column(series, told=None, bounds=None, indicator=False, role="event"):
             # One value, or none: nothing that a density could be of.
             kind = "category"
     elif known.nunique() == 1:
+        # A value that is not what it is told to be is refused here as among others.
+        if kind == "date":
+            _date(known, dict(facts))
+        elif kind in ("number", "integer"):
+            _numbers(known)
         return _constant(known, kind, facts)
     if kind == "category":
         return _category(series, known, facts)
@@ -111,6 +119,10 @@ def _look(known):
     hint = ""
     if inferred in ("date", "datetime", "datetime64"):
         hint = ': give it as dates, `pandas.to_datetime`, or tell that it is a "date" (`kinds`)'
+    types = known.map(lambda value: type(value).__name__).value_counts()
+    if len(types) > 1:
+        counts = ", ".join(f"{count} of type {name}" for name, count in types.items())
+        raise ValueError(f"holds values of several types, {counts}: make them all of one")
     raise ValueError(f"holds objects of dtype {dtype} ({inferred}){hint}")
 
 
@@ -186,9 +198,14 @@ def _date(known, facts):
     pd = import_pandas()
     if not pd.api.types.is_datetime64_any_dtype(known.dtype):
         try:
-            known = pd.to_datetime(known)
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                known = pd.to_datetime(known)
         except (ValueError, TypeError) as error:
             raise ValueError(f"must hold dates: {str(error).splitlines()[0]}") from None
+        # Of values that are dates only: of others the error says more.
+        for warning in heard:
+            warnings.warn(warning.message, stacklevel=2)
         facts["dtype"] = str(known.dtype)
     ticks, size = date_ticks(known)
     passed = ticks - ticks.min()
@@ -201,13 +218,7 @@ def _date(known, facts):
 
 
 def _number(known, kind, told, bounds, facts):
-    try:
-        values = known.to_numpy(dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"must hold numbers: {error}") from None
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        raise ValueError(f"is infinite in {rows_of(wrong)}")
+    values = _numbers(known)
     if import_pandas().api.types.is_integer_dtype(known.dtype) and np.abs(values).max() > 2**53:
         raise ValueError(
             "holds integers beyond 2^53, which float64 cannot tell apart: leave the column out, "
@@ -215,8 +226,8 @@ def _number(known, kind, told, bounds, facts):
         )
     whole = (values == np.floor(values)).all()
     if kind == "integer" and not whole:
-        first = known.iloc[int(np.argmax(values != np.floor(values)))]
-        raise ValueError(f"must hold whole numbers, as `kinds` says; got {first!r}")
+        first = float(values[np.argmax(values != np.floor(values))])
+        raise ValueError(f"must hold whole numbers, as `kinds` says; got {first:g}")
     span = values.max() - values.min()
     is_integer = kind == "integer" or (told is None and whole and span < _MOST_WHOLE)
     if bounds is None:
@@ -238,6 +249,25 @@ def _number(known, kind, told, bounds, facts):
         counts = np.maximum(counts, 0.1 / len(counts))
         return _replaced(column, probs=[float(c) for c in counts / counts.sum()])
     return _with_moments(column, known)
+
+
+def _numbers(known):
+    """The numbers of a column, as float64."""
+    try:
+        values = known.to_numpy(dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"must hold numbers: {error}") from None
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        raise ValueError(f"is infinite in {rows_of(wrong)}")
+    wrong = np.abs(values) > _GREATEST
+    if wrong.any():
+        first = float(values[np.argmax(wrong)])
+        raise ValueError(
+            f"holds numbers beyond {_GREATEST:g}, whose squares float64 cannot hold, {first:g} in "
+            f"{rows_of(wrong)}: give it in a larger unit, or its logarithm"
+        )
+    return values
 
 
 def _with_moments(column, known):

@@ -65,11 +65,11 @@ class RAdam(keras.optimizers.Optimizer):
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         if not 0 <= beta_1 < 1:
-            raise ValueError(f"`beta_1` must be in [0, 1). Received: beta_1={beta_1}")
+            raise ValueError(f"`beta_1` must be in [0, 1); got {beta_1!r}")
         if not 0 < beta_2 < 1:
-            raise ValueError(f"`beta_2` must be in (0, 1). Received: beta_2={beta_2}")
+            raise ValueError(f"`beta_2` must be in (0, 1); got {beta_2!r}")
         if not epsilon >= 0:
-            raise ValueError(f"`epsilon` must be >= 0. Received: epsilon={epsilon}")
+            raise ValueError(f"`epsilon` must be >= 0; got {epsilon!r}")
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

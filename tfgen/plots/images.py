@@ -5,12 +5,16 @@ import math
 import numpy as np
 
 from tfgen.plots.figures import make_folder
+from tfgen.utils import checks
 
 # Small images are enlarged to about this height, in pixels, to be comfortable to look at.
 _COMFORTABLE_HEIGHT = 84
 
 # The colour between images: mid-grey shows against black and against white ones.
 _GREY = 128
+
+# Pixels between images: more are a mistake.
+_WIDEST = 1000
 
 
 def image_grid(images, columns=None, padding=1):
@@ -43,10 +47,8 @@ def image_grid(images, columns=None, padding=1):
     if columns is None:
         # The tolerance keeps a rounding error from adding a column.
         columns = max(1, math.ceil(math.sqrt(num_images * height / width) - 1e-9))
-    if columns < 1:
-        raise ValueError(f"`columns` must be at least 1. Received: columns={columns}")
-    if padding < 0:
-        raise ValueError(f"`padding` must be at least 0. Received: padding={padding}")
+    columns = checks.check_count(columns, "columns")
+    padding = checks.check_int(padding, "padding", 0, _WIDEST)
 
     rows = -(-num_images // columns)
     cell_shape = (height + padding, width + padding, channels)
@@ -86,10 +88,9 @@ def paired_grid(left, right, columns=None, padding=1):
     left, right = _as_uint8(left, "left"), _as_uint8(right, "right")
     if left.shape != right.shape:
         raise ValueError(
-            f"`left` and `right` must have the same shape. Received: {left.shape} and {right.shape}"
+            f"`left` and `right` must have the same shape; got {left.shape} and {right.shape}"
         )
-    if padding < 0:
-        raise ValueError(f"`padding` must be at least 0. Received: padding={padding}")
+    padding = checks.check_int(padding, "padding", 0, _WIDEST)
     num_images, height, _, channels = left.shape
     line = np.full([num_images, height, padding, channels], _GREY, np.uint8)
     return image_grid(np.concatenate([left, line, right], axis=2), columns, max(4, 4 * padding))
@@ -144,11 +145,9 @@ def save_image(path, image, scale=1, caption=None):
         image = image[..., np.newaxis]
     if image.ndim != 3:
         raise ValueError(
-            "`image` must have shape [height, width] or [height, width, 1 or 3]. "
-            f"Received: {image.shape}"
+            f"`image` must have shape [height, width] or [height, width, 1 or 3]; got {image.shape}"
         )
-    if int(scale) != scale or scale < 1:
-        raise ValueError(f"`scale` must be an integer of at least 1. Received: scale={scale}")
+    scale = checks.check_count(scale, "scale")
     image = _as_uint8(image[np.newaxis], "image")[0]
     image = image.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
     make_folder(path)
@@ -177,8 +176,8 @@ def _as_uint8(images, name="images"):
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise ValueError(
-            f"`{name}` must have shape [n, height, width, 1 or 3] and not be empty. "
-            f"Received: {images.shape}"
+            f"`{name}` must have shape [n, height, width, 1 or 3] and not be empty; "
+            f"got {images.shape}"
         )
     if images.dtype == np.uint8:
         return images
@@ -189,11 +188,11 @@ def _as_uint8(images, name="images"):
     elif np.issubdtype(images.dtype, np.floating):
         highest = 1
     else:
-        raise ValueError(f"`{name}` must be integers, floats or bool. Received: {images.dtype}")
+        raise ValueError(f"`{name}` must be integers, floats or bool; got {images.dtype}")
     # Asked this way round, NaN fails too.
     if not (images.min() >= 0 and images.max() <= highest):
         raise ValueError(
-            f"`{name}` of type {images.dtype} must lie in 0..{highest}. "
-            f"Received: {images.min()}..{images.max()}"
+            f"`{name}` of type {images.dtype} must lie in 0..{highest}; "
+            f"got {images.min()}..{images.max()}"
         )
     return np.rint(images.astype(np.float64) * (255 / highest)).astype(np.uint8)

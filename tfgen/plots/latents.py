@@ -6,6 +6,10 @@ from tfgen.plots.images import comfortable_scale
 from tfgen.plots.images import image_grid
 from tfgen.plots.images import save_image
 from tfgen.plots.samples import as_drawn
+from tfgen.utils import checks
+
+# Images in a row: more cannot be told apart.
+_MOST = 1000
 
 
 def save_interpolations(path, model, x_from, x_to, num_steps=9, condition=None):
@@ -38,10 +42,9 @@ def save_interpolations(path, model, x_from, x_to, num_steps=9, condition=None):
     """
     if len(x_from) != len(x_to):
         raise ValueError(
-            f"`x_to` must have as many images as `x_from`, {len(x_from)}. Received: {len(x_to)}"
+            f"`x_to` must have as many images as `x_from`, {len(x_from)}; got {len(x_to)}"
         )
-    if num_steps < 2:
-        raise ValueError(f"`num_steps` must be at least 2. Received: num_steps={num_steps}")
+    num_steps = checks.check_int(num_steps, "num_steps", 2, _MOST)
     start, end = (np.asarray(model.encode(x, condition)) for x in (x_from, x_to))
     length = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
     cosine = (start * end).sum(1) / np.maximum(length, 1e-12)
@@ -58,7 +61,7 @@ def save_traversals(path, model, x, latents=None, num_steps=9, extent=2.5, condi
         path: the file; its suffix names the format. Folders that are missing are made.
         model: a model of images with `encode` and `decode`.
         x: the image `[*event_shape]` whose other latents are kept.
-        latents: numbers of the latents: list of int; by default the first ten.
+        latents: numbers of the latents: int or list of int; by default the first ten.
         num_steps: images in a row: int of at least 2.
         extent: the latent goes from minus to plus this.
         condition: the condition of `x`, for a conditional model.
@@ -77,14 +80,12 @@ def save_traversals(path, model, x, latents=None, num_steps=9, extent=2.5, condi
         >>> os.path.exists(path)
         True
     """
-    if num_steps < 2:
-        raise ValueError(f"`num_steps` must be at least 2. Received: num_steps={num_steps}")
+    num_steps = checks.check_int(num_steps, "num_steps", 2, _MOST)
+    extent = checks.check_positive(extent, "extent")
     one = None if condition is None else np.asarray(condition)[None]
     z = np.asarray(model.encode(np.asarray(x)[None], one))[0]
-    latents = list(range(min(10, len(z)))) if latents is None else list(latents)
-    unknown = [i for i in latents if not 0 <= i < len(z)]
-    if unknown:
-        raise ValueError(f"`latents` must be from 0 to {len(z) - 1}. Received: {unknown}")
+    latents = range(min(10, len(z))) if latents is None else np.atleast_1d(latents).tolist()
+    latents = [checks.check_int(i, "latents", 0, len(z) - 1) for i in latents]
     moved = np.tile(z, (len(latents), num_steps, 1))
     for row, latent in enumerate(latents):
         moved[row, :, latent] = np.linspace(-extent, extent, num_steps)

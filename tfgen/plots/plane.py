@@ -65,8 +65,8 @@ def save_density(path, model, points=None, condition=None, num_samples=2000, ext
     """
     if tuple(model.event_shape) != (2,):
         raise ValueError(
-            "`model` must have events of shape [2], points of the plane. "
-            f"Received: {list(model.event_shape)}"
+            "`model` must have events of shape [2], points of the plane; "
+            f"got {list(model.event_shape)}"
         )
     samples = model.sample(num_samples, condition, seed=0)
     panels = {"samples": _finite_points(samples)}
@@ -102,7 +102,7 @@ def _finite_points(points):
     """Returns points [n, 2] without the rows that are not finite."""
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"`points` must have shape [n, 2]. Received: {points.shape}")
+        raise ValueError(f"`points` must have shape [n, 2]; got {points.shape}")
     return points[np.isfinite(points).all(axis=1)]
 
 

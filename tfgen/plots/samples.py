@@ -75,8 +75,8 @@ def save_samples(path, samples):
     samples = np.asarray(samples)
     if not can_draw(samples.shape[1:]):
         raise ValueError(
-            "`samples` must be images [n, height, width, 1 or 3] or points [n, 2]. "
-            f"Received: {samples.shape}"
+            "`samples` must be images [n, height, width, 1 or 3] or points [n, 2]; "
+            f"got {samples.shape}"
         )
     if samples.ndim == 2:
         save_scatter(path, samples)
