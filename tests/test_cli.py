@@ -1,6 +1,7 @@
 """The command line: runs that train, resume, evaluate and sample."""
 
 import json
+import logging
 import os
 
 import keras
@@ -12,6 +13,7 @@ from PIL import Image
 
 import tfgen
 from tfgen.app import runs
+from tfgen.app import terminal
 from tfgen.app.cli import main
 from tfgen.app.devices import get_strategy
 from tfgen.app.settings import make_model
@@ -412,3 +414,14 @@ def test_devices_that_are_not_there(tmp_path, monkeypatch, name, config, expecte
     result = invoke(*MOONS, "--out", tmp_path / "run", "--strategy", name)
     assert result.exit_code == 1 and expected in result.output
     assert result.output.startswith("Error: ") and not (tmp_path / "run").exists()
+
+
+def test_functions_traced_again_are_no_news(caplog):
+    logger = logging.getLogger("tensorflow")
+    words = "5 out of the last 9 calls to f triggered tf.function retracing. Tracing is expensive"
+    with terminal.without_retracing():
+        logger.warning(words)
+        logger.warning("something else")
+    assert "retracing" not in caplog.text
+    logger.warning(words)
+    assert words in caplog.text

@@ -230,7 +230,9 @@ def test_a_comparison_has_a_table_and_a_page(tmp_path):
     for row in rows:
         assert f"<td>{row['model']}</td>" in page and f"{row['parameters']:,}" in page
     assert "RealNVP/samples.png" in page and (tmp_path / "RealNVP" / "samples.png").is_file()
+    assert {row["minutes_given"] for row in rows} == {0.0}
     lines = compare.table(rows)
+    assert all(line.rstrip().endswith(" of 0.0") for line in lines[1:])
     assert len({len(line.split("  ")) > 1 for line in lines}) == 1 and "(exact)" in lines[1]
     before = (tmp_path / "RealNVP" / "model.keras").stat().st_mtime
     again = compare.compare(

@@ -9,6 +9,7 @@ import click
 from tfgen.app.devices import STRATEGIES
 from tfgen.app.own_modules import import_own
 from tfgen.app.signals import terminating
+from tfgen.app.terminal import without_retracing
 
 # What is said of bad input and of the system, in words of its own.
 _TOLD = (ValueError, OSError, NotImplementedError, ArithmeticError)
@@ -31,7 +32,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx):
         try:
-            with terminating():
+            with terminating(), without_retracing():
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own
