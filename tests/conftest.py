@@ -4,6 +4,8 @@
 check, or at the same for longer. `make test-all` runs all, and so does plain `pytest`.
 """
 
+import itertools
+
 import keras
 import pytest
 import tensorflow as tf
@@ -22,9 +24,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [v for v in given if isinstance(v, str) and v in entries]
-        item.add_marker(pytest.mark.xdist_group(named[0] if named else item.path.stem))
         if zoo.VARIANTS & set(named):
             item.add_marker(pytest.mark.slow)
+        named = named or [v for v in constants(item) if v in entries] or [item.path.stem]
+        item.add_marker(pytest.mark.xdist_group(named[0]))
+
+
+def constants(item):
+    """The texts in a test's code, which may name an entry; none where tests of a module share what
+    a fixture makes."""
+    if not isinstance(item, pytest.Function):
+        return []
+    fixtures = itertools.chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+    if any(fixture.scope == "module" for fixture in fixtures):
+        return []
+    return [value for value in item.function.__code__.co_consts if isinstance(value, str)]
 
 
 @pytest.fixture(autouse=True)

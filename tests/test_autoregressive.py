@@ -20,7 +20,8 @@ def jacobian(network, x, condition=None):
     with tf.GradientTape() as tape:
         tape.watch(x)
         outputs = network(x, condition=condition)
-    return tape.jacobian(outputs, x)[0, :, :, 0].numpy()
+    # Row by row: the loop of all would be compiled for each network.
+    return tape.jacobian(outputs, x, experimental_use_pfor=False)[0, :, :, 0].numpy()
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -114,7 +115,7 @@ def strongly_autoregressive(size, ordering="natural", dtype="float32"):
 
 
 @pytest.mark.parametrize("transform", zoo.TRANSFORMS)
-@pytest.mark.parametrize("size, ordering", [(1, "natural"), (2, "reverse"), (20, "random")])
+@pytest.mark.parametrize("size, ordering", [(1, "natural"), (2, "reverse"), (12, "random")])
 def test_samples_are_those_of_the_sequential_inverse(transform, size, ordering):
     network = MADE(zoo.TRANSFORMS[transform][1], (32, 32), ordering)
     layer = tfgen.bijectors.Autoregressive(zoo.TRANSFORMS[transform][0], network)
@@ -127,7 +128,7 @@ def test_samples_are_those_of_the_sequential_inverse(transform, size, ordering):
     np.testing.assert_allclose(x, sequential(layer, z, condition), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("ordering", ["natural", "random"])
+@pytest.mark.parametrize("ordering", ["random", *zoo.slow("natural")])
 def test_the_hardest_flows_are_exact_too(ordering):
     layer = strongly_autoregressive(64, ordering, "float64")
     z = np.random.default_rng(0).normal(size=(10, 64))

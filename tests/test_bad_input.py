@@ -17,22 +17,25 @@ def shared(name):
     assert case.untouched()
 
 
-@pytest.fixture
-def images():
+# The entries are parameters, for the tests of one to share a process with its others.
+
+
+@pytest.fixture(params=["glow_classes"])
+def images(request):
     """A uint8 model of images `[4, 4, 1]` conditional on labels 0, 1, 2."""
-    yield from shared("glow_classes")
+    yield from shared(request.param)
 
 
-@pytest.fixture
-def vectors():
+@pytest.fixture(params=["realnvp_2"])
+def vectors(request):
     """A real model of vectors `[2]`."""
-    yield from shared("realnvp_2")
+    yield from shared(request.param)
 
 
-@pytest.fixture
-def conditional():
+@pytest.fixture(params=["realnvp_condition"])
+def conditional(request):
     """A real model of vectors `[2]`, conditional on vectors `[3]`."""
-    yield from shared("realnvp_condition")
+    yield from shared(request.param)
 
 
 IMAGES = np.zeros((3, 4, 4, 1), "uint8")

@@ -404,11 +404,11 @@ else:
 """
 
 
-def said(backend=None, imported=None, settings=None):
-    """The words of importing tfgen, with Keras's settings and the variable as they are given."""
+def said(backend=None, imported=None, folder=None):
+    """The words of importing tfgen, with the variable and a folder of modules as they are given."""
     env = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     env |= {} if backend is None else {"KERAS_BACKEND": backend}
-    env |= {} if settings is None else {"KERAS_HOME": str(settings)}
+    env |= {} if folder is None else {"PYTHONPATH": str(folder)}
     path = os.path.join(os.path.dirname(tfgen.__file__), "_backend.py")
     code = (FAKE.format(name=imported) if imported else "") + IMPORT.format(path=path)
     run = [sys.executable, "-c", code]
@@ -424,7 +424,10 @@ def test_another_backend_is_refused_by_name():
     assert said("jax", imported="tensorflow") == "fine jax"
 
 
-def test_settings_of_keras_that_leave_it_open(tmp_path):
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    # The variable is empty as before.
-    assert said("", settings=tmp_path) == "fine"
+@pytest.mark.parametrize("backend", ["", None])
+def test_a_variable_that_leaves_it_open(backend, tmp_path):
+    """Keras is told of TensorFlow, and the variable is as before."""
+    told = "import os\nprint('told', os.environ['KERAS_BACKEND'])\n"
+    (tmp_path / "keras.py").write_text(told)
+    words = said(backend, folder=tmp_path).splitlines()
+    assert words == ["told tensorflow", f"fine {backend}".strip()]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import zoo
 
 import tfgen
 from tfgen import bijectors
@@ -38,7 +39,8 @@ def coupling(dtype):
     return bijectors.Coupling("affine", network=network, dtype=dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+# The contract of bijectors runs the single checks in float64.
+@pytest.mark.parametrize("dtype", ["float32", *zoo.slow("float64")])
 @pytest.mark.parametrize(
     "make, shape, arguments",
     [
@@ -298,7 +300,7 @@ def small_pixelcnn():
         (distributions.Bernoulli, (2, 3, 1), {"features_shape": (2, 3, 4)}),
         (distributions.Deterministic, 3, {"has_density": False}),
         (lambda: distributions.PixelFlow(bijectors.Standardise(), num_bits=5), (2, 2, 1), {}),
-        (small_pixelcnn, (3, 2, 1), {"features_shape": None}),
+        (small_pixelcnn, (2, 2, 1), {"features_shape": None}),
     ],
 )
 def test_good_observations_pass(make, shape, arguments):
