@@ -11,6 +11,8 @@ import pytest
 import tensorflow as tf
 import zoo
 
+import tfgen
+
 # Before anything runs: devices cannot be divided later. Ops go to the first one unless told.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -79,6 +81,13 @@ def costly_case(request):
 def xla_case(request):
     """A case like `case`, of the models that XLA compiles."""
     yield from zoo.shared(request.param)
+
+
+@pytest.fixture
+def eager_training(monkeypatch):
+    """Models train without graphs unless they are told to: for tests of a few steps, which are over
+    before a graph of one would be made."""
+    monkeypatch.setitem(tfgen.GenerativeModel.compile.__kwdefaults__, "run_eagerly", True)
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,16 @@ SIZE = 5
 
 
 def jacobian(network, x, condition=None):
-    """`[out, params, in]` of one row."""
-    x = tf.constant(x[None])
+    """`[out, params, in]` of one row, repeated: each copy for one of the outputs."""
+    num_outputs = len(x) * network.num_params
+    x = tf.repeat(tf.constant(x[None]), num_outputs, 0)
+    if condition is not None:
+        condition = tf.repeat(condition, num_outputs, 0)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        outputs = network(x, condition=condition)
-    # Row by row: the loop of all would be compiled for each network.
-    return tape.jacobian(outputs, x, experimental_use_pfor=False)[0, :, :, 0].numpy()
+        outputs = tf.reshape(network(x, condition=condition), [num_outputs, num_outputs])
+        total = tf.linalg.trace(outputs)
+    return tape.gradient(total, x).numpy().reshape(-1, network.num_params, x.shape[-1])
 
 
 @pytest.mark.parametrize("residual", [False, True])

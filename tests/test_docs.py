@@ -54,8 +54,23 @@ def run(source, folder):
     exec(compile(source, str(path), "exec"), {"__name__": "example"})
 
 
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("source", examples(*PAGES))
 def test_examples_run(source, tmp_path, monkeypatch):
+    """But for the checks of `export`, which take the longest; other tests have such families."""
+    whole = tfgen.testing.check_model
+
+    def brief(*args, **kwargs):
+        whole(*args, **{**kwargs, "export": False})
+
+    monkeypatch.setattr(tfgen.testing, "check_model", brief)
+    monkeypatch.chdir(tmp_path)
+    run(source, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [e for e in examples(*PAGES) if "check_model(" in e.values[0]])
+def test_examples_run_whole(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(source, tmp_path)
 
@@ -90,6 +105,7 @@ def classifier_of_few(data, classifier=tfgen.metrics.classifier):
     return classifier(data, "extractors", num_steps=2, verbose=False)
 
 
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("number", [0, 2, 6, *zoo.slow(1, 3, 4, 5)])
 def test_the_readme_runs(number, tmp_path, monkeypatch):
     """Blocks run at toy size: few rows, one epoch, one step of the extractor's training."""

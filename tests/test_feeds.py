@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 
 import tfgen
 from tfgen import bijectors as tfg
@@ -28,7 +29,7 @@ def watched(adaptive=False, **arguments):
 
     parts = [tfg.ActNorm()] * adaptive + [tfg.Coupling(network=MLP((2,)))]
     model = Watched((1,), tfg.Chain(parts), **arguments)
-    model.compile(run_eagerly=True)
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
     return model, seen
 
 
@@ -59,7 +60,7 @@ def test_order_follows_the_seed():
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
         model, seen = watched()
-        train(model, epochs=2)
+        train(model)
         orders.append(seen)
     assert orders[0] == orders[1] != orders[2]
 
@@ -67,11 +68,11 @@ def test_order_follows_the_seed():
 def test_a_second_fit_goes_on():
     keras.utils.set_random_seed(0)
     model, seen = watched()
-    train(model, epochs=4)
+    train(model, epochs=3)
     keras.utils.set_random_seed(0)
     other, parts = watched()
     train(other, epochs=1)
-    train(other, epochs=3)
+    train(other, epochs=2)
     assert seen == parts
 
 
@@ -172,7 +173,7 @@ def steps(kind, name="steps_per_epoch"):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("num_init_batches", [0, 2])
+@pytest.mark.parametrize("num_init_batches", [2, *zoo.slow(0)])
 def test_every_batch_is_trained_on_once(kind, num_init_batches):
     """Every batch counts, those among them that the initialisation read from an iterator."""
     adaptive = bool(num_init_batches)
@@ -242,7 +243,7 @@ def test_fit_adapts_once():
     train(model, shuffle=False, batch_size=10)
     layer = model.bijector.bijectors[0].bijectors[0]
     start = layer.log_scale.numpy()
-    assert abs(start + np.log(X.std())) < 0.1  # one step of Adam away from 1 / deviation
+    assert abs(start + np.log(X.std())) < 0.1  # one step away from 1 / deviation
     train(model, 100 * X, shuffle=False, batch_size=10)
     assert abs(layer.log_scale.numpy() - start) < 0.1
 

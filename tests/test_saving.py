@@ -6,6 +6,7 @@ without tfgen.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -300,12 +301,15 @@ PRESETS = tfgen.GenerativeModel.presets()
 def test_presets_are_described():
     assert set(tfgen.Glow.presets()) < set(PRESETS)
     for name, description in PRESETS.items():
-        assert description == tfgen.GenerativeModel.read_preset(name)["description"] != ""
+        content = tfgen.GenerativeModel.read_preset(name)
+        assert description == content["description"] != ""
+        recipe = getattr(tfgen, content["model"]["class_name"].split(">")[-1])
+        assert set(content["model"]["config"]) <= arguments(recipe) | {"name", "dtype"}
 
 
-# Where there is a small one of the same model, the large one is built among the slow tests.
+# Where there is a small one of the same model, the large ones are built among the slow tests.
 def small_one(name):
-    return name.replace("_mnist", "_fashion_mnist_small")
+    return re.sub("_(mnist|fashion_mnist|cifar10)$", "_fashion_mnist_small", name)
 
 
 LARGE = [name for name in PRESETS if small_one(name) != name and small_one(name) in PRESETS]
