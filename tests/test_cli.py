@@ -135,6 +135,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step, kind):
         os.truncate(broken / "checkpoint" / "epoch_000003.npz", 1000)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
     result = invoke(
         "train", "GAN", "--data", "digits", "--out", tmp_path / "run", "--set=latent_dim=2",
@@ -155,6 +156,7 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
         assert f"`overrides` has ['{name}'], which GAN does not take" in result.output
 
 
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "model, overrides, picture",
     [
@@ -269,18 +271,22 @@ def test_evaluate_scores_images_of_a_flow(run):
         runs.evaluate(out, extractor="fid")
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_scores_of_images_that_are_none(tmp_path):
-    runs.train(tmp_path, "RealNVP", "two_moons", overrides={"num_layers": 1}, epochs=1, verbose=0)
+    settings = {"overrides": {"num_layers": 1}, "batch_size": 5000, "epochs": 1, "export": False}
+    runs.train(tmp_path, "RealNVP", "two_moons", **settings, verbose=0)
     with pytest.raises(ValueError, match="`extractor` is for images; the data are .*two_moons"):
         runs.evaluate(tmp_path, extractor="classifier")
 
 
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("kind", ["gaussian", *zoo.slow("flow")])
 def test_latents_are_fitted_as_asked(tmp_path, kind):
     settings = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
     result = invoke(
         "train", "Autoencoder", "--data", "digits", "--out", tmp_path / "run", "--epochs", 1,
         *(f"--set={k}={v}" for k, v in settings.items()), "--latents", kind, "--verbose", 0,
+        "--batch-size", 500,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     latents = runs.load_model(tmp_path / "run").latents
@@ -330,6 +336,7 @@ def test_a_folder_keeps_to_its_run(run, tmp_path):
         assert "Traceback" not in result.output
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_conditions_that_are_no_labels(tmp_path):
     """Pictures and samples take those of the held-out examples."""
     rng = np.random.default_rng(0)

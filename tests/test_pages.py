@@ -67,6 +67,7 @@ def test_toy_numbers_are_those_of_the_page(name):
 
 
 # The others train several models, or images.
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("name", [*QUICK, *zoo.slow(*(name for name in TOY if name not in QUICK))])
 def test_the_code_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -74,6 +75,7 @@ def test_the_code_runs(name, tmp_path, monkeypatch):
     run(source(name), tmp_path)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_the_first_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tfgen.data, "load", load_few)

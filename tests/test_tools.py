@@ -98,6 +98,7 @@ def test_rows_become_what_a_model_takes(tmp_path):
         load_rows(tmp_path / "nothing.npy", (2,))
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_models_without_a_likelihood_score_nothing(tmp_path):
     settings = {"latent_dim": 2, "decoder": "mlp", "critic": "mlp"}
     runs.train(
@@ -125,10 +126,11 @@ def test_samples_of_a_class_by_its_name_each_in_a_file(digits, tmp_path):
 # ------------------------------------------------------------------------------------ training
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_tuning_goes_on_from_what_was_trained(moons, tmp_path):
     output = invoke(
         "train", "--from-preset", moons, "--data", "two_moons", "--out", tmp_path / "run",
-        "--learning-rate", 1e-9, "--epochs", 1, "--no-export", "--verbose", 0,
+        "--learning-rate", 1e-9, "--epochs", 1, "--batch-size", 5000, "--no-export", "--verbose", 0,
     )  # fmt: skip
     assert "RealNVP (exact" in output
     x = two_moons(20, 5)
@@ -137,7 +139,7 @@ def test_tuning_goes_on_from_what_was_trained(moons, tmp_path):
     # Given again, the same command finds its run.
     runs.train(
         tmp_path / "run", None, "two_moons", from_preset=moons, learning_rate=1e-9, epochs=1,
-        export=False, verbose=0,
+        batch_size=5000, export=False, verbose=0,
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"is of data of shape \(2,\); digits has \(8, 8, 1\)"):
         runs.train(tmp_path / "other", None, "digits", from_preset=moons)
@@ -178,9 +180,11 @@ def test_the_best_averages_stay(tmp_path):
     assert rows[0]["value"] == pytest.approx(min(history["val_loss"]), rel=1e-4)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_logs_for_tensorboard(tmp_path):
+    sizes = {"num_steps": 1, "num_levels": 1, "filters": 4}
     runs.train(
-        tmp_path / "run", "Glow", "digits", overrides={"num_steps": 1, "num_levels": 1},
+        tmp_path / "run", "Glow", "digits", overrides=sizes,
         epochs=1, batch_size=750, tensorboard=True, export=False, verbose=0,
     )  # fmt: skip
     folders = {p.parent.name for p in (tmp_path / "run" / "tensorboard").rglob("events.*")}
@@ -201,6 +205,7 @@ class Bare(tfgen.RealNVP):
 """
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_model_of_ones_own_module(tmp_path, monkeypatch):
     (tmp_path / "own_module.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
@@ -267,6 +272,7 @@ PEOPLE = """id,age,city,height,member
 """
 
 
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.filterwarnings("ignore:columns of row numbers")
 def test_tables_on_the_command_line(tmp_path):
     file = tmp_path / "people.csv"

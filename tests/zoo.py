@@ -469,6 +469,7 @@ VARIANTS = {
 # exports are slow ones of them.
 ALIKE = {
     *("glow_image_condition", "realnvp_2", "realnvp_images", "nsf", "nsf_table", "gan", "pixelcnn"),
+    *("maf", "cq"),
 }
 
 # What is not a location and a scale: the tests of bases and of densities run on them.
