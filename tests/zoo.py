@@ -461,6 +461,8 @@ VARIANTS = {
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
     *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
+    # The bijectors' contract has its map, in which `maf` is solved as well.
+    "nsf_autoregressive",
     # Configurations of other recipes, which have no method of their own.
     *("iaf", "iafvae", "afvae", "vaef"),
 }
