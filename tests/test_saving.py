@@ -259,7 +259,7 @@ def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
 
 @pytest.mark.parametrize(
     "name",
-    ["glow_classes", "realnvp_2", "flow", "vae", "autoencoder", "injective_flow", "wgan", "cqf"],
+    ["glow_classes", "realnvp_2", "flow", "vae", "autoencoder", "injective_flow", "wgan", "cq"],
 )
 def test_no_argument_is_forgotten(name):
     """Every argument of a constructor, its own or its bases', is in the configuration."""
