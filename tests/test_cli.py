@@ -156,7 +156,6 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
         assert f"`overrides` has ['{name}'], which GAN does not take" in result.output
 
 
-@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "model, overrides, picture",
     [
