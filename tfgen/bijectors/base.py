@@ -1,8 +1,11 @@
 """The primitive of every flow: a Keras layer that is an invertible map."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
+from tfgen.bijectors.pull_back import gradients
 from tfgen.bijectors.view import TFPView
 from tfgen.utils import checks
 from tfgen.utils.part import Configured
@@ -155,6 +158,36 @@ class Bijector(Configured):
     def output_shape(self):
         """Shape of the latents, which stands for the layer in a model's summary."""
         return self.compute_output_shape(**self._build_shapes_dict)[0]
+
+    def pull_back(self, y, upstream, condition, inverse, sources):
+        """Input of the map and gradients in it, of an output: nothing else need be kept.
+
+        A map may override it to run its network once for both; this one rebuilds the input by the
+        other direction and then goes through the map again.
+
+        Args:
+            y: the value that the map gave, `[batch, ...]`.
+            upstream: pair of the gradients of a scalar in respect of `y` and of the
+                log-determinant.
+            condition: as it was given to the map.
+            inverse: the direction of the map: True for data -> latent.
+            sources: list of tensors that the map reads, such as its weights and the condition.
+
+        Returns:
+            The input `x`, the gradient in it, and the list of the gradients in the sources, None
+            for those that the map does not read.
+
+        >>> import tensorflow as tf, tfgen
+        >>> norm = tfgen.bijectors.ActNorm()
+        >>> y, log_det = norm.inverse_and_log_det(tf.constant([[1.0, 3.0]]))
+        >>> x, gradient, _ = norm.pull_back(y, (tf.ones_like(y), log_det), None, True, [])
+        >>> x.numpy().tolist(), gradient.numpy().tolist()
+        ([[1.0, 3.0]], [[1.0, 1.0]])
+        """
+        # A value of its own: TFP's bijectors remember what the last one was made of.
+        x = tf.identity(self(y, condition=condition, inverse=not inverse)[0])
+        there = functools.partial(self, condition=condition, inverse=inverse)
+        return x, *gradients(there, x, upstream, sources)
 
     def adapt(self, batches, conditions=None):
         """Sets data-dependent weights and carries the batches through.

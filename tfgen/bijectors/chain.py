@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
+from tfgen.bijectors.pull_back import added
 from tfgen.utils import checks
 
 
@@ -60,6 +61,16 @@ class Chain(Bijector):
             x, change = b.inverse_and_log_det(x, condition=condition)
             log_det += change
         return x, log_det
+
+    def pull_back(self, y, upstream, condition, inverse, sources):
+        in_y, in_log_det = upstream
+        found = [None] * len(sources)
+        # From the last that was applied to the first.
+        for b in reversed(self.bijectors) if inverse else self.bijectors:
+            given = (y, (in_y, in_log_det), condition, inverse, sources)
+            y, in_y, others = b.pull_back(*given)
+            found = added(found, others)
+        return y, in_y, found
 
     def forward_event_shape(self, latent_shape):
         for b in reversed(self.bijectors):
@@ -138,6 +149,9 @@ class Invert(Bijector):
 
     def _inverse(self, x, condition):
         return self.bijector.forward_and_log_det(x, condition=condition)
+
+    def pull_back(self, y, upstream, condition, inverse, sources):
+        return self.bijector.pull_back(y, upstream, condition, not inverse, sources)
 
     def forward_event_shape(self, latent_shape):
         return self.bijector.inverse_event_shape(latent_shape)

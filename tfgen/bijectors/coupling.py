@@ -8,6 +8,7 @@ from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
 from tfgen.bijectors.conditions import features_of
 from tfgen.bijectors.conditions import features_shape
+from tfgen.bijectors.pull_back import added
 from tfgen.bijectors.transforms import Transforming
 from tfgen.networks.conditioners import MLP
 from tfgen.networks.conditioners import ConvNet
@@ -109,10 +110,33 @@ class Coupling(Transforming):
     def _inverse(self, x, condition):
         return self._apply(x, condition, inverse=True)
 
+    def pull_back(self, y, upstream, condition, inverse, sources):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            # What the network reads is in `y` as it was in `x`: it runs once, for the input as for
+            # its gradient.
+            read = tf.identity(y)
+            tape.watch([read, *sources])
+            bijector = self._bijector(read, self._kept_part(read), condition)
+            with tape.stop_recording():
+                x = tf.identity(self._through(bijector, y, not inverse)[0])
+            tape.watch(x)
+            outputs = self._through(bijector, x, inverse)
+        in_x, in_read, *others = tape.gradient(outputs, [x, read, *sources], upstream)
+        return x, added([in_x], [in_read])[0], others
+
     def _apply(self, x, condition, inverse):
+        bijector = self._bijector(x, self._kept_part(x), condition)
+        return self._through(bijector, x, inverse)
+
+    def _kept_part(self, x):
+        """The part that is not changed, of which the network makes the parameters."""
         if self.mask == "checkerboard":
-            kept = tf.constant(self._kept, x.dtype)
-            bijector = self._bijector(x, x * kept, condition)
+            return x * tf.constant(self._kept, x.dtype)
+        return x[..., self._low : self._high]
+
+    def _through(self, bijector, x, inverse):
+        """The other part through a scalar bijector."""
+        if self.mask == "checkerboard":
             y, log_det = value_and_log_det(bijector, x, inverse)
             # The unused branch is as finite as the used one: it sees the same x.
             y = tf.where(self._kept, x, y)
@@ -124,7 +148,7 @@ class Coupling(Transforming):
         )
         # One of the outer parts is empty.
         changed = after if self._low == 0 else before
-        y, log_det = value_and_log_det(self._bijector(x, kept, condition), changed, inverse)
+        y, log_det = value_and_log_det(bijector, changed, inverse)
         parts = [kept, y] if self._low == 0 else [y, kept]
         return tf.concat(parts, -1), sum_event(log_det)
 

@@ -1,10 +1,14 @@
 """Many copies of one block as one block with stacked weights."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
+from tfgen.bijectors.pull_back import MEMORY
+from tfgen.bijectors.pull_back import gradients
 from tfgen.utils import checks
 from tfgen.utils.layers import freeze_parts
 
@@ -24,12 +28,17 @@ class Repeat(Bijector):
     Args:
         step: bijector that keeps the shape of its input.
         times: number of copies.
+        memory: what is kept of a pass for its gradient. `"stored"`: all that the copies compute,
+            the fastest. `"recompute"`: the input of each copy, which is run again. `"reversible"`:
+            the output of the last one alone, from which the inputs are rebuilt, copy by copy (as
+            Gomez et al. 2017, "The Reversible Residual Network", arXiv:1707.04585, do it): memory
+            does not grow with `times`. Of autoregressive maps rebuilding is slow.
         **kwargs: `Bijector` arguments.
 
     Shapes: those of the step; a condition goes to each copy.
 
     Raises:
-        ValueError: on `build`, a step that changes the shape.
+        ValueError: another `memory`; on `build`, a step that changes the shape.
 
     >>> import numpy as np, tfgen
     >>> repeat = tfgen.bijectors.Repeat(tfgen.bijectors.ActNorm(), times=4)
@@ -40,9 +49,12 @@ class Repeat(Bijector):
 
     _saved_apart = ("step",)
 
-    def __init__(self, step, times, **kwargs):
+    def __init__(self, step, times, memory="stored", **kwargs):
         super().__init__(**kwargs)
         self.times = checks.check_count(times, "times")
+        if memory not in MEMORY:
+            raise ValueError(f"`memory` must be one of {list(MEMORY)}; got {memory!r}")
+        self.memory = memory
         checks.check_instance(step, Bijector, "step")
         config = keras.saving.serialize_keras_object(step)
         config.pop("build_config", None)
@@ -95,27 +107,115 @@ class Repeat(Bijector):
             stack(v, values) for v, values in zip(variables, zip(*drawn, strict=True), strict=True)
         ]
 
-    def _loop(self, x, condition, inverse):
-        (step, variables), times = self._template(), self.times
-        read = [_reader(tf.convert_to_tensor(w)) for w in self.stacked]
+    def _loop(self, x, condition, inverse, stacked, keep=None):
+        """The copies, one after the other.
 
-        def body(i, x, log_det):
-            k = i if inverse else times - 1 - i
-            weights = [copy(k) for copy in read]
+        Args:
+            x: input.
+            condition: condition, or None.
+            inverse: direction.
+            stacked: the stacked weights, tensors.
+            keep: None, or `tf.TensorArray` that takes the input of each copy.
+
+        Returns:
+            `(value, log_det)`, and `keep` where there is one.
+        """
+        (step, variables), times = self._template(), self.times
+        read = [_reader(w) for w in stacked]
+
+        def body(i, x, log_det, *keep):
+            keep = [array.write(i, x) for array in keep]
+            weights = [copy(self._number(i, inverse)) for copy in read]
             with _in_place_of(variables, weights):
                 x, change = step(x, condition=condition, inverse=inverse)
-            return i + 1, x, log_det + change
+            return i + 1, x, log_det + change, *keep
 
-        x = tf.ensure_shape(x, [None, *self.event_shape])
-        state = (tf.constant(0), x, zeros_log_det(x))
+        state = (tf.constant(0), x, zeros_log_det(x), *([] if keep is None else [keep]))
         # maximum_iterations: XLA needs a bound to differentiate the loop.
         return tf.while_loop(lambda i, *_: i < times, body, state, maximum_iterations=times)[1:]
 
+    def _number(self, i, inverse):
+        """Number of the copy that is applied after `i` others."""
+        return i if inverse else self.times - 1 - i
+
+    def _run(self, x, condition, inverse):
+        x = tf.ensure_shape(x, [None, *self.event_shape])
+        stacked = [tf.convert_to_tensor(w) for w in self.stacked]
+        if self.memory == "stored":
+            return self._loop(x, condition, inverse, stacked)
+        if condition is not None:
+            condition = tf.convert_to_tensor(condition)
+        given = [] if condition is None else [condition]
+
+        @tf.custom_gradient
+        def run(x, *sources):
+            found = sources[len(given) :]
+            kept = None
+            if self.memory == "recompute":
+                kept = tf.TensorArray(x.dtype, self.times, element_shape=x.shape)
+            # Read here, not from without: a loop's gradient reaches what it is given.
+            y, log_det, *kept = self._loop(x, condition, inverse, found, kept)
+
+            def gradient(*upstream):
+                inputs = kept[0] if kept else None
+                return self._pulled_back(y, upstream, given, inverse, found, inputs)
+
+            return (y, log_det), gradient
+
+        return run(x, *given, *stacked)
+
+    def _pulled_back(self, y, upstream, given, inverse, stacked, inputs):
+        """Gradients in the input, the condition and the stacked weights.
+
+        Args:
+            y: the last copy's output.
+            upstream: pair of gradients in `y` and in the log-determinant.
+            given: list of the condition, or of nothing.
+            inverse: direction.
+            stacked: the stacked weights.
+            inputs: `tf.TensorArray` of the inputs of the copies, or None, to rebuild them.
+        """
+        (step, variables), times = self._template(), self.times
+        trained = [i for i, w in enumerate(self.stacked) if w.trainable]
+        (condition,) = given or [None]
+        in_y, in_log_det = upstream
+
+        def body(i, y, in_y, in_given, arrays):
+            weights = [w[self._number(i, inverse)] for w in stacked]
+            sources = [*given, *(weights[j] for j in trained)]
+            with _in_place_of(variables, weights):
+                if inputs is None:
+                    pulled = step.pull_back(y, (in_y, in_log_det), condition, inverse, sources)
+                    y, in_y, found = pulled
+                else:
+                    there = functools.partial(step, condition=condition, inverse=inverse)
+                    in_y, found = gradients(there, inputs.read(i), (in_y, in_log_det), sources)
+            found = [
+                tf.zeros_like(s) if g is None else g for s, g in zip(sources, found, strict=True)
+            ]
+            in_given = [a + g for a, g in zip(in_given, found[: len(given)], strict=True)]
+            numbered = zip(arrays, found[len(given) :], strict=True)
+            arrays = [a.write(self._number(i, inverse), g) for a, g in numbered]
+            return i - 1, y, in_y, in_given, arrays
+
+        arrays = [
+            tf.TensorArray(stacked[j].dtype, times, element_shape=stacked[j].shape[1:])
+            for j in trained
+        ]
+        state = (tf.constant(times - 1), y, in_y, [tf.zeros_like(g) for g in given], arrays)
+        _, x, in_x, in_given, arrays = tf.while_loop(
+            lambda i, *_: i >= 0, body, state, maximum_iterations=times
+        )
+        in_stacked = [None] * len(stacked)
+        for j, array in zip(trained, arrays, strict=True):
+            in_stacked[j] = array.stack()
+        return [in_x, *in_given, *in_stacked]
+
     def _forward(self, z, condition):
-        return self._loop(z, condition, inverse=False)
+        return self._run(z, condition, inverse=False)
 
     def _inverse(self, x, condition):
-        return self._loop(x, condition, inverse=True)
+        return self._run(x, condition, inverse=True)
 
     @property
     def adaptive(self):

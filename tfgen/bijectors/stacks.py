@@ -51,7 +51,9 @@ def image_couplings(mask, count, network, transform="sigmoid_affine", dtype=None
     return parts
 
 
-def vector_couplings(num_layers=8, hidden_units=(256, 256), transform="exp_affine", dtype=None):
+def vector_couplings(
+    num_layers=8, hidden_units=(256, 256), transform="exp_affine", memory="stored", dtype=None
+):
     """Flow over vectors: `Standardise`, then couplings that keep one half and the other in turn.
 
     Four couplings and more are pairs in a `Repeat`. Each coupling whose transform does not rescale
@@ -62,6 +64,7 @@ def vector_couplings(num_layers=8, hidden_units=(256, 256), transform="exp_affin
         hidden_units: widths of their networks.
         transform: as `Coupling` takes it, but that `"affine"` is `"exp_affine"` and `"spline"` has
             `bound=3.0`.
+        memory: what the pairs keep for the gradient, see `Repeat`.
         dtype: dtype policy.
 
     Returns:
@@ -88,5 +91,5 @@ def vector_couplings(num_layers=8, hidden_units=(256, 256), transform="exp_affin
     first = Standardise(dtype=dtype)
     if num_layers < 4:
         return Chain([first, couplings(num_layers)], dtype=dtype)
-    parts = [first, Repeat(couplings(2), num_layers // 2, dtype=dtype)]
+    parts = [first, Repeat(couplings(2), num_layers // 2, memory, dtype=dtype)]
     return Chain(parts + [couplings(1)] * (num_layers % 2), dtype=dtype)

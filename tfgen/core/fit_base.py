@@ -61,7 +61,7 @@ def fit_flow(z, flow=None, dtype=None, **arguments):
     """
     size = z.shape[1:]
     if flow is None:
-        bijector = vector_couplings(8, (256, 256), vector_transform("affine"), dtype)
+        bijector = vector_couplings(8, (256, 256), vector_transform("affine"), dtype=dtype)
         base = Transformed(bijector, dtype=dtype)
         flow = BaseModel(size, base, dtype=dtype)
     else:

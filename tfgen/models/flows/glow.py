@@ -91,10 +91,13 @@ class Glow(Flow):
         num_init_batches: minibatches that ActNorm is initialised from (M of
             Algorithm 1; the paper uses 256).
         data_kind: `"uint8"` or `"real"`.
+        memory: what the steps keep for the gradient, see `bijectors.Repeat`: `"stored"`, the
+            fastest; `"recompute"`; or `"reversible"`, with which memory does not grow with K.
         **kwargs: `Flow` arguments: `condition_shape`, `base`, `pixels`, `dtype`, `name`.
 
     Raises:
-        ValueError: sides that 2^num_levels does not divide, or another `coupling` or `prior`.
+        ValueError: sides that 2^num_levels does not divide, or another `coupling`, `prior` or
+            `memory`.
 
     >>> import numpy as np, tfgen
     >>> glow = tfgen.Glow((8, 8, 1), num_levels=2, num_steps=2, filters=8)
@@ -119,6 +122,7 @@ class Glow(Flow):
         num_init_batches=1,
         data_kind="uint8",
         prior="affine",
+        memory="stored",
         dtype=None,
         **kwargs,
     ):
@@ -138,7 +142,7 @@ class Glow(Flow):
         bijector = Flatten(dtype=dtype)
         for level in reversed(range(num_levels)):
             step = GlowStep(filters, coupling, dtype=dtype)
-            parts = [Squeeze(dtype=dtype), Repeat(step, num_steps, dtype=dtype)]
+            parts = [Squeeze(dtype=dtype), Repeat(step, num_steps, memory, dtype=dtype)]
             if level < num_levels - 1:
                 bijector = Chain([*parts, Split(bijector, prior, dtype=dtype)], dtype=dtype)
             else:
@@ -157,6 +161,7 @@ class Glow(Flow):
         )
         self.num_levels, self.num_steps, self.filters = num_levels, num_steps, filters
         self.coupling, self.learned_top, self.prior = coupling, learned_top, prior
+        self.memory = memory
 
     def default_optimizer(self):
         """Adam at 1e-3 after a warm-up of ten steps for each coupling.

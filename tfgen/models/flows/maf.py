@@ -28,8 +28,9 @@ class MAF(VectorFlow):
         hidden_units: widths of their networks.
         transform: `"additive"`, `"affine"`, `"gated"`, `"spline"` or a `Transform`.
         residual: True for networks of residual blocks.
-        **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
-            `num_bits`, `pixels`, `num_init_batches`, `columns`, `dtype`, `name`.
+        **kwargs: `memory`, see `bijectors.Repeat`, and `Flow` arguments: `data_kind`,
+            `condition_shape`, `num_classes`, `base`, `num_bits`, `pixels`, `num_init_batches`,
+            `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events that are not vectors, or sizes that are no positive numbers.

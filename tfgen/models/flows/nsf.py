@@ -29,8 +29,9 @@ class NSF(VectorFlow):
         bound: splines act on [-bound, bound] and are the identity outside; the data are
             standardised, so that few of them are.
         autoregressive: autoregressive maps instead of couplings.
-        **kwargs: `Flow` arguments: `data_kind`, `condition_shape`, `num_classes`, `base`,
-            `num_bits`, `pixels`, `num_init_batches`, `columns`, `dtype`, `name`.
+        **kwargs: `memory`, see `bijectors.Repeat`, and `Flow` arguments: `data_kind`,
+            `condition_shape`, `num_classes`, `base`, `num_bits`, `pixels`, `num_init_batches`,
+            `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events that are not vectors, or sizes that are no positive numbers.

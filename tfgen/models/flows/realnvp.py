@@ -48,11 +48,12 @@ class RealNVP(Flow):
         num_bits: bits of a value that the model sees of uint8 data.
         pixels: how uint8 data come to the bijector, `"logit"` or `"centre"`.
         num_init_batches: minibatches of the data-dependent initialisation in `fit`, as of `Flow`.
+        memory: what the couplings keep for the gradient, for vectors, see `bijectors.Repeat`.
         **kwargs: `Flow` arguments: `num_classes`, `columns`, `dtype`, `name`.
 
     Raises:
         ValueError: events of other shapes, sides that cannot be halved so often, or another
-            `transform`.
+            `transform` or `memory`.
 
     >>> import numpy as np, tfgen
     >>> model = tfgen.RealNVP(2, num_layers=4, hidden_units=(32,))
@@ -77,6 +78,7 @@ class RealNVP(Flow):
         num_bits=8,
         pixels="logit",
         num_init_batches=None,
+        memory="stored",
         dtype=None,
         **kwargs,
     ):
@@ -89,13 +91,18 @@ class RealNVP(Flow):
         num_blocks = checks.check_count(num_blocks, "num_blocks")
         if len(shape) == 1:
             transform = vector_transform(transform)
-            bijector = vector_couplings(num_layers, hidden_units, transform, dtype)
+            bijector = vector_couplings(num_layers, hidden_units, transform, memory, dtype)
         elif len(shape) == 3:
             sides = 2 ** (num_levels - 1)
             if shape[0] % sides or shape[1] % sides:
                 raise ValueError(
                     f"`event_shape` must have sides divisible by 2^(num_levels - 1) = {sides}; "
                     f"got {list(shape)}"
+                )
+            if memory != "stored":
+                raise ValueError(
+                    '`memory` must be "stored" for images, whose couplings differ from level to '
+                    f"level; got {memory!r}"
                 )
             transform = get_transform(transform)
             bijector = _image_bijector(num_levels, filters, num_blocks, transform, dtype)
@@ -117,7 +124,7 @@ class RealNVP(Flow):
         )
         self.num_layers, self.hidden_units = num_layers, hidden_units
         self.num_levels, self.filters, self.num_blocks = num_levels, filters, num_blocks
-        self.transform = transform
+        self.transform, self.memory = transform, memory
 
     def get_config(self):
         # A name may mean another transform in another version.

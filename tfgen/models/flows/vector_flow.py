@@ -19,6 +19,7 @@ class VectorFlow(Flow):
         transform: the step's `Transform`.
         num_layers: number of copies.
         mixing: bijector after each step; by default a reversal.
+        memory: what the copies keep for the gradient, see `bijectors.Repeat`.
         **kwargs: `Flow` arguments.
     """
 
@@ -29,6 +30,7 @@ class VectorFlow(Flow):
         transform,
         num_layers,
         mixing=None,
+        memory="stored",
         dtype=None,
         **kwargs,
     ):
@@ -38,6 +40,6 @@ class VectorFlow(Flow):
         num_layers = checks.check_count(num_layers, "num_layers")
         mixing = Permutation("reverse", dtype=dtype) if mixing is None else mixing
         step = Chain([*norm_before(transform, dtype), step, mixing], dtype=dtype)
-        parts = [Standardise(dtype=dtype), Repeat(step, num_layers, dtype=dtype)]
+        parts = [Standardise(dtype=dtype), Repeat(step, num_layers, memory, dtype=dtype)]
         super().__init__(shape, Chain(parts, dtype=dtype), dtype=dtype, **kwargs)
-        self.num_layers = num_layers
+        self.num_layers, self.memory = num_layers, memory
