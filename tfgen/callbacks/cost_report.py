@@ -4,13 +4,25 @@ import time
 
 import keras
 
+from tfgen.utils.amounts import as_amount
+from tfgen.utils.amounts import as_time
+from tfgen.utils.step_cost import count_step
+from tfgen.utils.step_cost import held_by
+from tfgen.utils.step_cost import traced_step
+
 # The first step makes the graph.
 _FROM, _TO = 1, 4
 
 
 class CostReport(keras.callbacks.Callback):
-    """Callback that prints what a training will cost: parameters and steps before the first step,
-    and the time after the fourth.
+    """Callback that prints what a training will cost: weights and steps before the first step, and
+    the time after the fourth.
+
+    `tfgen cost` tells more, and before there are data.
+
+    Args:
+        batch_size: rows in a batch of a tfgen model, whose step is then counted, too, which takes
+            as long as making its graph; None leaves that out.
 
     >>> import keras, numpy as np
     >>> from tfgen.callbacks import CostReport
@@ -18,14 +30,29 @@ class CostReport(keras.callbacks.Callback):
     >>> model.compile("sgd", loss="mse")
     >>> x = np.ones([4, 1], "float32")
     >>> history = model.fit(x, x, batch_size=2, verbose=0, callbacks=[CostReport()])
-    Sequential: 2 parameters; 2 steps in an epoch.
+    Sequential: 2 parameters (8 B, and 12 B of the optimizer); 2 steps in an epoch.
     """
+
+    def __init__(self, batch_size=None):
+        super().__init__()
+        self.batch_size = batch_size
 
     def on_train_begin(self, logs=None):
         self._seen, self._start = 0, None
-        steps = self.params.get("steps")
-        parameters = f"{type(self.model).__name__}: {self.model.count_params():,} parameters"
-        print(parameters + (f"; {steps:,} steps in an epoch." if steps else "."), flush=True)
+        steps, held = self.params.get("steps"), held_by(self.model)
+        print(
+            f"{type(self.model).__name__}: {held.num_parameters:,} parameters "
+            f"({as_amount(held.parameter_bytes, 'B')}, and {as_amount(held.optimizer_bytes, 'B')} "
+            f"of the optimizer)" + (f"; {steps:,} steps in an epoch." if steps else "."),
+            flush=True,
+        )
+        if self.batch_size is not None:
+            cost = count_step(traced_step(self.model, self.batch_size))
+            print(
+                f" A step of {self.batch_size} rows: {as_amount(cost.flops_of(), 'FLOP')}, "
+                f"{as_amount(cost.activation_bytes, 'B')} of activations.",
+                flush=True,
+            )
 
     def on_train_batch_end(self, batch, logs=None):
         self._seen += 1
@@ -36,15 +63,7 @@ class CostReport(keras.callbacks.Callback):
             epoch = step * self.params["steps"]
             total = epoch * self.params["epochs"]
             print(
-                f" {_words(step)} a step: about {_words(epoch)} an epoch, {_words(total)} for all "
-                f"{self.params['epochs']}.",
+                f" {as_time(step)} a step: about {as_time(epoch)} an epoch, {as_time(total)} for "
+                f"all {self.params['epochs']}.",
                 flush=True,
             )
-
-
-def _words(seconds):
-    """A time in the unit that suits it."""
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "min"), (1, "s")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{1000 * seconds:.0f} ms" if seconds < 2 else f"{seconds:.1f} s"

@@ -85,6 +85,8 @@ class DataSpec:
     >>> spec.check_batch((x, y), index=0)
     >>> spec.asserted((tf.constant(x), tf.constant(y)), index=0)[1].numpy().tolist()
     [0, 2]
+    >>> spec.batch_spec(8)["x"].shape, sorted(spec.batch_spec(8))
+    (TensorShape([8, 2]), ['condition', 'row', 'x'])
     >>> spec.without_target() is spec  # which has a condition, and no target
     True
     >>> DataSpec((2,), "binary").draw_bits(tf.constant(x), [0, 0], start=0).numpy().tolist()
@@ -147,6 +149,15 @@ class DataSpec:
     def condition_spec(self):
         """The `tf.TensorSpec` of conditions, or a dict of them, or None."""
         return self.condition and self.condition.tensor_spec()
+
+    def batch_spec(self, batch_size):
+        """The `tf.TensorSpec`s of a batch that a model is trained on, of one size."""
+        specs = {"x": self.x_spec, "row": tf.TensorSpec([None], tf.int64)}
+        if self.y is not None:
+            specs[self.role] = self.y.tensor_spec()
+        return tf.nest.map_structure(
+            lambda spec: tf.TensorSpec([batch_size, *spec.shape[1:]], spec.dtype), specs
+        )
 
     # --- checks ---------------------------------------------------------------
 

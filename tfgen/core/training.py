@@ -257,15 +257,18 @@ class Trainable(Played):
         trace in moving averages and logs. Returns what `is_sound` does."""
         logged = skipping.values_of(self.metrics_variables)
         averages = skipping.values_of(skipping.averages_of(self))
-        with tf.GradientTape() as tape:
+        # Profiles and `graph_costs` tell the parts of a step by these names.
+        with tf.GradientTape() as tape, tf.name_scope("forward"):
             loss = self._loss(player, batch, seed, training=True)
             scaled = player.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, player.variables)
-        strikes = tf.convert_to_tensor(self.strikes)
-        sound, calm = skipping.is_sound(loss, gradients, player.loss_scale, strikes)
-        player.apply(skipping.zero_unless(sound, gradients))
-        skipping.put_back(averages, where=~sound)
-        skipping.put_back(logged, where=~sound & (strikes < skipping.SHOWN))
+        with tf.name_scope("backward"):
+            gradients = tape.gradient(scaled, player.variables)
+        with tf.name_scope("optimizer"):
+            strikes = tf.convert_to_tensor(self.strikes)
+            sound, calm = skipping.is_sound(loss, gradients, player.loss_scale, strikes)
+            player.apply(skipping.zero_unless(sound, gradients))
+            skipping.put_back(averages, where=~sound)
+            skipping.put_back(logged, where=~sound & (strikes < skipping.SHOWN))
         return sound, calm
 
     def _count_skipped(self, sound, calm):
