@@ -431,3 +431,13 @@ def test_functions_traced_again_are_no_news(caplog):
     assert "retracing" not in caplog.text
     logger.warning(words)
     assert words in caplog.text
+
+
+def test_cost_of_a_run(run):
+    out, _ = run
+    result = invoke("cost", out, "--devices", 2)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"{out}: a training step of Glow, 500 rows")
+    for words in ("convolutions", "elementwise", "time here", "2 x this machine", "256 x TPU v5e"):
+        assert words in result.output
+    assert "GPUs and TPUs are compiled for, not measured" in result.output

@@ -49,6 +49,10 @@ LINES = [
     (["--nothing"], "'--nothing'"),
     (["models", "extra"], "extra"),
     (["datasets", "--data", "digits"], "'--data'"),
+    (["cost"], "'SOURCE'"),
+    (["cost", "vae_mnits"], "`source` must be the folder of a run, or a preset"),
+    (["cost", "vae_mnist", "--batch", "0"], "'--batch'"),
+    (["cost", "vae_mnist", "--devices", "x"], "'--devices'"),
     (["--debug=5", "models"], "'--debug'"),
     # What is missing.
     (["train"], "'--data'"),

@@ -346,6 +346,23 @@ def preset(run, out, **settings):
 
 
 @main.command()
+@click.argument("source", type=_NAME)
+@click.option("--batch", type=click.IntRange(1), help="Rows of a step; default the preset's.")
+@click.option(
+    "--devices", type=click.IntRange(1), default=8, show_default=True, help="To project to."
+)
+def cost(source, batch, devices):
+    """Count a training step of SOURCE, a preset or the folder of a run, and say what it takes.
+
+    The time of a step here is found by timing its operations one by one, which takes a while.
+    """
+    from tfgen.app import costs
+
+    for line in costs.lines(costs.cost(source, batch_size=batch, num_devices=devices)):
+        click.echo(line)
+
+
+@main.command()
 def models():
     """List the models and their presets."""
     from tfgen.app import runs

@@ -12,7 +12,7 @@ from tfgen.models import GenerativeModel
 
 
 class Opened(NamedTuple):
-    """A trained model and where it comes from.
+    """A model and where it comes from.
 
     Attributes:
         net: the `tfgen.GenerativeModel`.
@@ -32,7 +32,7 @@ class Opened(NamedTuple):
         return self.settings.get("class_names")
 
 
-def open_model(source, data_dir=None, name="run"):
+def open_model(source, data_dir=None, name="run", load_weights=True):
     """Loads a trained model.
 
     Args:
@@ -41,12 +41,14 @@ def open_model(source, data_dir=None, name="run"):
         data_dir: folder of prepared TFDS data sets, in the place of the one that the settings
             name; None keeps that.
         name: the argument that errors are about.
+        load_weights: False takes the configuration of a preset alone, with weights or without.
 
     Returns:
         An `Opened`.
 
     Raises:
-        ValueError: `source` is neither, the run is not finished, or the preset has no weights.
+        ValueError: `source` is neither, the run is not finished, or the preset has no weights and
+            should.
     """
     path = Path(source)
     if path.is_dir() and not (path / CONFIG).is_file():
@@ -60,12 +62,12 @@ def open_model(source, data_dir=None, name="run"):
                 f"got {str(source)!r}.{nearest(source, presets)}"
             )
         content = GenerativeModel.read_preset(source)
-        if not content["has_weights"]:
+        if load_weights and not content["has_weights"]:
             raise ValueError(
                 f"the preset {str(source)!r} is a configuration without weights: `tfgen train "
                 f"{content['model']['class_name'].split('>')[-1]} --preset {source}` trains it"
             )
-        net = GenerativeModel.from_preset(source)
+        net = GenerativeModel.from_preset(source, load_weights=load_weights)
         metadata, path = content["metadata"], None
         settings = _checked(metadata, source)
     if data_dir is not None:
