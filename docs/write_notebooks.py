@@ -1,4 +1,5 @@
-"""Writes the .ipynb beside each text of `docs/notebooks`, and the repository's address into pages.
+"""Writes the .ipynb beside each text of `docs/notebooks` and `examples`, and the repository's
+address into pages.
 
 python docs/write_notebooks.py           # after a text, or the address in setup.cfg, was changed
 python docs/write_notebooks.py --check   # names what is out of date, and exits with 1
@@ -37,9 +38,11 @@ def notebook(text):
 
 def written():
     """Dict of paths to what they have to hold."""
-    texts = sorted((DOCS / "notebooks").glob("*.md"))
+    texts = [
+        p for d in ("docs/notebooks", "examples") for p in sorted((DOCS.parent / d).glob("*.md"))
+    ]
     files = {}
-    for path in [DOCS / "quickstart.md", *texts]:
+    for path in [DOCS / "quickstart.md", DOCS / "guides" / "devices.md", *texts]:
         old = path.read_text(encoding="utf-8")
         files[path] = ADDRESS.sub(lambda match: match[1] + repository(), old)
         if path in texts:

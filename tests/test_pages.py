@@ -1,4 +1,4 @@
-"""The code of guides and notebooks runs, at toy size.
+"""The code of guides and notebooks runs, at toy size; of notebooks among the examples, too.
 
 A page has one cell of numbers, tagged `parameters`, that say how large its models and how long its
 training are; here smaller ones take their place, and data sets have few rows. `make docs` runs the
@@ -33,6 +33,7 @@ TOY = {
     "notebooks/cqf": "epochs, num_steps = 1, 5",
     "notebooks/surrogate_posteriors": "num_steps, num_samples = 3, 100",
     "notebooks/tables": "epochs = 1",
+    "../examples/colab_tpu": "num_steps, filters, epochs, rows_each = 1, 4, 1, 16",
 }
 QUICK = ["quickstart", "guides/serving", "notebooks/tables"]
 
@@ -55,7 +56,9 @@ def source(name):
 
 def test_every_page_with_cells_is_run():
     pages = [path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md")]
-    assert {str(page) for page in pages if "_build" not in page.parts and cells(page)} == set(TOY)
+    found = {str(page) for page in pages if "_build" not in page.parts and cells(page)}
+    examples = {f"../examples/{path.stem}" for path in (DOCS.parent / "examples").glob("*.md")}
+    assert found | examples == set(TOY)
 
 
 @pytest.mark.parametrize("name", TOY)
