@@ -107,6 +107,15 @@ def test_loops_are_counted_as_often_as_they_run():
     assert counted(f, [4, 4]).flops_of(kinds=("matmul",)) == 5 * (1 + 4 * 2) * 2 * 4**3
 
 
+def test_the_longest_branch_is_counted():
+    def f(x):
+        number = tf.cast(x[0, 0], tf.int32)
+        branches = [lambda: x, lambda: x @ x, lambda: x @ x @ x]
+        return tf.switch_case(number, branches)
+
+    assert counted(f, [4, 4]).flops_of(kinds=("matmul",)) == 2 * 2 * 4**3
+
+
 def test_the_gradient_of_a_loop_runs_as_often():
     def f(x):
         def body(i, y):

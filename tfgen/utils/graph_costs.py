@@ -4,7 +4,7 @@ and moves.
 The graph is the one that TensorFlow runs, after its own optimiser. Operations of functions that it
 calls are counted, and those of loops as often as the loops run: the number of rounds is found by
 following the integers that the condition depends on. `tf.compat.v1.profiler` counts the outer graph
-alone, and most elementwise operations as none; XLA's cost analysis counts the body of a loop once.
+alone, and XLA's cost analysis the body of a loop once.
 """
 
 import itertools
@@ -18,8 +18,10 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from tensorflow.python.grappler import tf_optimizer
 
 _LOOPS = ("While", "StatelessWhile")
-_BRANCHES = ("If", "StatelessIf")
+_BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+# Attributes that name the functions of these.
+_CALLED = (("cond", "body"), ("then_branch", "else_branch"), ("branches",), ("f",))
 _MOST_ROUNDS = 10**6
 # Elements of a value that the condition of a loop may depend on.
 _MOST_VALUES = 64
@@ -112,7 +114,7 @@ def _walk(graph, times, part, values):
         own = part or part_of(op)
         yield Executed(op, times, own)
         if op.type in _LOOPS:
-            cond, body = values.functions(op, "cond"), values.functions(op, "body")
+            cond, body = values.functions(op)
             rounds = values.rounds(op)
             if rounds is None:
                 raise ValueError(
@@ -122,12 +124,13 @@ def _walk(graph, times, part, values):
             yield from _walk(cond, times * (rounds + 1), own, values.inside(cond))
             yield from _walk(body, times * rounds, own, values.inside(body))
         elif op.type in _CALLS:
-            called = values.functions(op, "f")
+            (called,) = values.functions(op)
             yield from _walk(called, times, own, values.inside(called, op.inputs))
         elif op.type in _BRANCHES:
-            branches = [values.functions(op, name) for name in ("then_branch", "else_branch")]
-            inside = [values.inside(branch, op.inputs[1:]) for branch in branches]
-            walked = [list(_walk(b, times, own, v)) for b, v in zip(branches, inside, strict=True)]
+            walked = [
+                list(_walk(branch, times, own, values.inside(branch, op.inputs[1:])))
+                for branch in values.functions(op)
+            ]
             yield from max(walked, key=len)
 
 
@@ -148,11 +151,17 @@ class _Functions:
         self._definitions = {f.signature.name: f for f in library.function}
         self._graphs = {}
 
-    def __call__(self, op, attribute):
-        name = op.get_attr(attribute).name
+    def __call__(self, op):
+        """The graphs that an operation calls: of a loop those of its condition and of its body."""
+        names = next(n for n in _CALLED if n[0] in op.node_def.attr)
+        values = [op.get_attr(name) for name in names]
+        called = values[0] if isinstance(values[0], list) else values
+        inputs = op.inputs[1:] if op.type in _BRANCHES else op.inputs
+        return [self._graph(op.graph, f.name, inputs) for f in called]
+
+    def _graph(self, outer, name, inputs):
         if name not in self._graphs:
-            inputs = op.inputs[1:] if op.type in _BRANCHES else op.inputs
-            with op.graph.as_default():
+            with outer.as_default():
                 self._graphs[name] = function_def_to_graph(
                     self._definitions[name], [t.shape for t in inputs]
                 )
@@ -201,7 +210,7 @@ class _Values:
 
     def rounds(self, op):
         """The number of rounds of a loop, or None where it depends on data."""
-        cond, body = self.functions(op, "cond"), self.functions(op, "body")
+        cond, body = self.functions(op)
         state = [self(t) for t in op.inputs]
         for done in range(_MOST_ROUNDS):
             goes_on = self._with(cond, state)(cond.outputs[0])
@@ -233,7 +242,7 @@ _FREE = {
     *(*_LOOPS, *_CALLS, *_BRANCHES),
 }
 # They read no more than they write.
-_PARTS = {"Slice", "StridedSlice", "GatherV2", "GatherNd", "Split", "SplitV", "Unpack"}
+_EXTRACTS = {"Slice", "StridedSlice", "GatherV2", "GatherNd", "Split", "SplitV", "Unpack"}
 _UPDATES = {"AssignAddVariableOp", "AssignSubVariableOp"}
 _MATRIX = {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"}
 _CONVOLUTIONS = {
@@ -279,7 +288,7 @@ def num_moved(op):
     if kind(op) == "free":
         return 0
     outputs = sum(num_bytes(t) for t in op.outputs)
-    if op.type in _PARTS:
+    if op.type in _EXTRACTS:
         return 2 * outputs
     inputs = sum({id(t): num_bytes(t) for t in op.inputs}.values())
     return 3 * inputs if op.type in _UPDATES else inputs + outputs
