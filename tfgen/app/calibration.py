@@ -71,7 +71,8 @@ class Calibrated(NamedTuple):
 
     def total(self, *parts):
         """`Clocks` of these parts of the step, or of all of it."""
-        return Clocks(*sum(s for (p, _), s in self.seconds.items() if p in (parts or PARTS)))
+        taken = [s for (part, _), s in self.seconds.items() if part in (parts or PARTS)]
+        return Clocks(*np.sum([np.zeros(2), *taken], axis=0).tolist())
 
 
 def calibrate(cost, between=None):
@@ -114,13 +115,13 @@ def calibrate(cost, between=None):
             last = time.monotonic()
     seconds["other", "elementwise"] += (cost.num_executed - num_grouped) * start
     by_kind = collections.defaultdict(float)
-    for (_, of), value in seconds.items():
-        by_kind[of] += value[0]
+    for (_, of), (wall, _) in seconds.items():
+        by_kind[of] += float(wall)
     rates = {
         of: cost.flops_of(kinds=(of,)) / by_kind[of] for of in ("matmul", "conv") if by_kind[of]
     }
     speed = cost.moved_by(kinds=("elementwise",)) / by_kind["elementwise"]
-    return Calibrated(dict(seconds), Clocks(*start), rates, speed, len(groups))
+    return Calibrated(dict(seconds), Clocks(*start.tolist()), rates, speed, len(groups))
 
 
 def _group(op):
