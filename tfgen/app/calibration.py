@@ -2,14 +2,11 @@
 
 Products of matrices and convolutions are timed in the shapes that they have in the step. Of
 elementwise operations one of each kind and size is, and the others of it take their time by the
-bytes that they move; what moves less than a page costs the time to start an operation. Operations
-of the optimizer find their inputs in memory rather than in caches, as once in a step. The step
+bytes that they move; what moves less than a page costs the time to start an operation. The step
 itself is not run.
 """
 
 import collections
-import functools
-import itertools
 import math
 import time
 from typing import NamedTuple
@@ -29,7 +26,6 @@ _SECONDS = 0.03  # for each operation that is timed
 _LEAST_RUNS = 5
 _PAGE = 4096
 _MOST_COPIES = 64
-_CACHES = 64e6  # bytes that caches do not hold
 _RUN = 1e-3  # seconds that one run of the copies of an operation should take at least
 # What decides only how many copies are made: operations and bytes per second.
 _FLOPS, _BYTES = 3e10, 5e9
@@ -100,12 +96,12 @@ def calibrate(cost, between=None):
     for each in cost.operations:
         group = _group(each.op)
         if group is not None:
-            groups[each.part == "optimizer", *group].append(each)
+            groups[group].append(each)
     seconds, last = collections.defaultdict(lambda: np.zeros(2)), time.monotonic()
     num_grouped, start = 0, _seconds_of_start()
-    for (cold, *_), members in groups.items():
+    for members in groups.values():
         largest = max(members, key=lambda each: num_moved(each.op))
-        taken = _seconds(largest.op, cold)
+        taken = _seconds(largest.op)
         for op, times, part in members:
             share = num_moved(op) / num_moved(largest.op) if kind(op) == "elementwise" else 1
             seconds[part, kind(op)] += times * (start + share * np.maximum(taken - start, 0))
@@ -136,32 +132,22 @@ def _group(op):
     return op.type, *sorted(attributes), *shapes
 
 
-def _seconds(op, cold):
-    """Median seconds of an operation, by both clocks.
-
-    Args:
-        op: a `tf.Operation`.
-        cold: whether each copy of it has inputs of its own, so that no cache holds them all.
-    """
+def _seconds(op):
+    """Median seconds of an operation, by both clocks."""
     if any(t.dtype in (tf.resource, tf.variant) for t in (*op.inputs, *op.outputs)):
         # Of a variable or a list: as much is copied or added elsewhere.
         size = max(1, num_moved(op) // 12)
         with tf.Graph().as_default():
             a, b = (v1.placeholder(tf.float32, [size]) for _ in range(2))
-            return _seconds((a + b).op, cold)
+            return _seconds((a + b).op)
     work = num_moved(op) / _BYTES
     if kind(op) != "elementwise":
         work += num_flops(op) / _FLOPS
     copies = int(np.clip(_RUN / (work + 1e-6), 1, _MOST_COPIES))
-    sets = int(np.clip(_CACHES / num_moved(op), 1, _MOST_COPIES)) if cold else 1
     graph, values = tf.Graph(), []
     with graph.as_default():
-        inputs = [[_input(op, tensor, values) for tensor in op.inputs] for _ in range(sets)]
-        made = itertools.cycle(inputs)
-        before = [tensor for each in inputs for tensor in each]
-        return _timed(
-            graph, lambda: _copy(graph, op, next(made)), before, max(copies, sets), values
-        )
+        inputs = [_input(op, tensor, values) for tensor in op.inputs]
+        return _timed(graph, lambda: _copy(graph, op, inputs), inputs, copies, values)
 
 
 def _input(op, tensor, values):
@@ -193,8 +179,7 @@ def _timed(graph, make, inputs, copies, values):
         with graph.control_dependencies(last):
             last = [make()]
     with v1.Session(graph=graph, config=_as_it_is()) as session:
-        for assign, fed, value in values:
-            session.run(assign, {fed: value})
+        session.run([assign for assign, *_ in values], {fed: value for _, fed, value in values})
         run = session.make_callable(last[0])
         run()
         times, end = [], time.perf_counter() + _SECONDS
@@ -239,7 +224,6 @@ def _known(op, tensor):
     return tf.get_static_value(tensor) if small else None
 
 
-@functools.lru_cache(maxsize=4)
 def _example(shape, dtype):
     """Numbers that an operation may get: none of them slow, such as denormal ones."""
     if dtype.is_floating:
