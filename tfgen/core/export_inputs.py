@@ -6,6 +6,12 @@ import tensorflow as tf
 MAX_PIXELS = 2**25
 # Pillow's, of images of 8 bits: binary digits of a weight after the point.
 _PRECISION = 22
+# EXIF with the tag of an orientation that is not upright, in the one order of bytes or the other.
+_TURNED = (
+    rb"(?s)\C*(?:Exif\x00\x00|eXIf)"
+    rb"(?:II\C*\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]"
+    rb"|MM\C*\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08])\C*"
+)
 
 
 def label_numbers(labels, class_names, name):
@@ -88,11 +94,15 @@ def _decoded(file, channels):
     """uint8 tensor `[height, width, channels]` of one file."""
     is_png = tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n"
     is_jpeg = tf.strings.substr(file, 0, 3) == b"\xff\xd8\xff"
-    with _required(is_png | is_jpeg, "`image` must be a PNG or JPEG file; got one that begins with",
-                   tf.strings.substr(file, 0, 8)):  # fmt: skip
+    known, length = is_png | is_jpeg, tf.strings.length(file)
+    with _required(known, "`image` must be a PNG or JPEG file; got other bytes, so many:", length):
         size = tf.cond(is_png, lambda: _png_size(file), lambda: _jpeg_size(file))
-    with _required(tf.reduce_prod(size) <= MAX_PIXELS, "`image` must have 2^25 pixels at most; got",
-                   size):  # fmt: skip
+    turned = tf.strings.regex_full_match(file, _TURNED)
+    few = tf.reduce_prod(size) <= MAX_PIXELS
+    with (
+        _required(few, "`image` must have 2^25 pixels at most; got", size),
+        _required(~turned, "`image` must be stored upright; got an orientation in its", "EXIF"),
+    ):
         # It decodes PNG files, too; the accurate transform is Pillow's.
         image = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
     if channels == 3:
@@ -102,7 +112,8 @@ def _decoded(file, channels):
 
 
 def _png_size(file):
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(file, 16, 9), tf.uint8), tf.int64)
+    head = tf.strings.substr(file, 16, 9) + bytes(9)
+    head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
     with _required(head[8] <= 8, "`image` must have at most 8 bits per channel; got", head[8]):
         sides = tf.reshape(head[:8], [2, 4]) * [2**24, 2**16, 2**8, 1]
         # Of sides of 2^31 the product is no number of 64 bits.
@@ -111,17 +122,8 @@ def _png_size(file):
 
 def _jpeg_size(file):
     shape = tf.io.extract_jpeg_shape(file, tf.int64)
-    with _required(shape[2] != 4, "`image` must be grey or of three colours; got channels:",
-                   shape[2]):  # fmt: skip
-        shape = tf.identity(shape)
-    # The tag of the orientation, as little-endian and as big-endian numbers; 1 is upright.
-    tag = (
-        rb"\x12\x01\x03\x00\x01\x00\x00\x00([\x02-\x08])",
-        rb"\x01\x12\x00\x03\x00\x00\x00\x01\x00([\x02-\x08])",
-    )
-    pattern = rb"(?s)\C*Exif\x00\x00(?:II\C*" + tag[0] + rb"|MM\C*" + tag[1] + rb")\C*"
-    turned = tf.strings.regex_full_match(tf.strings.substr(file, 0, 2**16), pattern)
-    with _required(~turned, "`image` must be stored upright; got an orientation in its", "EXIF"):
+    inks = shape[2]
+    with _required(inks != 4, "`image` must be grey or of three colours; got channels:", inks):
         return shape[:2]
 
 
@@ -132,7 +134,7 @@ def _crop_and_resize(image, size):
     """`tfgen.data.images.crop_and_resize` of a uint8 tensor `[h, w, c]`, to the last digit."""
     old = tf.cast(tf.shape(image)[:2], tf.float64)
     new = tf.constant(size, tf.float64)
-    crop = new * tf.reduce_min(old / new)
+    crop = tf.minimum(new * tf.reduce_min(old / new), old)
     low = (old - crop) / 2
     # Pillow keeps the box in float32.
     box = tf.cast(tf.stack([low, low + crop]), tf.float32)
