@@ -1,10 +1,12 @@
-"""SavedModels that serve without tfgen."""
+"""Files that serve without tfgen."""
 
 import contextlib
 import json
 
 import tensorflow as tf
 
+from tfgen.core.export_formats import FORMATS
+from tfgen.core.export_formats import export_file
 from tfgen.core.export_metadata import versions
 from tfgen.core.export_metadata import write_metadata
 from tfgen.core.export_signatures import BY_ROW
@@ -26,16 +28,20 @@ def export(
     version=None,
     class_names=None,
     preprocessing=None,
+    signature=None,
     **options,
 ):
-    """Writes a SavedModel with the signatures that the model can serve, see `signatures`.
+    """Writes a SavedModel with the signatures that the model can serve, see `signatures`; or one of
+    them as a file of another format, see `export_formats.export_file`.
 
-    Beside the graph it says what the model is, see `export_metadata.read_metadata`.
+    A SavedModel says what the model is, see `export_metadata.read_metadata`.
 
     Args:
         model: a `GenerativeModel`.
-        filepath: folder to write; it is whole before it is there, or takes another's place.
-        format: `"tf_saved_model"`, of Keras's formats the one that holds all signatures.
+        filepath: folder or, of other formats, file to write; it is whole before it is there, or
+            takes another's place.
+        format: `"tf_saved_model"`, which holds all signatures; `"onnx"` or `"litert"`, which hold
+            one that needs no noise.
         verbose: whether to print the signatures; None is True, as in Keras.
         input_signature: None: the signatures are the model's own.
         version: number of the folder inside of `filepath` to write, as TensorFlow Serving looks
@@ -44,10 +50,14 @@ def export(
         class_names: names of the labels, one for each, with which labels may be given as texts.
         preprocessing: dict of plain values: what was done to the data that the model was trained
             on, for those who read the metadata.
+        signature: name of the one signature of a file of another format; by default that of
+            `serving_default`.
         **options: none; those of Keras's other formats are refused.
 
     Raises:
-        ValueError: another format, or an argument that is none of these.
+        ValueError: another format, an argument that is none of these, or a signature that the
+            format cannot hold.
+        ImportError: the format's converter is not installed.
         OSError: it could not be written.
 
     >>> import tempfile, tensorflow as tf, tfgen
@@ -59,10 +69,10 @@ def export(
     >>> scores["log_prob"].shape
     TensorShape([3])
     """
-    if format != "tf_saved_model":
+    if format not in ("tf_saved_model", *FORMATS):
         raise ValueError(
-            f'`format` must be "tf_saved_model"; got {format!r}: it alone holds every signature, '
-            "random numbers among them; converters to other formats read it, by signature"
+            f'`format` must be "tf_saved_model", "onnx" or "litert"; got {format!r}: only the first '
+            "holds all signatures, random numbers among them"
         )
     if input_signature is not None:
         raise ValueError(
@@ -73,8 +83,19 @@ def export(
     if options:
         raise ValueError(
             f"`export` takes no `{next(iter(options))}`: its arguments are `filepath`, `format`, "
-            "`verbose`, `version`, `class_names` and `preprocessing`"
+            "`verbose`, `version`, `class_names`, `preprocessing` and `signature`"
         )
+    given = {"version": version, "class_names": class_names, "preprocessing": preprocessing}
+    if format == "tf_saved_model":
+        given = {"signature": signature}
+    for argument, value in given.items():
+        if value is not None:
+            raise ValueError(f"`{argument}` does not go with `format` {format!r}; got {value!r}")
+    if format != "tf_saved_model":
+        name = export_file(model, filepath, format, signature or "serving_default")
+        if verbose or verbose is None:
+            print(f"{name} of {type(model).__name__} as {format} in {filepath}")
+        return
     class_names = _as_class_names(class_names, model)
     preprocessing = _as_plain(preprocessing)
     if version is not None:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfgen.core.export_inputs import decoded_images
@@ -61,7 +62,7 @@ def polymorphic_signatures(model, class_names=None):
     parts = {}
     for name in model.signatures():
         parts[name] = _of_core(model, name)
-        if _draws(model.graph_function(name)):
+        if draws(model, name):
             parts[name + BY_ROW] = _of_core(model, name, by_row=True)
     names = [name for name in ("log_prob", "encode") if name in parts]
     images = {name: _of_image(parts[name], model) for name in names if takes_images(model)}
@@ -109,9 +110,9 @@ class _Part(NamedTuple):
         return tf.function(serve, autograph=False, input_signature=specs)
 
 
-def _draws(core):
-    """Whether a core's results depend on the seed that it is given."""
-    seen, left = set(), [tensor.op for tensor in core.outputs]
+def draws(model, name):
+    """True if the results of a model's core depend on the seed that it is given."""
+    seen, left = set(), [tensor.op for tensor in model.graph_function(name).outputs]
     while left:
         operation = left.pop()
         if operation not in seen:
@@ -120,17 +121,22 @@ def _draws(core):
     return any(operation.name == "seed" for operation in seen)
 
 
-def _of_core(model, name, by_row=False):
-    core = model.graph_function(name, by_row)
+def plain_signature(model, name):
+    """The `tf.function` of a signature without noise, its graph one for converters."""
+    return _of_core(model, name, plain=True).compiled()
+
+
+def _of_core(model, name, by_row=False, plain=False):
+    core = model.graph_function(name, by_row, plain)
     arguments = core.structured_input_signature[1]
     # A condition of a label and a vector is two inputs.
     nested = {k: list(v) for k, v in arguments.items() if isinstance(v, dict)}
     inputs = {spec.name: spec for spec in tf.nest.flatten(arguments)}
     # One call is one chunk: its rows start at 0, and a decoder that draws does so with the seed 0.
     call = {
-        "seed": tf.zeros([2], tf.int32),
-        "start": tf.constant(0, tf.int64),
-        "temperature": tf.constant(1, model.variable_dtype),
+        "seed": np.zeros([2], np.int32),
+        "start": np.zeros([], np.int64),
+        "temperature": np.ones([], model.variable_dtype),
         "num_rows": None,
     }
     inputs = {k: spec for k, spec in inputs.items() if k not in call}
@@ -140,7 +146,7 @@ def _of_core(model, name, by_row=False):
     elif name == "sample":
         asked = {"num_samples": tf.TensorSpec([], tf.int32, name="num_samples")}
         asked |= {k: arguments[k] for k in ("seed", "temperature")}
-        defaults = {k: call[k] for k in ("seed", "temperature")}
+        defaults = {k: tf.constant(call[k]) for k in ("seed", "temperature")}
 
     def serve(**given):
         own = call | {k: given.pop(k) for k in asked}
@@ -151,7 +157,8 @@ def _of_core(model, name, by_row=False):
             own["num_rows"] = own["num_samples"]
         for argument, parts in nested.items():
             given[argument] = {part: given.pop(part) for part in parts}
-        own = {k: v for k, v in own.items() if k in arguments}
+        # Constants of this graph: tensors from without would be inputs to converters.
+        own = {k: tf.convert_to_tensor(v) for k, v in own.items() if k in arguments}
         return {_OUTPUTS[name]: core(**given, **own)}
 
     return _Part(serve, inputs | asked, defaults)
