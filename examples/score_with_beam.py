@@ -39,9 +39,6 @@ class Scores(ModelHandler):
         # Memory holds one batch for each thread.
         return {"min_batch_size": 256, "max_batch_size": 4096}
 
-    def share_model_across_processes(self):
-        return True
-
     def run_inference(self, batch, model, inference_args=None):
         x = tf.constant(np.stack(batch), tf.float32)
         return model.signatures["log_prob"](x=x)["log_prob"].numpy()

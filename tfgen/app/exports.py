@@ -1,4 +1,4 @@
-"""Exports of runs and presets: SavedModels that know the names and the preprocessing of their data."""
+"""Exports of runs and presets, which know the names and the preprocessing of their data."""
 
 from tfgen.core.export_metadata import read_metadata
 from tfgen.core.export_metadata import versions

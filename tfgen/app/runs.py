@@ -152,8 +152,8 @@ def train(
             split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
         seed: non-negative int, of weights, order and noise.
-        export: False leaves the SavedModel out, which is a new version in `export/`, unless the last
-            one there has these weights.
+        export: False leaves the SavedModel out; else it is a new version in `export/`, unless the
+            last one there has these weights.
         strategy: devices: `"auto"`, `"mirrored"`, `"multiworker"`, `"tpu"` or `"none"`, see
             `tfgen.app.devices.get_strategy`. A run may go on on others.
         verbose: 0, 1 or 2, Keras's verbosity; by default 1 on a terminal, and 2, a line for each

@@ -1,6 +1,7 @@
 """Files that serve without tfgen."""
 
 import contextlib
+import inspect
 import json
 
 import tensorflow as tf
@@ -71,8 +72,8 @@ def export(
     """
     if format not in ("tf_saved_model", *FORMATS):
         raise ValueError(
-            f'`format` must be "tf_saved_model", "onnx" or "litert"; got {format!r}: only the first '
-            "holds all signatures, random numbers among them"
+            f'`format` must be "tf_saved_model", "onnx" or "litert"; got {format!r}: only the '
+            "first holds all signatures, random numbers among them"
         )
     if input_signature is not None:
         raise ValueError(
@@ -104,6 +105,8 @@ def export(
     # What the graphs read, for the SavedModel to hold.
     module.weights = [w.value for w in model.weights]
     functions = polymorphic_signatures(model, class_names)
+    # A function of its own takes arguments by position, as `keras.layers.TFSMLayer` gives them.
+    module.serving_default = functions["serving_default"]
     served = {name: function.get_concrete_function() for name, function in functions.items()}
     defaults = {name: _defaults(function) for name, function in functions.items()}
     try:
@@ -163,7 +166,7 @@ def _as_plain(preprocessing):
 
 
 def _defaults(function):
-    parameters = function.function_type.parameters
+    parameters = inspect.signature(function.python_function).parameters
     return {
         name: parameter.default.numpy().tolist()
         for name, parameter in parameters.items()

@@ -162,7 +162,7 @@ def read_metadata(folder):
     ...
     ValueError: `x` must have shape [n, 2]; got [1, 3]
     >>> list(read.signatures["log_prob"]["inputs"])
-    ['condition', 'x']
+    ['x', 'condition']
     """
     file = find_export(folder) / FILE
     if not file.is_file():

@@ -139,7 +139,9 @@ def _of_core(model, name, by_row=False, plain=False):
         "temperature": np.ones([], model.variable_dtype),
         "num_rows": None,
     }
-    inputs = {k: spec for k, spec in inputs.items() if k not in call}
+    # Examples or latents first.
+    names = sorted(inputs.keys() - call.keys(), key=lambda k: (k not in ("x", "z"), k))
+    inputs = {k: inputs[k] for k in names}
     asked, defaults = {}, {}
     if by_row:
         asked = {k: tf.TensorSpec([None], tf.int64, name=k) for k in ("seed", "row")}
