@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
+from click.testing import CliRunner
 from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 import tfgen
+from tfgen.app.cli import main
 from tfgen.app.exports import export_version
 from tfgen.core.export_metadata import find_export
 from tfgen.core.export_metadata import read_metadata
@@ -303,6 +305,21 @@ def test_a_run_writes_a_version_for_new_weights(tmp_path):
     settings["class_names"] = ["no", "yes", "perhaps"]
     assert found() == [1, 2, 3]
     assert read_metadata(tmp_path).class_names is None
+
+
+def test_the_command_exports_presets(tmp_path):
+    def invoke(*arguments):
+        return CliRunner().invoke(main, ["export", "nsf_pinwheel", *map(str, arguments)])
+
+    for version in ("1", "2"):
+        result = invoke("--out", tmp_path / "served")
+        assert result.output == f"{tmp_path / 'served' / version}\n", result.output
+    assert read_metadata(tmp_path / "served").class_name == "NSF"
+    result = invoke("--out", tmp_path / "file", "--format", "litert", "--signature", "sample")
+    assert result.exit_code and "`signature` 'sample' of this NSF needs" in result.output
+    result = invoke("--out", tmp_path / "served", "--signature", "encode")
+    assert result.exit_code and "`signature` does not go with `format`" in result.output
+    assert versions(tmp_path / "served") == [1, 2]
 
 
 # ---------------------------------------------------------------------------------- threads

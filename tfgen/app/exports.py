@@ -1,11 +1,47 @@
 """Exports of runs and presets, which know the names and the preprocessing of their data."""
 
+from pathlib import Path
+
+from tfgen.app.opened import open_model
 from tfgen.core.export_metadata import read_metadata
 from tfgen.core.export_metadata import versions
 from tfgen.core.export_metadata import weights_fingerprint
 
 # Settings of a run that say what was done to its data.
 _PREPROCESSING = ("image_size", "binarise", "table")
+
+
+def export(run, out, *, format="tf_saved_model", signature=None):
+    """Exports a trained model for serving without tfgen.
+
+    Args:
+        run: the run folder, or a preset with weights: name, folder or handle.
+        out: folder in which a new version is written, `OUT/1` and so on; of other formats a file.
+        format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+        signature: of the latter two, the one signature that the file holds; by default `log_prob`
+            or, of models without it, `decode`.
+
+    Returns:
+        The `pathlib.Path` of what was written.
+
+    Raises:
+        ValueError: `run` is no trained model, or the format cannot hold the signature.
+        ImportError: the format's converter is not installed.
+        OSError: `out` cannot be written.
+
+    >>> import os, tempfile
+    >>> from tfgen.app import runs
+    >>> path = runs.export("nsf_pinwheel", tempfile.mkdtemp())
+    >>> path.name, sorted(entry.name for entry in path.iterdir())  # doctest: +ELLIPSIS
+    ('1', ['assets', 'assets.extra', ..., 'saved_model.pb', 'variables'])
+    """
+    opened, out = open_model(run), Path(out)
+    if format != "tf_saved_model":
+        opened.net.export(out, format=format, signature=signature, verbose=False)
+        return out
+    given = described(opened.net, opened.settings)
+    opened.net.export(out, version="next", signature=signature, verbose=False, **given)
+    return out / str(versions(out)[-1])
 
 
 def export_version(net, settings, folder, verbose=False):

@@ -37,6 +37,7 @@ from tfgen.app import evaluation
 from tfgen.app import pictures
 from tfgen.app.devices import get_strategy
 from tfgen.app.devices import worker_index
+from tfgen.app.exports import export
 from tfgen.app.exports import export_version
 from tfgen.app.extras import extras
 from tfgen.app.opened import data_settings
@@ -65,6 +66,7 @@ from tfgen.utils.replicas import is_multi_worker
 
 __all__ = [
     "evaluate",
+    "export",
     "load_model",
     "make_preset",
     "read_history",

@@ -35,7 +35,7 @@ def export(
     """Writes a SavedModel with the signatures that the model can serve, see `signatures`; or one of
     them as a file of another format, see `export_formats.export_file`.
 
-    A SavedModel says what the model is, see `export_metadata.read_metadata`.
+    A SavedModel says what the model is, see `tfgen.core.read_metadata`.
 
     Args:
         model: a `GenerativeModel`.

@@ -2,6 +2,7 @@
 
 import tempfile
 
+import numpy as np
 import tensorflow as tf
 
 from tfgen.core.export_signatures import draws
@@ -77,12 +78,27 @@ def _to_onnx(model, function):
         ) from error
     specs = function.input_signature
     try:
-        made, _ = tf2onnx.convert.from_function(function, specs, opset=_ONNX_OPSET)
+        made, _ = tf2onnx.convert.from_function(
+            function, specs, opset=_ONNX_OPSET, custom_op_handlers={"Log1p": (_log1p, [])}
+        )
         # What it has no operation for, tf2onnx leaves in the graph as it is.
         onnx.checker.check_model(made)
     except Exception as error:  # a converter raises what it pleases
         raise _refused("onnx", error) from error
     return made.SerializeToString()
+
+
+def _log1p(graph, node, name, args):
+    """tf2onnx's handler of an operation that it lacks: `log(1 + x)`."""
+    from tf2onnx.utils import make_name
+    from tf2onnx.utils import map_onnx_to_numpy_type
+
+    dtype = map_onnx_to_numpy_type(graph.get_dtype(node.input[0]))
+    one = graph.make_const(make_name("one"), np.ones([], dtype))
+    graph.insert_new_node_on_input(node, "Add", [node.input[0], one.output[0]], input_index=0)
+    node.type = "Log"
+    # Else it would stay one of the operations of this handler's own domain.
+    node.domain = ""
 
 
 def _to_litert(model, function):

@@ -36,6 +36,14 @@ class ExportMetadata(NamedTuple):
             last to a number or a list.
         weights: fingerprint of the weights: that of another export differs if its weights do.
         version: version of tfgen that wrote it.
+
+    >>> import tempfile, tfgen
+    >>> from tfgen.core import ExportMetadata, read_metadata
+    >>> folder = tempfile.mkdtemp()
+    >>> tfgen.models.Flow(2, tfgen.bijectors.ActNorm()).export(folder, verbose=False)
+    >>> read = read_metadata(folder)
+    >>> isinstance(read, ExportMetadata), read.class_name, read.data_spec.event_shape
+    (True, 'Flow', (2,))
     """
 
     name: str
@@ -150,7 +158,7 @@ def read_metadata(folder):
         ValueError: there is no SavedModel, it is none of tfgen's, or the description is damaged.
 
     >>> import tempfile, tfgen
-    >>> from tfgen.core.export_metadata import read_metadata
+    >>> from tfgen.core import read_metadata
     >>> folder = tempfile.mkdtemp()
     >>> model = tfgen.RealNVP(2, num_layers=2, hidden_units=(8,), num_classes=2)
     >>> model.export(folder, verbose=False, class_names=["no", "yes"])

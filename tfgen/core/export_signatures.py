@@ -17,6 +17,7 @@ _OUTPUTS = {"log_prob": "log_prob", "sample": "samples", "encode": "z", "decode"
 BY_ROW = "_by_row"
 # Of those whose labels are texts, and of those whose examples are files of images.
 BY_NAME, OF_IMAGE = "_by_name", "_of_image"
+_IMAGE = tf.TensorSpec([None], tf.string, name="image")
 
 
 def signatures(model, class_names=None):
@@ -65,7 +66,15 @@ def polymorphic_signatures(model, class_names=None):
         if draws(model, name):
             parts[name + BY_ROW] = _of_core(model, name, by_row=True)
     names = [name for name in ("log_prob", "encode") if name in parts]
-    images = {name: _of_image(parts[name], model) for name in names if takes_images(model)}
+    images = {}
+    if takes_images(model):
+        # Traced once for all.
+        decode = tf.function(
+            lambda files: decoded_images(files, model.event_shape),
+            input_signature=[_IMAGE],
+            autograph=False,
+        )
+        images = {name: _of_image(parts[name], decode) for name in names}
     if class_names is not None and model.num_classes:
         for name in model.signatures():
             by_row = parts["sample" + BY_ROW] if name == "sample" else parts[name]
@@ -178,14 +187,11 @@ def _by_name(part, class_names):
     )
 
 
-def _of_image(part, model):
+def _of_image(part, decode):
     """A part whose examples are files of images."""
-    shape = model.event_shape
     inputs = {k: spec for k, spec in part.inputs.items() if k != "x"}
 
     def serve(image, **given):
-        return part.serve(x=decoded_images(image, shape), **given)
+        return part.serve(x=decode(image), **given)
 
-    return part._replace(
-        serve=serve, inputs={"image": tf.TensorSpec([None], tf.string, name="image")} | inputs
-    )
+    return part._replace(serve=serve, inputs={"image": _IMAGE} | inputs)
