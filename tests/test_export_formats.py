@@ -34,7 +34,8 @@ RUN = {"onnx": run_onnx, "litert": run_litert}
 
 @pytest.mark.parametrize("format", RUN)
 @pytest.mark.parametrize(
-    "name", ["realnvp_2", *zoo.slow("maf", "nsf", "glow_classes", "gan", "vae", "autoencoder")]
+    "name",
+    ["realnvp_2", *zoo.slow("maf", "nsf", "glow_classes", "realnvp_images", "gan", "pixelcnn")],
 )
 def test_figures_of_a_file(name, format, tmp_path):
     case = zoo.case(name)
