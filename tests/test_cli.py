@@ -40,7 +40,7 @@ def run(tmp_path_factory):
 
 def test_train_leaves_everything_behind(run):
     out, output = run
-    for name in ("model.keras", "export/saved_model.pb", "history.png", "evaluation.json"):
+    for name in ("model.keras", "export/1/saved_model.pb", "history.png", "evaluation.json"):
         assert (out / name).is_file(), name
     history = runs.read_history(out)
     assert set(history) == {"bpd", "loss", "val_bpd", "val_loss", "seconds", "skipped_steps"}

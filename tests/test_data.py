@@ -215,6 +215,13 @@ def test_hold_out():
 # Images of any size
 
 
+@pytest.mark.parametrize("sides", [(29, 29), (29, 40), (78, 58)])
+def test_a_crop_that_rounding_makes_too_large(sides):
+    """`28 * (29 / 28)` is above 29."""
+    image = np.full((*sides, 1), 7, np.uint8)
+    assert np.all(images.crop_and_resize(image, (28, 28)) == 7)
+
+
 def test_crop_is_centred():
     # Wide: black, then a white centre square, then black. Only the centre must be left.
     image = np.zeros([10, 30, 1], "uint8")

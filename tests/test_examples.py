@@ -4,8 +4,11 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zoo
+
+import tfgen
 
 FOLDER = Path(__file__).parents[1] / "examples"
 # Arguments that make a script quick, and what it leaves.
@@ -17,6 +20,10 @@ SCRIPTS = {
     "table": (
         ["--epochs", "1", "--rows", "200"],
         {"pairs.png", "samples.csv", "model.keras"},
+    ),
+    "score_with_beam": (
+        ["--rows", "500"],
+        {"export", "rows.csv", "scores-00000-of-00001.csv"},
     ),
     "class_conditional_glow": (
         ["--epochs", "1", "--num-steps", "1"],
@@ -49,12 +56,19 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", QUICK + zoo.slow(*SLOW))
-def test_runs(name, run, capsys):
+def test_runs(name, run, capsys, tmp_path):
     run(name)
     if name == "two_moons":
         text = capsys.readouterr().out
         integral = float(text.split("integrates to ")[1].split()[0])
         assert abs(integral - 1) < 0.01
+    if name == "score_with_beam":
+        scored = np.loadtxt(tmp_path / "out/scores-00000-of-00001.csv", delimiter=",", skiprows=1)
+        model = tfgen.NSF.from_preset("nsf_pinwheel")
+        assert len(scored) == 500
+        np.testing.assert_allclose(
+            scored[:, 2], model.log_prob(scored[:, :2]), rtol=1e-4, atol=1e-4
+        )
 
 
 def shares_off(run, rows, kinds, steps, monkeypatch):

@@ -257,6 +257,26 @@ def evaluate(run, **settings):
 
 @main.command()
 @click.argument("run", type=_NAME)
+@click.option(
+    "--out", required=True, type=_NAME, help="Folder of versions; or a file, see --format."
+)
+@click.option(
+    "--format",
+    type=click.Choice(["tf_saved_model", "onnx", "litert"]),
+    default="tf_saved_model",
+    show_default=True,
+    help="The latter two are a file with one signature that needs no noise.",
+)
+@click.option("--signature", help="That signature; default log_prob or, without it, decode.")
+def export(run, out, **settings):
+    """Write RUN, the folder of a run or a preset with weights, for serving without tfgen."""
+    from tfgen.app import runs
+
+    click.echo(runs.export(run, out, **settings))
+
+
+@main.command()
+@click.argument("run", type=_NAME)
 @click.option("--num", type=click.IntRange(1, _MOST), default=64, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--seed", type=int, help="Default: a new one each time.")

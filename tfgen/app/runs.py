@@ -6,7 +6,8 @@ A run has a folder. It holds
   `samples/`, pictures of some epochs; `stopped.json`, where a run became NaN, and
   `stopped_early.json`, where nothing became better; `.lock`, which a
   process that trains holds;
-- in the end `model.keras`, `export/` (a SavedModel), `samples.png` and `evaluation.json`;
+- in the end `model.keras`, `export/1/` (a SavedModel; of a run that went on and has other weights
+  `export/2/`, and so on), `samples.png` and `evaluation.json`;
 - of images also `nearest.png`, samples and the training examples nearest to them, and of the
   models that can draw them
     - `resampled.png` (models with levels): the top level's latents kept, the others drawn anew;
@@ -36,6 +37,8 @@ from tfgen.app import evaluation
 from tfgen.app import pictures
 from tfgen.app.devices import get_strategy
 from tfgen.app.devices import worker_index
+from tfgen.app.exports import export
+from tfgen.app.exports import export_version
 from tfgen.app.extras import extras
 from tfgen.app.opened import data_settings
 from tfgen.app.opened import open_model
@@ -63,6 +66,7 @@ from tfgen.utils.replicas import is_multi_worker
 
 __all__ = [
     "evaluate",
+    "export",
     "load_model",
     "make_preset",
     "read_history",
@@ -150,7 +154,8 @@ def train(
             split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
         seed: non-negative int, of weights, order and noise.
-        export: False leaves the SavedModel out.
+        export: False leaves the SavedModel out; else it is a new version in `export/`, unless the
+            last one there has these weights.
         strategy: devices: `"auto"`, `"mirrored"`, `"multiworker"`, `"tpu"` or `"none"`, see
             `tfgen.app.devices.get_strategy`. A run may go on on others.
         verbose: 0, 1 or 2, Keras's verbosity; by default 1 on a terminal, and 2, a line for each
@@ -316,7 +321,7 @@ def _train(out, settings, download, devices, is_chief, export, verbose, callback
     if kind is not None:
         net.save(out / "model.keras")
     if export:
-        net.export(out / "export", verbose=bool(verbose))
+        export_version(net, settings, out / "export", verbose)
     history = {k: v for k, v in read_history(out).items() if k not in ("seconds", "skipped_steps")}
     if history:
         with replacing(out / "history.png") as path:

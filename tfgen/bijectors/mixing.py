@@ -11,6 +11,7 @@ from tfgen.bijectors.base import Bijector
 from tfgen.bijectors.base import zeros_log_det
 from tfgen.utils import checks
 from tfgen.utils.layers import add_order
+from tfgen.utils.plain_graphs import is_plain
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -90,8 +91,10 @@ class InvertibleConv(Bijector):
         lower, upper = self._factors()
         columns = tf.transpose(tf.reshape(z, [-1, z.shape[-1]]))
         columns = tf.matmul(self.permutation, columns, transpose_a=True)
-        columns = tf.linalg.triangular_solve(lower, columns)
-        columns = tf.linalg.triangular_solve(upper, columns, lower=False)
+        # Of constants a converter computes the inverses itself.
+        solve = _by_inverse if is_plain() else tf.linalg.triangular_solve
+        columns = solve(lower, columns)
+        columns = solve(upper, columns, lower=False)
         return tf.reshape(tf.transpose(columns), [-1, *self.event_shape]), -self._log_det(z)
 
     def _log_det(self, x):
@@ -148,3 +151,8 @@ def _take(x, order, back):
         return tf.gather(upstream, back, axis=-1), None, None
 
     return tf.gather(x, order, axis=-1), gradient
+
+
+def _by_inverse(matrix, columns, lower=True):
+    identity = tf.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return tf.matmul(tf.linalg.triangular_solve(matrix, identity, lower=lower), columns)

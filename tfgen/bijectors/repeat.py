@@ -11,6 +11,7 @@ from tfgen.bijectors.pull_back import MEMORY
 from tfgen.bijectors.pull_back import gradients
 from tfgen.utils import checks
 from tfgen.utils.layers import freeze_parts
+from tfgen.utils.plain_graphs import is_plain
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -121,7 +122,7 @@ class Repeat(Bijector):
             `(value, log_det)`, and `keep` where there is one.
         """
         (step, variables), times = self._template(), self.times
-        read = [_reader(w) for w in stacked]
+        read = [w.__getitem__ if is_plain() else _reader(w) for w in stacked]
 
         def body(i, x, log_det, *keep):
             keep = [array.write(i, x) for array in keep]
@@ -131,6 +132,10 @@ class Repeat(Bijector):
             return i + 1, x, log_det + change, *keep
 
         state = (tf.constant(0), x, zeros_log_det(x), *([] if keep is None else [keep]))
+        if is_plain():
+            for i in range(times):
+                state = body(i, *state[1:])
+            return state[1:]
         # maximum_iterations: XLA needs a bound to differentiate the loop.
         return tf.while_loop(lambda i, *_: i < times, body, state, maximum_iterations=times)[1:]
 
@@ -141,7 +146,7 @@ class Repeat(Bijector):
     def _run(self, x, condition, inverse):
         x = tf.ensure_shape(x, [None, *self.event_shape])
         stacked = [tf.convert_to_tensor(w) for w in self.stacked]
-        if self.memory == "stored":
+        if self.memory == "stored" or is_plain():
             return self._loop(x, condition, inverse, stacked)
         if condition is not None:
             condition = tf.convert_to_tensor(condition)

@@ -1,30 +1,64 @@
-"""SavedModels that serve without tfgen."""
+"""Files that serve without tfgen."""
 
 import contextlib
+import inspect
+import json
 
 import tensorflow as tf
 
+from tfgen.core.export_formats import FORMATS
+from tfgen.core.export_formats import export_file
+from tfgen.core.export_metadata import versions
+from tfgen.core.export_metadata import write_metadata
+from tfgen.core.export_signatures import BY_ROW
+from tfgen.core.export_signatures import polymorphic_signatures
+from tfgen.core.export_signatures import signatures
+from tfgen.utils import checks
 from tfgen.utils.files import replacing_folder
-from tfgen.utils.random import as_row_seeds
 
-_OUTPUTS = {"log_prob": "log_prob", "sample": "samples", "encode": "z", "decode": "x"}
-# Of the signatures whose rows bring a seed and a number of their own.
-BY_ROW = "_by_row"
+__all__ = ["BY_ROW", "export", "signatures"]
 
 
-def export(model, filepath, format="tf_saved_model", verbose=True, input_signature=None, **options):
-    """Writes a SavedModel with the signatures that the model can serve, see `signatures`.
+def export(
+    model,
+    filepath,
+    format="tf_saved_model",
+    verbose=True,
+    input_signature=None,
+    *,
+    version=None,
+    class_names=None,
+    preprocessing=None,
+    signature=None,
+    **options,
+):
+    """Writes a SavedModel with the signatures that the model can serve, see `signatures`; or one of
+    them as a file of another format, see `export_formats.export_file`.
+
+    A SavedModel says what the model is, see `tfgen.core.read_metadata`.
 
     Args:
         model: a `GenerativeModel`.
-        filepath: folder to write; it is whole before it is there, or takes another's place.
-        format: `"tf_saved_model"`, of Keras's formats the one that holds all signatures.
+        filepath: folder or, of other formats, file to write; it is whole before it is there, or
+            takes another's place.
+        format: `"tf_saved_model"`, which holds all signatures; `"onnx"` or `"litert"`, which hold
+            one that needs no noise.
         verbose: whether to print the signatures; None is True, as in Keras.
         input_signature: None: the signatures are the model's own.
+        version: number of the folder inside of `filepath` to write, as TensorFlow Serving looks
+            for versions; `"next"` is one more than the greatest there; None writes `filepath`
+            itself.
+        class_names: names of the labels, one for each, with which labels may be given as texts.
+        preprocessing: dict of plain values: what was done to the data that the model was trained
+            on, for those who read the metadata.
+        signature: name of the one signature of a file of another format; by default that of
+            `serving_default`.
         **options: none; those of Keras's other formats are refused.
 
     Raises:
-        ValueError: another format, or an argument that is none of these.
+        ValueError: another format, an argument that is none of these, or a signature that the
+            format cannot hold.
+        ImportError: the format's converter is not installed.
         OSError: it could not be written.
 
     >>> import tempfile, tensorflow as tf, tfgen
@@ -36,10 +70,10 @@ def export(model, filepath, format="tf_saved_model", verbose=True, input_signatu
     >>> scores["log_prob"].shape
     TensorShape([3])
     """
-    if format != "tf_saved_model":
+    if format not in ("tf_saved_model", *FORMATS):
         raise ValueError(
-            f'`format` must be "tf_saved_model"; got {format!r}: it alone holds every signature, '
-            "random numbers among them; converters to other formats read it, by signature"
+            f'`format` must be "tf_saved_model", "onnx" or "litert"; got {format!r}: only the '
+            "first holds all signatures, random numbers among them"
         )
     if input_signature is not None:
         raise ValueError(
@@ -50,15 +84,35 @@ def export(model, filepath, format="tf_saved_model", verbose=True, input_signatu
     if options:
         raise ValueError(
             f"`export` takes no `{next(iter(options))}`: its arguments are `filepath`, `format`, "
-            "`verbose`"
+            "`verbose`, `version`, `class_names`, `preprocessing` and `signature`"
         )
+    given = {"version": version, "class_names": class_names, "preprocessing": preprocessing}
+    if format == "tf_saved_model":
+        given = {"signature": signature}
+    for argument, value in given.items():
+        if value is not None:
+            raise ValueError(f"`{argument}` does not go with `format` {format!r}; got {value!r}")
+    if format != "tf_saved_model":
+        name = export_file(model, filepath, format, signature or "serving_default")
+        if verbose or verbose is None:
+            print(f"{name} of {type(model).__name__} as {format} in {filepath}")
+        return
+    class_names = _as_class_names(class_names, model)
+    preprocessing = _as_plain(preprocessing)
+    if version is not None:
+        filepath = f"{filepath}/{_as_version(version, filepath)}"
     module = tf.Module()
     # What the graphs read, for the SavedModel to hold.
     module.weights = [w.value for w in model.weights]
-    served = signatures(model)
+    functions = polymorphic_signatures(model, class_names)
+    # A function of its own takes arguments by position, as `keras.layers.TFSMLayer` gives them.
+    module.serving_default = functions["serving_default"]
+    served = {name: function.get_concrete_function() for name, function in functions.items()}
+    defaults = {name: _defaults(function) for name, function in functions.items()}
     try:
         with _folder(filepath) as path:
-            tf.saved_model.save(module, str(path), signatures=served)
+            tf.saved_model.save(module, str(path), signatures=functions)
+            write_metadata(path, model, served, defaults, class_names, preprocessing)
     except tf.errors.OpError as error:
         # What TensorFlow says of the file system, such as a full disk.
         raise OSError(f"{filepath} could not be written: {error.message}") from error
@@ -72,85 +126,49 @@ def _folder(filepath):
     return contextlib.nullcontext(filepath) if remote else replacing_folder(filepath)
 
 
-def signatures(model):
-    """Functions of named tensors that a model serves: what `export` writes, for any number of rows.
-
-    - `log_prob {x[, condition]} -> {log_prob}`, with the noise of the seed 0;
-    - `sample {num_samples, seed, temperature[, condition]} -> {samples}`;
-    - `encode {x[, condition]} -> {z}`, `decode {z[, condition]} -> {x}`;
-    - of each of these that needs noise another, `log_prob_by_row` and so on, whose rows bring a
-      `seed` and the number `row`, int64 `[n]` both: a row's answer is that of row `row` of a call
-      with this seed, whatever rows of other callers are beside it;
-    - `serving_default`: the first of `log_prob`, `decode` and `sample` that there is.
-
-    A condition of a label and a vector is two inputs, `label` and `vector`.
-
-    Args:
-        model: a `GenerativeModel`.
-
-    Returns:
-        dict from the name to a concrete `tf.function`, which returns a dict of tensors.
-
-    >>> import tensorflow as tf, tfgen
-    >>> from tfgen.core.export import signatures
-    >>> model = tfgen.RealNVP(2, num_layers=2, hidden_units=(8,))
-    >>> served = signatures(model)
-    >>> rows = {"seed": tf.constant([7, 7, 8], tf.int64), "row": tf.constant([0, 1, 0], tf.int64)}
-    >>> samples = served["sample_by_row"](**rows)["samples"]
-    >>> bool(tf.reduce_all(samples[2] == model.sample(1, seed=8)[0]))
-    True
-    """
-    served = {}
-    for name in model.signatures():
-        served[name] = _signature(model, name)
-        if _draws(model.graph_function(name)):
-            served[name + BY_ROW] = _signature(model, name, by_row=True)
-    default = next(name for name in ("log_prob", "decode", "sample") if name in served)
-    return {"serving_default": served[default], **served}
+def _as_version(version, filepath):
+    if version == "next":
+        return max(versions(filepath), default=0) + 1
+    try:
+        return checks.check_count(version, "version")
+    except ValueError as error:
+        raise ValueError(
+            f'`version` must be a positive whole number, "next" or None; got {version!r}'
+        ) from error
 
 
-def _draws(core):
-    """Whether a core's results depend on the seed that it is given."""
-    seen, left = set(), [tensor.op for tensor in core.outputs]
-    while left:
-        operation = left.pop()
-        if operation not in seen:
-            seen.add(operation)
-            left += [tensor.op for tensor in operation.inputs]
-    return any(operation.name == "seed" for operation in seen)
+def _as_class_names(class_names, model):
+    if class_names is None:
+        return None
+    if not model.num_classes:
+        raise ValueError(
+            f"`class_names` must be None: this {type(model).__name__} has no labels; got "
+            f"{class_names!r}"
+        )
+    names = [class_names] if isinstance(class_names, str) else list(class_names)
+    texts = all(isinstance(name, str) for name in names)
+    if not texts or len(set(names)) != len(names) or len(names) != model.num_classes:
+        raise ValueError(
+            f"`class_names` must be {model.num_classes} different texts, one for each label; got "
+            f"{class_names!r}"
+        )
+    return names
 
 
-def _signature(model, name, by_row=False):
-    core = model.graph_function(name, by_row)
-    arguments = core.structured_input_signature[1]
-    # A condition of a label and a vector is two inputs.
-    nested = {k: list(v) for k, v in arguments.items() if isinstance(v, dict)}
-    inputs = {spec.name: spec for spec in tf.nest.flatten(arguments)}
-    # One call is one chunk: its rows start at 0, and a decoder that draws does so with the seed 0.
-    call = {
-        "seed": tf.zeros([2], tf.int32),
-        "start": tf.constant(0, tf.int64),
-        "temperature": tf.constant(1, model.variable_dtype),
-        "num_rows": None,
+def _as_plain(preprocessing):
+    given = {} if preprocessing is None else preprocessing
+    try:
+        if isinstance(given, dict):
+            return json.loads(json.dumps(given))
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"`preprocessing` must be a dict of plain values, or None; got {given!r}")
+
+
+def _defaults(function):
+    parameters = inspect.signature(function.python_function).parameters
+    return {
+        name: parameter.default.numpy().tolist()
+        for name, parameter in parameters.items()
+        if tf.is_tensor(parameter.default)
     }
-    inputs = {k: spec for k, spec in inputs.items() if k not in call}
-    asked = {}
-    if by_row:
-        asked = {k: tf.TensorSpec([None], tf.int64, name=k) for k in ("seed", "row")}
-    elif name == "sample":
-        asked = {k: arguments[k] for k in ("seed", "temperature")}
-        asked["num_samples"] = tf.TensorSpec([], tf.int32, name="num_samples")
-
-    def serve(**given):
-        own = call | {k: given.pop(k) for k in asked}
-        if by_row:
-            own |= {"seed": as_row_seeds(own["seed"]), "start": own["row"]}
-            own["num_rows"] = tf.size(own["row"])
-        elif name == "sample":
-            own["num_rows"] = own["num_samples"]
-        for argument, parts in nested.items():
-            given[argument] = {part: given.pop(part) for part in parts}
-        own = {k: v for k, v in own.items() if k in arguments}
-        return {_OUTPUTS[name]: core(**given, **own)}
-
-    return tf.function(serve, autograph=False).get_concrete_function(**inputs, **asked)

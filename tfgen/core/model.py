@@ -358,15 +358,17 @@ class GenerativeModel(Family):
         rows = joined(batches) if streams else draw_rows(arrays, self.noise_seed.numpy())
         self._adapt(batches[:num_batches] if num_batches else None, rows, columns)
 
-    def graph_function(self, name, by_row=False):
+    def graph_function(self, name, by_row=False, plain=False):
         """The compiled core of an eager method, a concrete `tf.function` of keyword arguments for
         any number of rows: rows `start` to `start + n` of a call with this seed.
 
         Args:
             name: name of the method.
             by_row: whether each row has a `seed` and a `start` of its own, `[n, 2]` and `[n]`.
+            plain: whether the graph is for converters to other formats, not for training: without
+                loops over copies of a block, and with products in the place of solves.
         """
-        return self._rows.function(name, by_row)
+        return self._rows.function(name, by_row, plain)
 
     def signatures(self):
         """Names of the functions that `export` serves."""

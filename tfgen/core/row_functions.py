@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen.core import symbolic
 from tfgen.utils import checks
+from tfgen.utils.plain_graphs import plain_graphs
 from tfgen.utils.random import as_seed
 
 # What a core is told of its rows, beside the values.
@@ -50,27 +51,33 @@ class RowFunctions:
             self._names[name] = tuple(inspect.signature(self._core(name)).parameters)
         return self._names[name]
 
-    def function(self, name, by_row=False):
+    def function(self, name, by_row=False, plain=False):
         """The compiled core, a concrete `tf.function` of keyword arguments, kept for next time.
 
         Args:
             name: of the core.
             by_row: whether `seed` is `[n, 2]` and `start` `[n]`: rows of callers who each have a
                 seed of their own.
+            plain: whether the graph is one for converters, see `utils.plain_graphs`; not kept.
         """
+        if plain:
+            with plain_graphs():
+                return self._compiled(name, by_row)
         if (name, by_row) not in self._kept:
-            core, specs, names = self._core(name), self._specs(), self.arguments(name)
-            if by_row:
-                specs |= {k: _of_each_row(specs[k]) for k in ("seed", "start")}
-            absent = dict.fromkeys(k for k in names if specs.get(k) is None)
-
-            def function(**arguments):
-                return core(**absent, **arguments)
-
-            given = {k: specs[k] for k in names if k not in absent}
-            compiled = tf.function(function, autograph=False).get_concrete_function(**given)
-            self._kept[name, by_row] = compiled
+            self._kept[name, by_row] = self._compiled(name, by_row)
         return self._kept[name, by_row]
+
+    def _compiled(self, name, by_row):
+        core, specs, names = self._core(name), self._specs(), self.arguments(name)
+        if by_row:
+            specs |= {k: _of_each_row(specs[k]) for k in ("seed", "start")}
+        absent = dict.fromkeys(k for k in names if specs.get(k) is None)
+
+        def function(**arguments):
+            return core(**absent, **arguments)
+
+        given = {k: specs[k] for k in names if k not in absent}
+        return tf.function(function, autograph=False).get_concrete_function(**given)
 
     def clear(self):
         """Forgets what was compiled: something that the cores hold was exchanged."""

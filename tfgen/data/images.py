@@ -56,7 +56,8 @@ def crop_and_resize(image, size):
     old, new = np.array(image.shape[:2]), np.array(size)
     if (old == new).all():
         return image
-    crop = new * (old / new).min()
+    # By rounding it may come out above the image itself.
+    crop = np.minimum(new * (old / new).min(), old)
     top, left = (old - crop) / 2
     box = (left, top, left + crop[1], top + crop[0])
     # Channel by channel, so that any number of channels works. Pillow's bicubic filter widens
