@@ -22,7 +22,7 @@ import tfgen
 from tfgen.bijectors.pull_back import MEMORY
 
 SHAPE, LEVELS = (32, 32, 3), 3
-HEAD = "| memory | K | filters | batch | MB in all | MB of the weights | first step | a step | processors |"
+HEAD = "| memory | K | filters | batch | MB | of weights | first step | a step | processors |"
 
 
 class Watch(keras.callbacks.Callback):
