@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
-import io
 import json
+import pathlib
+import tempfile
 
 import fastapi
 import numpy as np
@@ -32,13 +33,11 @@ class Limits:
     """Limits to what clients may ask for.
 
     Args:
-        max_rows: rows of a request.
         max_body: bytes of a request's body.
         max_held: bytes of the bodies of all requests at a time.
         seconds: in which a body must come, and in which its answer must be computed.
     """
 
-    max_rows: int = 1024
     max_body: int = 16 * 2**20
     max_held: int = 256 * 2**20
     seconds: float = 60.0
@@ -125,7 +124,7 @@ class _Server:
         if kind not in ("json", "png"):
             raise ValueError(f'`format` must be "json" or "png"; got {str(kind)[:100]!r}')
         if kind == "png":
-            self._require_images()
+            self._require_pictures()
         call, answer = self.served.sample(given)
         outputs = await self._outputs(call)
         if kind == "png":
@@ -214,15 +213,11 @@ class _Server:
 
     async def _outputs(self, call):
         """The outputs of a call, from the thread of the batcher."""
-        most = self.limits.max_rows
-        if call.key is None:
-            # It is one batch, whatever there is of it.
-            most = min(most, self.batcher.max_rows)
-        if call.num_rows > most:
-            raise Refused(
-                400, f"a request must have {most} rows (`x`, `z`, `num_samples`) at most; got "
-                f"{call.num_rows}"
-            )  # fmt: skip
+        if call.key is None and call.num_rows > self.batcher.max_rows:
+            raise ValueError(
+                f"{call.num_rows} rows are more than a batch, {self.batcher.max_rows}, and this "
+                "function of a SavedModel cannot be run in parts: ask for fewer"
+            )
         try:
             future = asyncio.wrap_future(self.batcher.submit(call))
             return await asyncio.wait_for(future, self.limits.seconds)
@@ -249,17 +244,18 @@ class _Server:
                 404, f"the version is {self.served.version}; got {version[:100]!r}"
             )  # fmt: skip
 
-    def _require_images(self):
+    def _require_pictures(self):
         spec = self.served.spec
-        if spec is None or len(spec.event_shape) != 3 or not plots.can_draw(spec.event_shape):
-            raise ValueError('`format` must be "json": this model makes no images')
+        if spec is None or not plots.can_draw(spec.event_shape):
+            raise ValueError('`format` must be "json": this model makes no pictures')
 
     def _picture(self, samples):
         if self.served.spec.kind == "binary":
             samples = samples.astype(bool)
-        file = io.BytesIO()
-        plots.save_samples(file, samples)
-        return file.getvalue()
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "samples.png"
+            plots.save_samples(path, samples)
+            return path.read_bytes()
 
 
 def _parsed(body):
@@ -267,10 +263,11 @@ def _parsed(body):
     try:
         try:
             content = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            if b"NaN" not in body and b"Infinity" not in body:
+        except orjson.JSONDecodeError as error:
+            if b"NaN" not in body and b"Infinity" not in body and "infinity" not in str(error):
                 raise
-            # For the error to name the argument; and TensorFlow Serving takes them.
+            # Python's own takes them, so the error can name the argument; and SavedModels of others
+            # may take NaN.
             content = json.loads(body)
     except RecursionError:
         raise ValueError("the body must be JSON; it is nested too deeply") from None

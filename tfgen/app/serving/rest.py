@@ -33,7 +33,7 @@ def parse_predict(content, served):
     if ("instances" in content) == ("inputs" in content):
         raise ValueError("a request must have `instances` or `inputs`, one of the two")
     by_row = "instances" in content
-    names = list(served.inputs(name)) if name in served.functions else []
+    names = list(served.inputs(name))
     if by_row:
         inputs = _columns(content["instances"], names)
     elif isinstance(content["inputs"], dict) and set(content["inputs"]) != {"b64"}:

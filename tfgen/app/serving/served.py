@@ -45,6 +45,7 @@ class Served:
             `condition`, a model's core by row; None where there is only the SavedModel.
         check_temperature: function that refuses temperatures that the model does not have, or None.
         version: number, as TensorFlow Serving counts versions.
+        max_rows: rows of a request at most.
 
     >>> import tfgen
     >>> from tfgen.app.serving.served import Served
@@ -68,7 +69,9 @@ class Served:
         sample_at=None,
         check_temperature=None,
         version=1,
+        max_rows=1024,
     ):
+        self.max_rows = max_rows
         self.name, self.functions, self.spec, self.version = name, functions, spec, version
         self.likelihood, self.class_names = likelihood, class_names
         self._sample_at, self._check_temperature = sample_at, check_temperature
@@ -77,18 +80,19 @@ class Served:
             import_pandas()
 
     @classmethod
-    def of(cls, name, net, class_names=None):
+    def of(cls, name, net, class_names=None, max_rows=1024):
         """A model of this process.
 
         Args:
             name: str.
             net: `GenerativeModel`.
             class_names: names of the labels, or None.
+            max_rows: rows of a request at most.
         """
         at = net.graph_function("sample", by_row=True) if "sample" in net.signatures() else None
         return cls(
             name, signatures(net), net.data_spec.without_target(), net.likelihood, class_names, at,
-            net._check_temperature,
+            net._check_temperature, max_rows=max_rows,
         )  # fmt: skip
 
     @property
@@ -115,11 +119,6 @@ class Served:
         Raises:
             ValueError: no such signature, an input that is missing, unknown or unfit.
         """
-        if name not in self.functions:
-            raise ValueError(
-                f"`signature_name` must be one of {list(self.functions)}; got {name!r}."
-                f"{nearest(name, self.functions)}"
-            )
         specs = self.inputs(name)
         refuse_others(inputs, specs)
         for missing in specs.keys() - inputs.keys():
@@ -129,17 +128,15 @@ class Served:
         own = {"x", "condition", "label", "vector"}
         arrays = as_tensors({k: v for k, v in inputs.items() if k not in own}, specs)
         if name == "sample":
-            checks.check_count(int(arrays["num_samples"]), "num_samples")
-            checks.check_weight(float(arrays["temperature"]), "temperature")
-            seed, temperature = arrays["seed"], float(arrays["temperature"])
-            num_rows = int(arrays["num_samples"])
-            condition = self._condition(inputs, num_rows)
+            num_rows = self._count(int(arrays["num_samples"]))
+            temperature = checks.check_weight(float(arrays["temperature"]), "temperature")
+            seed = arrays["seed"]
+            condition = self._condition(_as_pair(inputs), num_rows)
             return self._sample(num_rows, condition, _joined(seed), temperature)
         if "x" in specs:
             arrays["x"] = self.spec.check_x(inputs["x"])
-        checks.check_same_length(**arrays)
-        num_rows = len(next(iter(arrays.values())))
-        arrays |= self._condition(inputs, num_rows)
+        num_rows = self._rows(**arrays)
+        arrays |= self._condition(_as_pair(inputs), num_rows)
         if name == "serving_default":
             name = self._default()
         return self._of_rows(name, arrays, num_rows, seed=None if "row" in arrays else 0)
@@ -176,7 +173,7 @@ class Served:
             As `log_prob` does.
         """
         self._require("sample", given, ("num_samples", "condition", "label", "temperature", "seed"))
-        num_rows = checks.check_count(given.get("num_samples", 1), "num_samples")
+        num_rows = self._count(given.get("num_samples", 1))
         condition = self._condition(given, num_rows)
         temperature = checks.check_weight(given.get("temperature", 1.0), "temperature")
         seed = given.get("seed")
@@ -206,14 +203,23 @@ class Served:
         self._require("decode", given, ("z", "condition", "label", "seed"))
         spec = self.inputs("decode")["z"]
         arrays = {"z": as_rows(given.get("z"), spec, "z")}
-        num_rows = len(arrays["z"])
+        num_rows = self._rows(**arrays)
         arrays |= self._condition(given, num_rows)
         return self._of_rows("decode", arrays, num_rows, _as_int64(given.get("seed", 0))), dict
 
     # --- checks ----------------------------------------------------------------
 
     def inputs(self, name):
-        """The `tf.TensorSpec`s of a signature's inputs by name."""
+        """The `tf.TensorSpec`s of a signature's inputs by name.
+
+        Raises:
+            ValueError: no such signature.
+        """
+        if name not in self.functions:
+            raise ValueError(
+                f"`signature_name` must be one of {list(self.functions)}; got {name[:100]!r}."
+                f"{nearest(name[:100], self.functions)}"
+            )
         return self.functions[name].structured_input_signature[1]
 
     def _default(self):
@@ -234,22 +240,36 @@ class Served:
         x = self.spec.check_x(x)
         if condition is not None:
             given = {"condition": condition, **given}
-        return {"x": x, **self._condition(given, len(x))}, len(x)
+        num_rows = self._rows(x=x)
+        return {"x": x, **self._condition(given, num_rows)}, num_rows
+
+    def _count(self, num_samples):
+        """A number of samples, checked before there is anything of this length."""
+        num_samples = checks.check_count(num_samples, "num_samples")
+        if num_samples > self.max_rows:
+            raise ValueError(f"`num_samples` must be at most {self.max_rows}; got {num_samples}")
+        return num_samples
+
+    def _rows(self, **arrays):
+        """The number of rows of arrays by name, one for all of them."""
+        checks.check_same_length(**arrays)
+        name, array = next(iter(arrays.items()))
+        if len(array) > self.max_rows:
+            raise ValueError(f"`{name}` must have at most {self.max_rows} rows; got {len(array)}")
+        return len(array)
 
     def _condition(self, given, num_rows):
         """Checked conditions by the names of the functions' inputs; none where there are none."""
-        condition, label, y = given.get("condition"), given.get("label"), self.spec.condition
-        if label is not None and not (y is not None and y.is_pair and "vector" in given):
+        condition, y = given.get("condition"), self.spec.condition
+        if given.get("label") is not None:
             if condition is not None:
                 raise ValueError("give `condition` or `label`, not both: they are the same")
             if y is None or not y.num_classes or y.is_pair:
                 raise ValueError("`label` was given, but this model is not conditional on a label")
-            condition = label
+            condition = given["label"]
         if y is not None and y.is_pair:
-            parts = condition if isinstance(condition, dict) else given
-            if condition is None or isinstance(condition, dict):
-                condition = {k: parts.get(k) for k in ("label", "vector")}
-                condition["label"] = self._labels(condition["label"])
+            if isinstance(condition, dict) and "label" in condition:
+                condition = {**condition, "label": self._labels(condition["label"])}
         elif y is not None and y.num_classes:
             condition = self._labels(condition)
         elif self.columns is not None and isinstance(condition, dict):
@@ -353,6 +373,13 @@ def refuse_others(given, known):
             )
 
 
+def _as_pair(inputs):
+    """Inputs of a signature with `label` and `vector`, if it takes both, as one condition."""
+    if "vector" not in inputs:
+        return inputs
+    return {"condition": {k: inputs[k] for k in ("label", "vector")}}
+
+
 def _numbered(seed, num_rows):
     """The seed and the number of each row, `[n]` both."""
     return {"seed": np.full(num_rows, seed, np.int64), "row": np.arange(num_rows)}
@@ -372,13 +399,14 @@ def _joined(pair):
     return int(np.ascontiguousarray(pair, np.int32).view(np.int64)[0])
 
 
-def open_served(source, name=None):
+def open_served(source, name=None, max_rows=1024):
     """Opens what is to be served.
 
     Args:
         source: the folder of a run, a preset with weights, or the folder of a SavedModel or of its
             numbered versions, of which the latest is taken.
         name: str, its name in addresses; by default that of the folder or preset.
+        max_rows: rows of a request at most.
 
     Returns:
         A `Served`.
@@ -392,7 +420,7 @@ def open_served(source, name=None):
         folder = find_export(source)
     except ValueError:
         opened = open_model(source)
-        return Served.of(name, opened.net, opened.class_names)
+        return Served.of(name, opened.net, opened.class_names, max_rows)
     loaded = tf.saved_model.load(str(folder))
     functions = dict(loaded.signatures)
     if not functions:
@@ -409,7 +437,7 @@ def open_served(source, name=None):
     except ValueError:
         if (folder / "assets.extra" / "tfgen.json").exists():
             raise
-    served = Served(name, functions, version=version, **about)
+    served = Served(name, functions, version=version, max_rows=max_rows, **about)
     # The weights live as long as it does.
     served.loaded = loaded
     return served

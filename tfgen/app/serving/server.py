@@ -42,9 +42,9 @@ def serve(
     seconds = checks.check_positive(seconds, "seconds")
     # Before the model, which takes longer to load.
     with _listening(host, port) as listener:
-        served = open_served(source, name)
+        served = open_served(source, name, max_rows)
         watch = Watch()
-        limits = Limits(max_rows, int(max_body_mib * 2**20), seconds=seconds)
+        limits = Limits(int(max_body_mib * 2**20), seconds=seconds)
         batcher = Batcher(
             max_batch_rows, batch_delay_ms / 1000, max(4 * max_rows, 1024), watch.batch
         )

@@ -1,7 +1,6 @@
 """Values of JSON as arrays that a signature takes, and arrays as values of JSON."""
 
 import base64
-import binascii
 
 import numpy as np
 
@@ -89,24 +88,26 @@ def _spread(array):
 
 
 def _as_strings(value, name):
-    """Strings as bytes, and `{"b64": ...}` decoded."""
+    """An array of bytes; what `{"b64": ...}` stands for is decoded."""
+    array = np.array(_encoded(value, name), object)
+    if not all(isinstance(v, bytes) for v in array.flat):
+        raise ValueError(f"`{name}` must be strings in lists of one length")
+    return array
+
+
+def _encoded(value, name):
     if isinstance(value, list):
-        try:
-            return np.array([_as_strings(v, name) for v in value], object)
-        except ValueError as error:
-            if "inhomogeneous" not in str(error):
-                raise
-            raise ValueError(f"`{name}` must be strings in lists of one length") from None
+        return [_encoded(v, name) for v in value]
     if isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str):
         try:
-            return np.array(base64.b64decode(value["b64"], validate=True), object)
-        except (binascii.Error, ValueError) as error:
+            return base64.b64decode(value["b64"], validate=True)
+        except ValueError as error:
             raise ValueError(f"`{name}` must hold base64 in `b64`: {error}") from None
     if not isinstance(value, str):
         raise ValueError(
             f'`{name}` must hold strings or {{"b64": ...}}; got a {type(value).__name__}'
         )
-    return np.array(value.encode(), object)
+    return value.encode()
 
 
 def as_json(name, array):
