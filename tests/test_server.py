@@ -13,8 +13,6 @@ from PIL import Image
 
 import tfgen
 from tfgen.app.serving.batching import Batcher
-from tfgen.app.serving.batching import Call
-from tfgen.app.serving.batching import Overloaded
 from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
@@ -271,6 +269,29 @@ def test_what_a_model_says_of_itself_has_the_messages_of_tensorflow_serving(flow
     flow.refused("/v1/models/moon:predict", {"instances": [[0, 0]]}, "'moons'", 404)
 
 
+def test_labels_by_name_and_files_of_images(images, images_model):
+    path, x = "/v1/models/shoes:predict", pixels(3)
+    rows = [{"x": v.tolist(), "condition": "bag"} for v in x]
+    asked = {"signature_name": "log_prob_by_name", "instances": rows}
+    expected = images_model.log_prob(x, 2)
+    np.testing.assert_allclose(images.post(path, asked)["predictions"], expected, rtol=1e-5)
+    rows[1]["condition"] = "Hat"
+    images.refused(path, asked, "got 'Hat'")
+    rows = [{"seed": 3, "row": 1, "condition": "Boot"}]
+    answer = images.post(path, {"signature_name": "sample_by_name", "instances": rows})
+    np.testing.assert_array_equal(
+        answer["predictions"][0], images_model.sample(2, 0, seed=3).numpy()[1]
+    )
+    files = [tf.io.encode_png(v).numpy() for v in x]
+    rows = [{"image": {"b64": base64.b64encode(f).decode()}, "condition": "Bag"} for f in files]
+    asked = {"signature_name": "log_prob_of_image", "instances": rows}
+    np.testing.assert_allclose(images.post(path, asked)["predictions"], expected, rtol=1e-5)
+    rows[2]["image"] = {"b64": "YQ=="}
+    images.refused(path, asked, "`image` must be a PNG or JPEG file")
+    rows[2]["image"] = 5
+    images.refused(path, asked, "`image` must hold strings")
+
+
 # ------------------------------------------------------------------------------------ bad input
 
 DEEP = b"[" * 5000 + b"]" * 5000
@@ -351,7 +372,7 @@ BAD = [
     (PREDICT, {"signature_name": 5, "instances": [[1, 2]]}, "`signature_name` must be a text"),
     (PREDICT, {"signature_name": "sample", "instances": [5]}, "`instances` must hold objects"),
     (PREDICT, {"signature_name": "sample", "inputs": 5}, "`inputs` must name the inputs"),
-    (PREDICT, {"signature_name": "sample", "inputs": {"num_samples": 2}}, "is missing"),
+    (PREDICT, {"signature_name": "sample", "inputs": {"seed": [0, 0]}}, "`num_samples` is missing"),
 ]
 SAMPLE = {"num_samples": 2, "seed": [0, 0], "temperature": 1.0}
 for name, value in [
@@ -420,7 +441,7 @@ def test_what_the_server_says_of_itself(flow):
 
 
 def test_an_export_answers_as_its_model_does(images, images_model, tmp_path):
-    images_model.export(tmp_path / "shoes" / "3", verbose=False)
+    images_model.export(tmp_path / "shoes", verbose=False, version=3, class_names=CLASSES)
     served = open_served(tmp_path / "shoes")
     assert (served.name, served.version) == ("shoes", 3)
     ready = Ready(served)
@@ -436,7 +457,9 @@ def test_an_export_answers_as_its_model_does(images, images_model, tmp_path):
         for key in expected.keys() - {"likelihood"}:
             np.testing.assert_allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
     ready.refused("/log_prob", {"x": [[1]], "label": 1}, "`x` must have shape [n, 4, 4, 1]")
-    ready.refused("/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, "16 rows")
+    ready.refused(
+        "/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, "more than a batch"
+    )
     ready.batcher.close()
 
 

@@ -229,7 +229,7 @@ class _Server:
                 retry_after="5",
             ) from None  # fmt: skip
         except _OF_TENSORFLOW as error:
-            raise ValueError(f"the model refuses this: {error.message}") from error
+            raise ValueError(f"the model refuses this: {_essence(error.message)}") from error
         except tf.errors.ResourceExhaustedError as error:
             raise Refused(429, "out of memory: ask for fewer rows", retry_after="5") from error
 
@@ -256,6 +256,14 @@ class _Server:
             path = pathlib.Path(folder) / "samples.png"
             plots.save_samples(path, samples)
             return path.read_bytes()
+
+
+def _essence(message):
+    """Of an error of a graph what was wrong, without the node and where that was made."""
+    message = message.split("[[{{node")[0]
+    if "assertion failed:" in message:
+        return message.split("assertion failed:")[-1]
+    return message.strip().rpartition("\n")[-1]
 
 
 def _parsed(body):
@@ -286,12 +294,18 @@ def _json(content, status=200, tokens=False):
         status: of HTTP.
         tokens: whether NaN and inf are written so, as TensorFlow Serving does, or as null.
     """
-    arrays = [v for v in content.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    arrays = [v for v in _values(content) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     if tokens and not all(np.isfinite(a).all() for a in arrays):
         body = json.dumps(content, default=lambda a: a.tolist()).encode()
     else:
         body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, media_type="application/json")
+
+
+def _values(content):
+    """The values in dicts of dicts."""
+    for value in content.values():
+        yield from _values(value) if isinstance(value, dict) else [value]
 
 
 async def _as_response(request, error):

@@ -11,10 +11,13 @@ from tfgen.app.opened import open_model
 from tfgen.app.serving.batching import Call
 from tfgen.app.serving.tensors import as_rows
 from tfgen.app.serving.tensors import as_tensors
-from tfgen.core.export import BY_ROW
-from tfgen.core.export import signatures
+from tfgen.core.export_metadata import FILE
 from tfgen.core.export_metadata import find_export
 from tfgen.core.export_metadata import read_metadata
+from tfgen.core.export_signatures import BY_NAME
+from tfgen.core.export_signatures import BY_ROW
+from tfgen.core.export_signatures import OF_IMAGE
+from tfgen.core.export_signatures import signatures
 from tfgen.data.frames import import_pandas
 from tfgen.data.hints import nearest
 from tfgen.data.rows import label_number
@@ -91,9 +94,15 @@ class Served:
         """
         at = net.graph_function("sample", by_row=True) if "sample" in net.signatures() else None
         return cls(
-            name, signatures(net), net.data_spec.without_target(), net.likelihood, class_names, at,
-            net._check_temperature, max_rows=max_rows,
-        )  # fmt: skip
+            name,
+            signatures(net, class_names),
+            net.data_spec.without_target(),
+            net.likelihood,
+            class_names,
+            at,
+            net._check_temperature,
+            max_rows=max_rows,
+        )
 
     @property
     def columns(self):
@@ -120,25 +129,38 @@ class Served:
             ValueError: no such signature, an input that is missing, unknown or unfit.
         """
         specs = self.inputs(name)
+        if name == "sample" and self.spec is not None:
+            inputs = {"seed": [0, 0], "temperature": 1.0, **inputs}
         refuse_others(inputs, specs)
         for missing in specs.keys() - inputs.keys():
             raise ValueError(f"`{missing}` is missing: the signature {name!r} takes it")
         if self.spec is None:
             return self._alone(name, as_tensors(inputs, specs, finite=False))
-        own = {"x", "condition", "label", "vector"}
-        arrays = as_tensors({k: v for k, v in inputs.items() if k not in own}, specs)
+        if name.endswith(OF_IMAGE):
+            arrays = as_tensors(inputs, specs)
+            # Its noise is that of the place in the batch.
+            draws = name.removesuffix(OF_IMAGE) + BY_ROW in self.functions
+            return Call(None if draws else name, self._runner(name), arrays, self._rows(**arrays))
+        if name == "serving_default":
+            name = self._default()
+        elif name.endswith(BY_NAME):
+            name = name.removesuffix(BY_NAME)
+            name = "sample" + BY_ROW if name == "sample" else name
+        if "vector" in inputs:
+            condition = {k: inputs[k] for k in ("label", "vector")}
+            inputs = {k: v for k, v in inputs.items() if k not in condition}
+            inputs |= {"condition": condition}
+        own = {k: v for k, v in inputs.items() if k not in ("x", "condition")}
+        arrays = as_tensors(own, self.inputs(name))
         if name == "sample":
             num_rows = self._count(int(arrays["num_samples"]))
             temperature = checks.check_weight(float(arrays["temperature"]), "temperature")
-            seed = arrays["seed"]
-            condition = self._condition(_as_pair(inputs), num_rows)
-            return self._sample(num_rows, condition, _joined(seed), temperature)
-        if "x" in specs:
+            condition = self._condition(inputs, num_rows)
+            return self._sample(num_rows, condition, _joined(arrays["seed"]), temperature)
+        if "x" in inputs:
             arrays["x"] = self.spec.check_x(inputs["x"])
         num_rows = self._rows(**arrays)
-        arrays |= self._condition(_as_pair(inputs), num_rows)
-        if name == "serving_default":
-            name = self._default()
+        arrays |= self._condition(inputs, num_rows)
         return self._of_rows(name, arrays, num_rows, seed=None if "row" in arrays else 0)
 
     def log_prob(self, given):
@@ -220,7 +242,8 @@ class Served:
                 f"`signature_name` must be one of {list(self.functions)}; got {name[:100]!r}."
                 f"{nearest(name[:100], self.functions)}"
             )
-        return self.functions[name].structured_input_signature[1]
+        specs = tf.nest.flatten(self.functions[name].structured_input_signature)
+        return {spec.name: spec for spec in specs}
 
     def _default(self):
         """The name that `serving_default` stands for."""
@@ -373,13 +396,6 @@ def refuse_others(given, known):
             )
 
 
-def _as_pair(inputs):
-    """Inputs of a signature with `label` and `vector`, if it takes both, as one condition."""
-    if "vector" not in inputs:
-        return inputs
-    return {"condition": {k: inputs[k] for k in ("label", "vector")}}
-
-
 def _numbered(seed, num_rows):
     """The seed and the number of each row, `[n]` both."""
     return {"seed": np.full(num_rows, seed, np.int64), "row": np.arange(num_rows)}
@@ -435,7 +451,7 @@ def open_served(source, name=None, max_rows=1024):
             "class_names": metadata.class_names,
         }
     except ValueError:
-        if (folder / "assets.extra" / "tfgen.json").exists():
+        if (folder / FILE).exists():
             raise
     served = Served(name, functions, version=version, max_rows=max_rows, **about)
     # The weights live as long as it does.
