@@ -111,8 +111,8 @@ class _Server:
     async def predict(self, request: Request, name: str, version: str = ""):
         """Outputs of a signature, in the format of TensorFlow Serving's REST API."""
         self._require_model(name, version)
-        content = await self._content(request)
-        call, answer = rest.parse_predict(content, self.served)
+        # No name for the content: it may be large, and is done with before the answer is there.
+        call, answer = rest.parse_predict(await self._content(request), self.served)
         return _json(answer(await self._outputs(call)), tokens=True)
 
     async def sample(self, request: Request):
