@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,17 @@ class Server:
         """MiB of it that are in memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def figure(self, name):
+        """A number of `/metrics`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            text = answer.read().decode()
+        return float(text.split(f"\ntfgen_{name} ")[1].split()[0])
+
+    def batches(self):
+        """Number, rows and seconds of all batches so far."""
+        names = ("batch_rows_count", "batch_rows_sum", "batch_seconds_sum")
+        return np.array([self.figure(name) for name in names])
 
     def end(self, number):
         """Sends a signal; returns the exit code and what was written to standard error."""
@@ -242,6 +254,8 @@ class Load:
             with self.lock:
                 request = next(self.left, None)
             if request is None:
+                if connection is not None:
+                    connection.close()
                 return
             if isinstance(request, Good):
                 outcome = self._good(connection := self._connected(connection), request)
@@ -351,16 +365,15 @@ def stop_gracefully(server, net, clients):
             outcomes.append((answer.status, len(json.loads(answer.read())["samples"])))
         except (OSError, http.client.HTTPException) as error:
             outcomes.append((0, repr(error)))
+        finally:
+            connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
     for thread in threads:
         thread.start()
     # All are being worked on, or wait in the queue.
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     for _ in range(200):
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        if float(text.split("\ntfgen_queued_rows ")[1].split()[0]) > 0:
+        if server.figure("queued_rows") > 0:
             break
     code, errors = server.end(signal.SIGTERM)
     for thread in threads:
@@ -402,7 +415,9 @@ def measure(source, clients=32, count=2000, bad_share=0.1, seconds=10.0, kill=Tr
         load = Load(server, mixed(pool, count, bad_share), seconds)
         # Threads, buffers and allocators grow with the first requests.
         Load(server, mixed(pool, clients * 4, 0.5), seconds).run(clients)
+        start = server.batches()
         took = load.run(clients)
+        batches, rows, busy = server.batches() - start
         after = rates(net)
         compiled = sum(n / ((before[k] + after[k]) / 2) for k, n in load.rows.items())
         found = {
@@ -411,6 +426,8 @@ def measure(source, clients=32, count=2000, bad_share=0.1, seconds=10.0, kill=Tr
             "rows": sum(load.rows.values()),
             "seconds": took,
             "seconds of the compiled functions": compiled,
+            "seconds of the batches": busy,
+            "rows of a batch": rows / batches,
             "throughput": compiled / took,
             "memory": (load.memory[0], max(load.memory), load.memory[-1]),
             "stopped": stop_gracefully(server, net, min(clients, 4)),
