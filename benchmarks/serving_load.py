@@ -401,35 +401,53 @@ def kill_under_load(source, pool, clients, count, seconds):
     return load.counts
 
 
-def measure(source, clients=32, count=2000, bad_share=0.1, seconds=10.0, kill=True, per=12):
+def measure(source, clients=32, count=2000, bad_share=0.1, seconds=10.0, rounds=10, kill=True):
     """Runs it all.
+
+    Other programs take a share of the machine that changes, so the compiled functions and the
+    server are measured in turns, and the times of processors beside those of clocks.
 
     Returns:
         Dict of what was found.
     """
     net = open_model(source).net
-    pool = good_requests(net, per)
-    before = rates(net)
+    pool = good_requests(net, 12)
+    found = {"outcomes": collections.Counter(), "statuses": collections.Counter(), "rows": 0}
+    clock, processor, batches, memory = [], [], np.zeros(3), []
     server = Server(source, seconds)
     try:
-        load = Load(server, mixed(pool, count, bad_share), seconds)
         # Threads, buffers and allocators grow with the first requests.
         Load(server, mixed(pool, clients * 4, 0.5), seconds).run(clients)
-        start = server.batches()
-        took = load.run(clients)
-        batches, rows, busy = server.batches() - start
-        after = rates(net)
-        compiled = sum(n / ((before[k] + after[k]) / 2) for k, n in load.rows.items())
-        found = {
-            "outcomes": load.counts,
-            "statuses": load.statuses,
-            "rows": sum(load.rows.values()),
-            "seconds": took,
-            "seconds of the compiled functions": compiled,
-            "seconds of the batches": busy,
-            "rows of a batch": rows / batches,
-            "throughput": compiled / took,
-            "memory": (load.memory[0], max(load.memory), load.memory[-1]),
+        requests = list(mixed(pool, count, bad_share))
+        before = rates(net)
+        for number in range(rounds):
+            load = Load(server, requests[number::rounds], seconds)
+            start, used = server.batches(), server.processor()
+            load.run(clients)
+            batches += server.batches() - start
+            used, after = server.processor() - used, rates(net)
+            compiled = [
+                sum(n * (before[k][i] + after[k][i]) / 2 for k, n in load.rows.items())
+                for i in range(2)
+            ]
+            clock.append((compiled[0], load.last_right - load.start))
+            processor.append((compiled[1], used))
+            before = after
+            found["outcomes"] += load.counts
+            found["statuses"] += load.statuses
+            found["rows"] += sum(load.rows.values())
+            memory.append(round(max(load.memory)))
+        for name, pairs in (("clock", clock), ("processors", processor)):
+            compiled, took = np.sum(pairs, 0)
+            found |= {
+                f"seconds by {name}: compiled functions, server": (compiled, took),
+                f"throughput by {name}": compiled / took,
+                f"throughput by {name}, of each round": [round(c / t, 2) for c, t in pairs],
+            }
+        found |= {
+            "rows of a batch": batches[1] / batches[0],
+            "seconds of all batches": batches[2],
+            "MiB in each round": memory,
             "stopped": stop_gracefully(server, net, min(clients, 4)),
         }
     finally:

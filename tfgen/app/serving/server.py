@@ -57,6 +57,7 @@ def serve(
             log_level="error",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=max(5, int(seconds)),
             timeout_graceful_shutdown=int(seconds) + 1,
         )
         server = _Server(config, watch)
