@@ -5,8 +5,8 @@
 The server is a process of its own, the clients are threads of this one, all on this machine and
 its cores. Every answer is compared with that of the model itself, asked for these rows alone, one
 request after the other. The throughput is compared with that of the compiled functions, called
-here in full batches before and after: the time that all answered rows take so, by the time that
-the clients took, the malformed requests and slow senders among them included.
+here in full batches, in turns with the load: the time that all answered rows take so, by the time
+until the last of them was answered. All that clients and malformed requests take is in it.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import functools
 import http.client
 import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -66,6 +67,11 @@ class Server:
         """Number, rows and seconds of all batches so far."""
         names = ("batch_rows_count", "batch_rows_sum", "batch_seconds_sum")
         return np.array([self.figure(name) for name in names])
+
+    def processor(self):
+        """Seconds that processors spent on it."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self, number):
         """Sends a signal; returns the exit code and what was written to standard error."""
@@ -146,7 +152,7 @@ def body_of(content):
 
 
 BAD = {
-    "huge": ("/log_prob", b'{"x": [' + b"1," * 2**23 + b"1]}", {413}),
+    "huge": ("/log_prob", b'{"x": [' + b"1," * 2**23 + b"1]}", {413, 408}),
     "nested": ("/log_prob", b'{"x": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", {400}),
     "nested a little": ("/log_prob", b'{"x": ' + b"[" * 500 + b"]" * 500 + b"}", {400}),
     "NaN": ("/log_prob", {"x": [[float("nan"), 1]]}, {400}),
@@ -214,6 +220,8 @@ class Load:
         counts: of all outcomes: of good ones `"right"` and `"busy"`, `"WRONG"`, `"STATUS n"`,
             `"lost"`; of others their kinds.
         rows: answered rows by operation.
+        start: time of a clock.
+        last_right: that of the last right answer. Slow senders may take longer.
     """
 
     def __init__(self, server, requests, seconds):
@@ -221,12 +229,13 @@ class Load:
         self.left = iter(requests)
         self.counts, self.rows = collections.Counter(), collections.Counter()
         self.memory, self.statuses = [], collections.Counter()
+        self.start = self.last_right = 0
         self.lock = threading.Lock()
 
     def run(self, clients, while_running=None):
-        """Runs to the end; returns the seconds that it took."""
+        """Runs to the end."""
         threads = [threading.Thread(target=self._client) for _ in range(clients)]
-        start = time.monotonic()
+        self.start = time.monotonic()
         for thread in threads:
             thread.start()
         watch = threading.Thread(target=self._watch, args=[threads])
@@ -235,9 +244,7 @@ class Load:
             while_running(self)
         for thread in threads:
             thread.join()
-        seconds = time.monotonic() - start
         watch.join()
-        return seconds
 
     def _watch(self, threads):
         while any(thread.is_alive() for thread in threads):
@@ -295,10 +302,13 @@ class Load:
             return "WRONG"
         with self.lock:
             self.rows[request.operation] += request.num_rows
+            self.last_right = time.monotonic()
         return "right"
 
     def _bad(self, connection, kind):
         if kind in RAW:
+            # It may take longer than the server keeps a connection.
+            connection.close()
             send, allowed = RAW[kind]
             try:
                 status = send(self.server.port, self.seconds)
@@ -310,8 +320,9 @@ class Load:
         return kind if status in allowed else f"STATUS {status} of {kind}"
 
 
-def rates(net):
-    """Rows a second of each operation's compiled function in full batches."""
+def rates(net, least=0.7):
+    """Seconds that a row takes in a full batch of each operation's compiled function: of a clock,
+    and of all processors."""
     functions, found = signatures(net), {}
     rng = np.random.default_rng(0)
     for name in net.signatures():
@@ -325,11 +336,12 @@ def rates(net):
             given |= {"seed": np.zeros(BATCH, np.int64), "row": np.arange(BATCH)}
         run = functools.partial(in_batch, functions[by_row], given)
         run()
-        start, count = time.monotonic(), 0
-        while time.monotonic() - start < 3:
+        start, used, count = time.monotonic(), time.process_time(), 0
+        while time.monotonic() - start < least:
             run()
-            count += 1
-        found[name] = BATCH * count / (time.monotonic() - start)
+            count += BATCH
+        took = (time.monotonic() - start, time.process_time() - used)
+        found[name] = [seconds / count for seconds in took]
     return {**found, "predict": found.get("log_prob")}
 
 
