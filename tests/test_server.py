@@ -16,7 +16,7 @@ from tfgen.app.serving.batching import Batcher
 from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
-from tfgen.app.serving.served import open_served
+from tfgen.app.serving.sources import open_served
 
 CLASSES = ["Boot", "Sneaker", "Bag"]
 LIMITS = Limits(max_body=20_000, max_held=100_000, seconds=30)

@@ -113,7 +113,8 @@ class _Server:
         self._require_model(name, version)
         # No name for the content: it may be large, and is done with before the answer is there.
         call, answer = rest.parse_predict(await self._content(request), self.served)
-        return _json(answer(await self._outputs(call)), tokens=True)
+        outputs = await self._outputs(call)
+        return _json(answer(outputs), tokens=not all(map(_is_finite, outputs.values())))
 
     async def sample(self, request: Request):
         """Samples, as JSON; a grid of images as PNG, for `"format": "png"` or by `Accept`."""
@@ -176,10 +177,12 @@ class _Server:
             raise Refused(429, "the server stops", retry_after="5", connection="close")
         chunks, size = [], 0
         try:
-            # Bodies that are too large are read to the end, for their senders to see the answer.
+            # Bodies that are too large are read on, for their senders to see the answer.
             async with asyncio.timeout(self.limits.seconds):
                 async for chunk in request.stream():
                     size += len(chunk)
+                    if size > 4 * self.limits.max_body:
+                        raise self._too_large(connection="close")
                     if size > self.limits.max_body:
                         self._release(chunks)
                     else:
@@ -193,11 +196,15 @@ class _Server:
             self._release(chunks)
             raise
         if size > self.limits.max_body:
-            raise Refused(413, f"the body must have {self.limits.max_body} bytes at most")
+            raise self._too_large()
         try:
             return _parsed(b"".join(chunks))
         finally:
             self._release(chunks)
+
+    def _too_large(self, **headers):
+        most = self.limits.max_body
+        return Refused(413, f"the body must have {most} bytes at most", **headers)
 
     def _hold(self, chunk, chunks):
         if self.held + len(chunk) > self.limits.max_held:
@@ -240,9 +247,7 @@ class _Server:
             near = nearest(name, [self.served.name])
             raise Refused(404, f"the model is {self.served.name!r}; got {name[:100]!r}.{near}")
         if version and version != str(self.served.version):
-            raise Refused(
-                404, f"the version is {self.served.version}; got {version[:100]!r}"
-            )  # fmt: skip
+            raise Refused(404, f"the version is {self.served.version}; got {version[:100]!r}")
 
     def _require_pictures(self):
         spec = self.served.spec
@@ -294,18 +299,16 @@ def _json(content, status=200, tokens=False):
         status: of HTTP.
         tokens: whether NaN and inf are written so, as TensorFlow Serving does, or as null.
     """
-    arrays = [v for v in _values(content) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
-    if tokens and not all(np.isfinite(a).all() for a in arrays):
+    if tokens:
         body = json.dumps(content, default=lambda a: a.tolist()).encode()
     else:
         body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, media_type="application/json")
 
 
-def _values(content):
-    """The values in dicts of dicts."""
-    for value in content.values():
-        yield from _values(value) if isinstance(value, dict) else [value]
+def _is_finite(array):
+    """False for an array of floats with others among them."""
+    return array.dtype.kind in "OSUiub" or bool(np.isfinite(array.astype(np.float64)).all())
 
 
 async def _as_response(request, error):
@@ -323,6 +326,8 @@ async def _as_response(request, error):
         status = 400
     else:
         message = f"this is a fault of the server: {type(error).__name__}: {message}"
-    answer = _json({"error": message[:_LONGEST]}, status)
+    # JSON has half characters, and UTF-8 has not.
+    message = message[:_LONGEST].encode(errors="replace").decode()
+    answer = _json({"error": message}, status)
     answer.headers.update(headers)
     return answer

@@ -33,7 +33,7 @@ def parse_predict(content, served):
     if ("instances" in content) == ("inputs" in content):
         raise ValueError("a request must have `instances` or `inputs`, one of the two")
     by_row = "instances" in content
-    names = list(served.inputs(name))
+    names = list(served.functions.inputs(name))
     if by_row:
         inputs = _columns(content["instances"], names)
     elif isinstance(content["inputs"], dict) and set(content["inputs"]) != {"b64"}:
@@ -110,11 +110,11 @@ def metadata(served):
     """The signatures, as `GetModelMetadataResponse` in JSON."""
     signatures = {
         name: {
-            "inputs": _infos(served.inputs(name)),
+            "inputs": _infos(served.functions.inputs(name)),
             "outputs": _infos(function.structured_outputs),
             "method_name": "tensorflow/serving/predict",
         }
-        for name, function in served.functions.items()
+        for name, function in served.functions.signatures.items()
     }
     return {
         "model_spec": {

@@ -2,18 +2,13 @@
 
 import json
 import secrets
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.app.opened import open_model
-from tfgen.app.serving.batching import Call
+from tfgen.app.serving.functions import Functions
 from tfgen.app.serving.tensors import as_rows
 from tfgen.app.serving.tensors import as_tensors
-from tfgen.core.export_metadata import FILE
-from tfgen.core.export_metadata import find_export
-from tfgen.core.export_metadata import read_metadata
 from tfgen.core.export_signatures import BY_NAME
 from tfgen.core.export_signatures import BY_ROW
 from tfgen.core.export_signatures import OF_IMAGE
@@ -25,11 +20,6 @@ from tfgen.metrics import bits_per_dim
 from tfgen.utils import checks
 from tfgen.utils.random import as_seed
 
-# The one function beside the signatures: samples by row at a temperature.
-_AT = "sample_at"
-# Inputs with a value for each row that a caller of these endpoints does not give.
-_OF_ROWS = ("seed", "row")
-
 
 class Served:
     """Model as it is served: functions of tensors, and the checks of what they are given.
@@ -38,14 +28,11 @@ class Served:
 
     Args:
         name: str, the model's name in addresses.
-        functions: dict of concrete functions, the signatures of `tfgen.core.export` or those of
-            another SavedModel.
+        functions: `Functions`.
         spec: the `DataSpec` of examples and conditions; None for a SavedModel of another origin,
             whose rows are never put beside those of others, and which has no method but `call`.
         likelihood: what `log_prob` is, as in `GenerativeModel`.
         class_names: names of the labels, or None.
-        sample_at: concrete function of `seed`, `start`, `num_rows`, `temperature` and perhaps
-            `condition`, a model's core by row; None where there is only the SavedModel.
         check_temperature: function that refuses temperatures that the model does not have, or None.
         version: number, as TensorFlow Serving counts versions.
         max_rows: rows of a request at most.
@@ -69,7 +56,6 @@ class Served:
         spec=None,
         likelihood="none",
         class_names=None,
-        sample_at=None,
         check_temperature=None,
         version=1,
         max_rows=1024,
@@ -77,7 +63,7 @@ class Served:
         self.max_rows = max_rows
         self.name, self.functions, self.spec, self.version = name, functions, spec, version
         self.likelihood, self.class_names = likelihood, class_names
-        self._sample_at, self._check_temperature = sample_at, check_temperature
+        self._check_temperature = check_temperature
         if self.columns is not None:
             # Says now, not to the clients, that it is not there.
             import_pandas()
@@ -95,11 +81,10 @@ class Served:
         at = net.graph_function("sample", by_row=True) if "sample" in net.signatures() else None
         return cls(
             name,
-            signatures(net, class_names),
+            Functions(signatures(net, class_names), at),
             net.data_spec.without_target(),
             net.likelihood,
             class_names,
-            at,
             net._check_temperature,
             max_rows=max_rows,
         )
@@ -114,7 +99,8 @@ class Served:
         """Names of the methods that the model has."""
         if self.spec is None:
             return []
-        return [n for n in ("log_prob", "sample", "encode", "decode") if n in self.functions]
+        served = self.functions.signatures
+        return [n for n in ("log_prob", "sample", "encode", "decode") if n in served]
 
     # --- what clients ask for, as calls ----------------------------------------
 
@@ -128,19 +114,21 @@ class Served:
         Raises:
             ValueError: no such signature, an input that is missing, unknown or unfit.
         """
-        specs = self.inputs(name)
+        specs = self.functions.inputs(name)
         if name == "sample" and self.spec is not None:
             inputs = {"seed": [0, 0], "temperature": 1.0, **inputs}
         refuse_others(inputs, specs)
         for missing in specs.keys() - inputs.keys():
             raise ValueError(f"`{missing}` is missing: the signature {name!r} takes it")
         if self.spec is None:
-            return self._alone(name, as_tensors(inputs, specs, finite=False))
+            return self.functions.alone(name, as_tensors(inputs, specs, finite=False))
         if name.endswith(OF_IMAGE):
             arrays = as_tensors(inputs, specs)
+            num_rows = self._rows(**arrays)
             # Its noise is that of the place in the batch.
-            draws = name.removesuffix(OF_IMAGE) + BY_ROW in self.functions
-            return Call(None if draws else name, self._runner(name), arrays, self._rows(**arrays))
+            draws = self.functions.draws(name.removesuffix(OF_IMAGE))
+            make = self.functions.alone if draws else self.functions.rows
+            return make(name, arrays, num_rows)
         if name == "serving_default":
             name = self._default()
         elif name.endswith(BY_NAME):
@@ -151,17 +139,17 @@ class Served:
             inputs = {k: v for k, v in inputs.items() if k not in condition}
             inputs |= {"condition": condition}
         own = {k: v for k, v in inputs.items() if k not in ("x", "condition")}
-        arrays = as_tensors(own, self.inputs(name))
+        arrays = as_tensors(own, self.functions.inputs(name))
         if name == "sample":
             num_rows = self._count(int(arrays["num_samples"]))
             temperature = checks.check_weight(float(arrays["temperature"]), "temperature")
             condition = self._condition(inputs, num_rows)
-            return self._sample(num_rows, condition, _joined(arrays["seed"]), temperature)
+            return self._samples(num_rows, condition, _joined(arrays["seed"]), temperature)
         if "x" in inputs:
             arrays["x"] = self.spec.check_x(inputs["x"])
         num_rows = self._rows(**arrays)
         arrays |= self._condition(inputs, num_rows)
-        return self._of_rows(name, arrays, num_rows, seed=None if "row" in arrays else 0)
+        return self.functions.rows(name, arrays, num_rows, seed=None if "row" in arrays else 0)
 
     def log_prob(self, given):
         """Log-densities: of `x` [, `condition` or `label`, `seed`].
@@ -174,7 +162,7 @@ class Served:
         """
         self._require("log_prob", given, ("x", "condition", "label", "seed"))
         arrays, num_rows = self._examples(given)
-        call = self._of_rows("log_prob", arrays, num_rows, _as_int64(given.get("seed", 0)))
+        call = self.functions.rows("log_prob", arrays, num_rows, _as_int64(given.get("seed", 0)))
 
         def describe(outputs):
             found = {"log_prob": outputs["log_prob"]}
@@ -201,7 +189,7 @@ class Served:
         seed = given.get("seed")
         # Of as many bits as all readers of JSON have.
         seed = secrets.randbits(53) if seed is None else seed
-        call = self._sample(num_rows, condition, _as_int64(seed), temperature)
+        call = self._samples(num_rows, condition, _as_int64(seed), temperature)
 
         def describe(outputs):
             samples = outputs["samples"]
@@ -218,36 +206,34 @@ class Served:
         """Latents: of `x` [, `condition` or `label`]. As `log_prob` otherwise."""
         self._require("encode", given, ("x", "condition", "label"))
         arrays, num_rows = self._examples(given)
-        return self._of_rows("encode", arrays, num_rows, seed=0), dict
+        return self.functions.rows("encode", arrays, num_rows, seed=0), dict
 
     def decode(self, given):
         """Examples: of `z` [, `condition` or `label`, `seed`]. As `log_prob` otherwise."""
         self._require("decode", given, ("z", "condition", "label", "seed"))
-        spec = self.inputs("decode")["z"]
+        spec = self.functions.inputs("decode")["z"]
         arrays = {"z": as_rows(given.get("z"), spec, "z")}
         num_rows = self._rows(**arrays)
         arrays |= self._condition(given, num_rows)
-        return self._of_rows("decode", arrays, num_rows, _as_int64(given.get("seed", 0))), dict
+        return self.functions.rows(
+            "decode", arrays, num_rows, _as_int64(given.get("seed", 0))
+        ), dict
+
+    def warm_up(self):
+        """Calls that run each function once."""
+        return self.functions.warm_up(self.operations)
+
+    def _samples(self, num_samples, condition, seed, temperature):
+        if temperature != 1 and self._check_temperature is not None:
+            self._check_temperature(temperature)
+        return self.functions.samples(num_samples, condition, seed, temperature)
 
     # --- checks ----------------------------------------------------------------
 
-    def inputs(self, name):
-        """The `tf.TensorSpec`s of a signature's inputs by name.
-
-        Raises:
-            ValueError: no such signature.
-        """
-        if name not in self.functions:
-            raise ValueError(
-                f"`signature_name` must be one of {list(self.functions)}; got {name[:100]!r}."
-                f"{nearest(name[:100], self.functions)}"
-            )
-        specs = tf.nest.flatten(self.functions[name].structured_input_signature)
-        return {spec.name: spec for spec in specs}
-
     def _default(self):
         """The name that `serving_default` stands for."""
-        return next(n for n in ("log_prob", "decode", "sample") if n in self.functions)
+        served = self.functions.signatures
+        return next(n for n in ("log_prob", "decode", "sample") if n in served)
 
     def _require(self, name, given, arguments):
         if name not in self.operations:
@@ -310,81 +296,6 @@ class Served:
             return [self._labels(v) if isinstance(v, str) else v for v in label]
         return label
 
-    # --- calls -----------------------------------------------------------------
-
-    def _of_rows(self, name, arrays, num_rows, seed):
-        """The call of a function of rows; of one that draws that of the rows of one seed, if that
-        is given."""
-        if seed is not None and name + BY_ROW in self.functions:
-            name, arrays = name + BY_ROW, {**arrays, **_numbered(seed, num_rows)}
-        return Call(name, self._runner(name), arrays, num_rows)
-
-    def _sample(self, num_rows, condition, seed, temperature):
-        if temperature != 1 and self._check_temperature is not None:
-            self._check_temperature(temperature)
-        if temperature == 1 and "sample" + BY_ROW in self.functions:
-            return self._of_rows("sample", condition, num_rows, seed)
-        arrays = {**condition, **_numbered(seed, num_rows)}
-        if self._sample_at is not None:
-            return Call((_AT, temperature), self._run_at(temperature), arrays, num_rows)
-        arrays = {
-            **condition,
-            "num_samples": np.int32(num_rows),
-            "seed": np.array([seed], np.int64).view(np.int32),
-            "temperature": np.asarray(temperature),
-        }
-        return self._alone("sample", arrays, num_rows)
-
-    def _alone(self, name, arrays, num_rows=None):
-        if num_rows is None:
-            num_rows = max((len(a) for a in arrays.values() if np.ndim(a)), default=1)
-        return Call(None, self._runner(name), arrays, num_rows)
-
-    def _runner(self, name):
-        function, specs = self.functions[name], self.inputs(name)
-
-        def run(arrays):
-            tensors = {k: tf.constant(v, specs[k].dtype) for k, v in arrays.items()}
-            return {k: v.numpy() for k, v in function(**tensors).items()}
-
-        return run
-
-    def _run_at(self, temperature):
-        specs = self._sample_at.structured_input_signature[1]
-
-        def run(arrays):
-            rows = {k: tf.constant(v) for k, v in arrays.items()}
-            given = {
-                "seed": tf.constant(arrays["seed"].view(np.int32).reshape(-1, 2)),
-                "start": rows["row"],
-                "num_rows": tf.size(rows["row"]),
-                "temperature": tf.constant(temperature, specs["temperature"].dtype),
-            }
-            if "vector" in rows:
-                given["condition"] = {k: rows[k] for k in ("label", "vector")}
-            elif "condition" in rows:
-                given["condition"] = rows["condition"]
-            given = {k: v for k, v in given.items() if k in specs}
-            return {"samples": self._sample_at(**given).numpy()}
-
-        return run
-
-    def warm_up(self):
-        """Calls that run each function once, on one row of zeros."""
-        for name in self.operations:
-            specs = self.inputs(name)
-            zeros = {
-                k: np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
-                for k, spec in specs.items()
-                if k in ("x", "z", "condition", "label", "vector")
-            }
-            if name != "sample":
-                yield self._of_rows(name, zeros, 1, seed=0)
-                continue
-            yield self._sample(1, zeros, 0, 1.0)
-            if self._sample_at is not None:
-                yield Call((_AT, 1.0), self._run_at(1.0), {**zeros, **_numbered(0, 1)}, 1)
-
 
 def refuse_others(given, known):
     """Refuses names of arguments that are not known."""
@@ -394,11 +305,6 @@ def refuse_others(given, known):
                 f"`{str(name)[:100]}` is no argument: they are {', '.join(known)}."
                 f"{nearest(name, known)}"
             )
-
-
-def _numbered(seed, num_rows):
-    """The seed and the number of each row, `[n]` both."""
-    return {"seed": np.full(num_rows, seed, np.int64), "row": np.arange(num_rows)}
 
 
 def _as_int64(seed):
@@ -413,47 +319,3 @@ def _as_int64(seed):
 def _joined(pair):
     """Two int32 as the int64 that `as_seed` divides into them."""
     return int(np.ascontiguousarray(pair, np.int32).view(np.int64)[0])
-
-
-def open_served(source, name=None, max_rows=1024):
-    """Opens what is to be served.
-
-    Args:
-        source: the folder of a run, a preset with weights, or the folder of a SavedModel or of its
-            numbered versions, of which the latest is taken.
-        name: str, its name in addresses; by default that of the folder or preset.
-        max_rows: rows of a request at most.
-
-    Returns:
-        A `Served`.
-
-    Raises:
-        ValueError: it is none of these.
-        OSError: it cannot be read.
-    """
-    name = name or Path(str(source).rstrip("/")).resolve().name
-    try:
-        folder = find_export(source)
-    except ValueError:
-        opened = open_model(source)
-        return Served.of(name, opened.net, opened.class_names, max_rows)
-    loaded = tf.saved_model.load(str(folder))
-    functions = dict(loaded.signatures)
-    if not functions:
-        raise ValueError(f"the SavedModel in {folder} has no signatures to serve")
-    version = int(folder.name) if folder.name.isdecimal() else 1
-    about = {}
-    try:
-        metadata = read_metadata(folder)
-        about = {
-            "spec": metadata.data_spec,
-            "likelihood": metadata.likelihood,
-            "class_names": metadata.class_names,
-        }
-    except ValueError:
-        if (folder / FILE).exists():
-            raise
-    served = Served(name, functions, version=version, max_rows=max_rows, **about)
-    # The weights live as long as it does.
-    served.loaded = loaded
-    return served

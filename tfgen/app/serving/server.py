@@ -9,7 +9,7 @@ import uvicorn
 from tfgen.app.serving.batching import Batcher
 from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
-from tfgen.app.serving.served import open_served
+from tfgen.app.serving.sources import open_served
 from tfgen.app.serving.watch import Watch
 from tfgen.app.serving.wire import timed_protocol
 from tfgen.utils import checks
@@ -44,7 +44,8 @@ def serve(
     with _listening(host, port) as listener:
         served = open_served(source, name, max_rows)
         watch = Watch()
-        limits = Limits(int(max_body_mib * 2**20), seconds=seconds)
+        body = int(max_body_mib * 2**20)
+        limits = Limits(body, max(2**28, 2 * body), seconds)
         batcher = Batcher(
             max_batch_rows, batch_delay_ms / 1000, max(4 * max_rows, 1024), watch.batch
         )
