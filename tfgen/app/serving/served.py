@@ -43,10 +43,10 @@ class Served:
     >>> call, describe = served.log_prob({"x": [[0.0, 1.0], [2.0, 3.0]]})
     >>> call.num_rows, list(describe(call.run(call.rows)))
     (2, ['log_prob', 'bits_per_dim', 'likelihood'])
-    >>> served.log_prob({"x": [[0.0, "one"]]})
+    >>> served.log_prob({"x": [[0.0, 1.0, 2.0]]})
     Traceback (most recent call last):
     ...
-    ValueError: `x` must be an array of numbers; got list: encode strings as numbers
+    ValueError: `x` must have shape [n, 2]; got [1, 3]
     """
 
     def __init__(

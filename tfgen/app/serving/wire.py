@@ -61,7 +61,7 @@ def timed_protocol(seconds, max_connections):
 
         def _wait_for_head(self):
             _cancelled(self._head)
-            # A little later than uvicorn closes, in good order, a connection on which nothing comes.
+            # A little later than uvicorn closes, in good order, one on which nothing comes.
             self._head = self.loop.call_later(seconds + 1, self.transport.abort)
 
     return TimedProtocol
