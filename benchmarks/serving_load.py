@@ -103,7 +103,7 @@ class Good:
             x = examples(net, self.num_rows, rng)
             if operation == "predict":
                 path = "/v1/models/served:predict"
-                rows = [{"x": v, **given} for v in x.tolist()]
+                rows = [{"x": v, **given} for v in x.tolist()] if given else x.tolist()
                 body = {"signature_name": "log_prob", "instances": rows}
             else:
                 body |= {"x": x.tolist()}
@@ -367,12 +367,13 @@ def stop_gracefully(server, net, clients):
     """SIGTERM while requests run: they are answered, and new ones refused."""
     condition = {"condition": 0} if net.num_classes else {}
     body = body_of({"num_samples": 256, "seed": 1, **condition})
-    outcomes = []
+    outcomes, sent = [], threading.Barrier(clients + 1)
 
     def ask():
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         try:
             connection.request("POST", "/sample", body)
+            sent.wait()
             answer = connection.getresponse()
             outcomes.append((answer.status, len(json.loads(answer.read())["samples"])))
         except (OSError, http.client.HTTPException) as error:
@@ -383,10 +384,9 @@ def stop_gracefully(server, net, clients):
     threads = [threading.Thread(target=ask) for _ in range(clients)]
     for thread in threads:
         thread.start()
-    # All are being worked on, or wait in the queue.
-    for _ in range(200):
-        if server.figure("queued_rows") > 0:
-            break
+    # It takes connections in their order, so the others are with it when this one is answered.
+    sent.wait()
+    server.figure("queued_rows")
     code, errors = server.end(signal.SIGTERM)
     for thread in threads:
         thread.join()

@@ -1,7 +1,8 @@
-"""Parts of the server by themselves: its queue, and its connections."""
+"""Parts of the server by themselves: its queue, its connections, its reading of bodies."""
 
 import asyncio
 import contextlib
+import json
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from uvicorn.server import ServerState
 from tfgen.app.serving.batching import Batcher
 from tfgen.app.serving.batching import Call
 from tfgen.app.serving.batching import Overloaded
+from tfgen.app.serving.body import parsed
 from tfgen.app.serving.wire import timed_protocol
 
 
@@ -170,3 +172,59 @@ def test_connections_beyond_the_most_are_told_to_come_again():
 
     answer = with_server(talk, 5, 2)
     assert answer.startswith(b"HTTP/1.1 429 ") and b"Retry-After: 1\r\n" in answer
+
+
+# ------------------------------------------------------------------------------------ bodies
+
+PAD = b' "pad": "' + b"-" * 500 + b'"'
+IMAGES = np.arange(24).reshape(2, 3, 2, 2)
+
+
+@pytest.mark.parametrize("shape", [(24,), (4, 6), (2, 3, 4), (1, 1, 24), (24, 1, 1), (2, 3, 2, 2)])
+@pytest.mark.parametrize("scale", [1, -0.5, 1e30])
+def test_arrays_of_bodies_are_those_that_json_has(shape, scale):
+    x = (IMAGES * scale).reshape(shape).tolist()
+    for content in ({"x": x, "seed": 0}, {"inputs": {"x": x}}, {"instances": x}, {"z": [], "x": x}):
+        for indent in (None, 1):
+            body = json.dumps({**content, "pad": "-" * 500}, indent=indent).encode()
+            found = parsed(body)
+            inside = found.get("inputs", found)
+            array = inside["instances" if "instances" in content else "x"]
+            assert isinstance(array, np.ndarray) and array.tolist() == x
+            del found["pad"]
+            as_json = json.loads(json.dumps(found, default=lambda a: a.tolist()))
+            assert as_json == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[[1, 2], [3]]", b"[[1], 2]", b"[1, [2]]", b"[]", b"[[]]", b'[1, "a"]', b"[1, null]",
+        b'{"x": [1]}', b"5", b"[[1, 2], [3, 4], [[5], 6]]", b"[true]", b'[{"x": 1}]',
+    ],
+)  # fmt: skip
+def test_bodies_with_other_things_are_read_as_they_are(text):
+    body = b'{"x": ' + text + b"," + PAD + b"}"
+    assert parsed(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[1[2]]", b"[1 2]", b"[1,]", b"[,1]", b"[1]2", b"[1]]", b"[[1]", b"[01]", b"[+1]", b"[1.]",
+        b"[-]", b"[[1][2]]", b"[[1]-[2]]", b"[1e]", b"[[1],,[2]]", b"[.5]",
+    ],
+)  # fmt: skip
+def test_what_is_no_json_stays_none(text):
+    with pytest.raises(ValueError, match="the body must be JSON"):
+        parsed(b'{"x": ' + text + b"," + PAD + b"}")
+
+
+def test_what_only_looks_like_an_argument_is_left_alone():
+    for body in (
+        rb'{"a": "\"x\": [1, 2]",' + PAD + b"}",
+        b'{"a": {"x": [1, 2]},' + PAD + b"}",
+        b'{"x": [1, 2], "x": [3, 4],' + PAD + b"}",
+        b'{"a": ["x", [1, 2]],' + PAD + b"}",
+    ):
+        assert parsed(body) == json.loads(body)

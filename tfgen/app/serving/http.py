@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from tfgen import plots
 from tfgen.app.serving import rest
 from tfgen.app.serving.batching import Overloaded
+from tfgen.app.serving.body import parsed
 from tfgen.app.serving.watch import Watch
 from tfgen.app.serving.watch import Watched
 from tfgen.data.hints import nearest
@@ -173,8 +174,6 @@ class _Server:
 
     async def _content(self, request):
         """The object of a request's body."""
-        if self.watch.state == "stopping":
-            raise Refused(429, "the server stops", retry_after="5", connection="close")
         chunks, size = [], 0
         try:
             # Bodies that are too large are read on, for their senders to see the answer.
@@ -198,7 +197,7 @@ class _Server:
         if size > self.limits.max_body:
             raise self._too_large()
         try:
-            return _parsed(b"".join(chunks))
+            return parsed(b"".join(chunks))
         finally:
             self._release(chunks)
 
@@ -269,26 +268,6 @@ def _essence(message):
     if "assertion failed:" in message:
         return message.split("assertion failed:")[-1]
     return message.strip().rpartition("\n")[-1]
-
-
-def _parsed(body):
-    """The object that a body holds."""
-    try:
-        try:
-            content = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            if b"NaN" not in body and b"Infinity" not in body and "infinity" not in str(error):
-                raise
-            # Python's own takes them, so the error can name the argument; and SavedModels of others
-            # may take NaN.
-            content = json.loads(body)
-    except RecursionError:
-        raise ValueError("the body must be JSON; it is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"the body must be JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"the body must be an object of JSON; got a {type(content).__name__}")
-    return content
 
 
 def _json(content, status=200, tokens=False):

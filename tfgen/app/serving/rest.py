@@ -1,5 +1,6 @@
 """The format of TensorFlow Serving's REST API: requests of `:predict`, status, metadata."""
 
+import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from tfgen.app.serving.served import refuse_others
@@ -55,7 +56,7 @@ def _only(names, value, given):
 
 def _columns(instances, names):
     """The inputs by name of a list of rows."""
-    if not isinstance(instances, list) or not instances:
+    if not isinstance(instances, list | np.ndarray) or len(instances) == 0:
         raise ValueError(
             "`instances` must be a list of one row at least; got "
             + ("none" if instances == [] else f"a {type(instances).__name__}")
@@ -65,14 +66,17 @@ def _columns(instances, names):
     for row, instance in enumerate(instances):
         if not _is_object(instance):
             raise ValueError(
-                f"`instances` must hold objects of {names}; row {row} is a "
-                f"{type(instance).__name__}"
+                f"`instances` must hold objects of {names}; row {row} is a {_kind(instance)}"
             )
         if instance.keys() != instances[0].keys():
             raise ValueError(
                 f"`instances` must all have the same inputs; row {row} has others than row 0"
             )
     return {name: [instance[name] for instance in instances] for name in instances[0]}
+
+
+def _kind(value):
+    return "list" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _is_object(value):
