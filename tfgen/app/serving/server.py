@@ -1,6 +1,7 @@
 """`tfgen serve`: a socket, a model, and the way down."""
 
 import contextlib
+import gc
 import socket
 import threading
 
@@ -68,6 +69,10 @@ def serve(
         def ready():
             for call in calls:
                 call.result()
+            # The collector is not to look through the objects of TensorFlow and of the model again
+            # and again: that took most of the time in which large lists of JSON are read.
+            gc.collect()
+            gc.freeze()
             if watch.state == "starting":
                 watch.state = "ready"
                 echo(_first_line(served, address))
