@@ -183,7 +183,7 @@ def test_rows_of_tables_go_by_their_names():
             {"name": "answer", "kind": "category", "dtype": "str", "levels": ["no", "yes"]},
         ]
     )
-    model = tfgen.NSF(columns.event_shape, num_layers=1, hidden_units=(8,), columns=columns)
+    model = tfgen.RealNVP(columns.event_shape, num_layers=1, hidden_units=(8,), columns=columns)
     ready = Ready(Served.of("table", model))
     rows = ready.post("/sample", {"num_samples": 4, "seed": 0})["samples"]
     assert all(list(row) == ["height", "answer"] and row["answer"] in ("no", "yes") for row in rows)
