@@ -161,6 +161,20 @@ def test_clients_that_read_an_answer_too_slowly_are_cut_off():
     assert with_server(talk, 0.3, 10) < 10**7
 
 
+def test_clients_that_read_slowly_and_go_on_are_not():
+    async def talk(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+        size = 0
+        while chunk := await reader.read(500_000):
+            size += len(chunk)
+            await asyncio.sleep(0.02)
+        writer.close()
+        return size
+
+    assert with_server(talk, 0.4, 10) > 10**7
+
+
 def test_connections_beyond_the_most_are_told_to_come_again():
     async def talk(port):
         kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]

@@ -53,16 +53,30 @@ def timed_protocol(seconds, max_connections):
         def pause_writing(self):
             super().pause_writing()
             self._reading = _cancelled(self._reading)
-            self._reading = self.loop.call_later(seconds, self.transport.abort)
+            self._watch_reading()
 
         def resume_writing(self):
             super().resume_writing()
             self._reading = _cancelled(self._reading)
 
+        def _watch_reading(self, before=None):
+            left = self.transport.get_write_buffer_size()
+            if left == before:
+                self.transport.abort()
+            else:
+                self._reading = self.loop.call_later(seconds, self._watch_reading, left)
+
+        def _no_head(self):
+            if self.transport.get_write_buffer_size():
+                # The answer before it is still being read.
+                self._wait_for_head()
+            else:
+                self.transport.abort()
+
         def _wait_for_head(self):
             _cancelled(self._head)
             # A little later than uvicorn closes, in good order, one on which nothing comes.
-            self._head = self.loop.call_later(seconds + 1, self.transport.abort)
+            self._head = self.loop.call_later(seconds + 1, self._no_head)
 
     return TimedProtocol
 
