@@ -37,7 +37,9 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own
         except KeyboardInterrupt as stop:
-            click.echo("\nInterrupted; `tfgen train` goes on from the last epoch.", err=True)
+            goes_on = "; `tfgen train` goes on from the last epoch"
+            on = goes_on if ctx.invoked_subcommand != "serve" else ""
+            click.echo(f"\nInterrupted{on}.", err=True)
             sys.exit(getattr(stop, "exit_code", 130))
         except Exception as error:
             if ctx.meta.get(_DEBUG):
@@ -380,6 +382,61 @@ def cost(source, batch, devices):
 
     for line in costs.lines(costs.cost(source, batch_size=batch, num_devices=devices)):
         click.echo(line)
+
+
+@main.command()
+@click.argument("source", type=_NAME)
+@click.option("--host", type=_NAME, default="127.0.0.1", show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    help="0 takes one that is free.",
+)
+@click.option("--name", type=_NAME, help="Of the model, in addresses; default SOURCE's.")
+@click.option(
+    "--max-batch-rows",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Rows that are computed at a time, of several clients together.",
+)
+@click.option(
+    "--batch-delay-ms",
+    type=click.FloatRange(0, 1000),
+    default=2.0,
+    show_default=True,
+    help="Milliseconds that the first rows of a batch wait for others.",
+)
+@click.option(
+    "--max-rows", type=click.IntRange(1), default=1024, show_default=True, help="Of a request."
+)
+@click.option(
+    "--max-body-mib",
+    type=click.FloatRange(0, 1024, min_open=True),
+    default=16.0,
+    show_default=True,
+    help="Of a request, in MiB.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="In which a request must come, and in which its answer must be computed.",
+)
+def serve(source, **settings):
+    """Serve a model over HTTP: SOURCE is the folder of a run, a preset with weights, or the folder
+    of a SavedModel.
+
+    It answers as TensorFlow Serving does (/v1/models/NAME:predict), and at /sample, /log_prob,
+    /encode and /decode; /healthz tells whether it is ready, /metrics has figures for Prometheus.
+    SIGTERM lets requests end.
+    """
+    from tfgen.app import serving
+
+    serving.serve(source, echo=click.echo, **settings)
 
 
 @main.command()
