@@ -1,145 +1,33 @@
 """The `tfgen` command."""
 
-import json
 import sys
-import traceback
 
 import click
 
+from tfgen.app.command_group import NAME
+from tfgen.app.command_group import Commands
+from tfgen.app.command_group import as_settings
+from tfgen.app.command_group import debug_option
 from tfgen.app.devices import STRATEGIES
-from tfgen.app.own_modules import import_own
-from tfgen.app.signals import terminating
-from tfgen.app.terminal import without_retracing
 
-# What is said of bad input and of the system, in words of its own.
-_TOLD = (ValueError, OSError, NotImplementedError, ArithmeticError)
-_OF_HOSTS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
-_DEBUG = "tfgen.debug"  # where it is kept
 _MOST = 10**6  # samples: they are held in memory
-_LONGEST = 1000  # characters of an error: Keras's may hold a whole configuration
-
-
-class _Commands(click.Group):
-    """Command group in which all that goes wrong is told in a line, without a traceback.
-
-    Exit codes: 2 for a command line that cannot be read, 1 for all other errors, of bad input or
-    of this program; 130 and 143 for what was interrupted or terminated.
-    """
-
-    def add_command(self, cmd, name=None):
-        cmd.params += [_debug(), _import()]
-        super().add_command(cmd, name)
-
-    def invoke(self, ctx):
-        try:
-            with terminating(), without_retracing():
-                return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click's own
-        except KeyboardInterrupt as stop:
-            goes_on = "; `tfgen train` goes on from the last epoch"
-            on = goes_on if ctx.invoked_subcommand != "serve" else ""
-            click.echo(f"\nInterrupted{on}.", err=True)
-            sys.exit(getattr(stop, "exit_code", 130))
-        except Exception as error:
-            if ctx.meta.get(_DEBUG):
-                traceback.print_exc()
-            raise click.ClickException(_as_line(error)) from error
-
-
-def _debug():
-    """The option `--debug`, which the group and its commands have alike."""
-
-    def keep(ctx, param, value):
-        ctx.meta[_DEBUG] = ctx.meta.get(_DEBUG) or value
-
-    flag = {"is_flag": True, "is_eager": True, "expose_value": False}
-    return click.Option(["--debug"], callback=keep, help="Show the trace of an error, too.", **flag)
-
-
-def _import():
-    """The option `--import` of all commands, for classes that files of models name."""
-
-    def bring(ctx, param, values):
-        for name in values:
-            try:
-                import_own(name)
-            except ImportError as error:
-                raise click.BadParameter(f"{name!r} cannot be imported: {error}") from error
-
-    return click.Option(
-        ["--import"],
-        multiple=True,
-        callback=bring,
-        expose_value=False,
-        metavar="MODULE",
-        help="Import a module of yours first, which registers classes that a run holds.",
-    )
-
-
-def _as_line(error):
-    words = " ".join(str(error).split()) or type(error).__name__
-    if len(words) > _LONGEST:
-        words = f"{words[:_LONGEST]} ... (--debug shows all)"
-    if isinstance(error, _TOLD):
-        return words
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return f"out of memory: try smaller batches, a smaller model or smaller images ({words})"
-    if type(error).__name__ in _OF_HOSTS:
-        return f"another host is lost: give the same command on all of them again ({words})"
-    return (
-        f"this is a fault of tfgen and not yours: {type(error).__name__}: {words}. Please report "
-        "it with the trace that the same command shows with --debug"
-    )
 
 
 @click.group(
-    cls=_Commands, params=[_debug()], context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Commands, params=[debug_option()], context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(package_name="tfgen")
 def main():
     """Train, sample and evaluate deep generative models."""
 
 
-def _setting(ctx, param, values):
-    """Parses `key=value` pairs into a dict; values are JSON where they can be."""
-    settings = {}
-    for text in values:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"expected key=value, got {text!r}")
-        if key in settings:
-            raise click.BadParameter(f"{key} is given twice")
-        try:
-            settings[key] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[key] = value
-        except (ValueError, RecursionError) as error:
-            raise click.BadParameter(f"{key}: {error}") from error
-    return settings
-
-
-class _Name(click.ParamType):
-    """Name or path: any text but an empty one, as an unset variable of a shell leaves it."""
-
-    name = "text"
-
-    def convert(self, value, param, ctx):
-        if not value:
-            self.fail("expected a name or a path, got ''", param, ctx)
-        return value
-
-
-_NAME = _Name()
-
-
 @main.command()
-@click.argument("model", type=_NAME, required=False)
+@click.argument("model", type=NAME, required=False)
 @click.option(
-    "--data", required=True, type=_NAME, help="Name or path; `tfgen datasets` lists names."
+    "--data", required=True, type=NAME, help="Name or path; `tfgen datasets` lists names."
 )
-@click.option("--out", required=True, type=_NAME, help="Folder of the run.")
-@click.option("--data-dir", type=_NAME, help="Folder of prepared TFDS data sets.")
+@click.option("--out", required=True, type=NAME, help="Folder of the run.")
+@click.option("--data-dir", type=NAME, help="Folder of prepared TFDS data sets.")
 @click.option("--download", is_flag=True, help="Let TFDS download the data set.")
 @click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
 @click.option(
@@ -156,10 +44,10 @@ _NAME = _Name()
     metavar="COLUMN",
     help="A column of a table that is given and not modelled; repeatable.",
 )
-@click.option("--preset", type=_NAME, help="A configuration to train; `tfgen models` lists names.")
+@click.option("--preset", type=NAME, help="A configuration to train; `tfgen models` lists names.")
 @click.option(
     "--from-preset",
-    type=_NAME,
+    type=NAME,
     help="A trained model to go on from: a preset with weights, or the folder of a run; MODEL may "
     "then be left out.",
 )
@@ -170,7 +58,7 @@ _NAME = _Name()
     "--set",
     "overrides",
     multiple=True,
-    callback=_setting,
+    callback=as_settings,
     metavar="KEY=VALUE",
     help="A constructor argument, such as num_steps=8; repeatable.",
 )
@@ -233,11 +121,11 @@ def train(**settings):
         sys.exit(1)
 
 
-_DATA_DIR = click.option("--data-dir", type=_NAME, help="Folder of prepared TFDS data sets.")
+_DATA_DIR = click.option("--data-dir", type=NAME, help="Folder of prepared TFDS data sets.")
 
 
 @main.command()
-@click.argument("run", type=_NAME)
+@click.argument("run", type=NAME)
 @_DATA_DIR
 @click.option("--num-examples", type=click.IntRange(1), help="Held-out examples; default all.")
 @click.option(
@@ -245,11 +133,11 @@ _DATA_DIR = click.option("--data-dir", type=_NAME, help="Folder of prepared TFDS
 )
 @click.option(
     "--extractor",
-    type=_NAME,
+    type=NAME,
     help="Also score images by Frechet distance: classifier (trained on the data's labels and "
     "kept), inception (keras.applications), a .keras file or the folder of a SavedModel.",
 )
-@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
+@click.option("--cache-dir", type=NAME, help="Where classifiers are kept.")
 def evaluate(run, **settings):
     """Score the held-out examples of RUN, the folder of a run or a preset with weights."""
     from tfgen.app import runs
@@ -258,9 +146,9 @@ def evaluate(run, **settings):
 
 
 @main.command()
-@click.argument("run", type=_NAME)
+@click.argument("run", type=NAME)
 @click.option(
-    "--out", required=True, type=_NAME, help="Folder of versions; or a file, see --format."
+    "--out", required=True, type=NAME, help="Folder of versions; or a file, see --format."
 )
 @click.option(
     "--format",
@@ -278,7 +166,7 @@ def export(run, out, **settings):
 
 
 @main.command()
-@click.argument("run", type=_NAME)
+@click.argument("run", type=NAME)
 @click.option("--num", type=click.IntRange(1, _MOST), default=64, show_default=True)
 @click.option("--temperature", type=float, default=1.0, show_default=True)
 @click.option("--seed", type=int, help="Default: a new one each time.")
@@ -286,13 +174,13 @@ def export(run, out, **settings):
 @click.option(
     "--given",
     multiple=True,
-    callback=_setting,
+    callback=as_settings,
     metavar="COLUMN=VALUE",
     help="A value of a column of a table that the model is conditional on; repeatable.",
 )
 @click.option(
     "--out",
-    type=_NAME,
+    type=NAME,
     help="A .png, .npy or .csv file, or a folder for a PNG of each image; default in RUN.",
 )
 @_DATA_DIR
@@ -304,14 +192,14 @@ def sample(run, num, **settings):
 
 
 @main.command()
-@click.argument("run", type=_NAME)
+@click.argument("run", type=NAME)
 @click.option(
     "--data",
     required=True,
-    type=_NAME,
+    type=NAME,
     help="An image, a folder of images, a .npy, .npz, .csv or .tsv file, or a data set's name.",
 )
-@click.option("--out", type=_NAME, help="A .csv file, with a row for each example.")
+@click.option("--out", type=NAME, help="A .csv file, with a row for each example.")
 @click.option("--num-samples", type=click.IntRange(1, _MOST), help="Estimate with so many draws.")
 @_DATA_DIR
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -325,17 +213,17 @@ def score(run, **settings):
 
 
 @main.command()
-@click.option("--data", required=True, type=_NAME, help="Name or path of a data set.")
-@click.option("--models", required=True, type=_NAME, help="Names with commas between them.")
-@click.option("--out", required=True, type=_NAME, help="Folder of the comparison.")
+@click.option("--data", required=True, type=NAME, help="Name or path of a data set.")
+@click.option("--models", required=True, type=NAME, help="Names with commas between them.")
+@click.option("--out", required=True, type=NAME, help="Folder of the comparison.")
 @click.option(
     "--minutes", type=float, default=20.0, show_default=True, help="Of training, all together."
 )
 @_DATA_DIR
 @click.option("--image-size", type=int, help="Crop and resize images to this many pixels.")
 @click.option("--binarise", type=click.Choice(["static", "dynamic"]))
-@click.option("--extractor", type=_NAME, help="As for evaluate; default the data's classifier.")
-@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
+@click.option("--extractor", type=NAME, help="As for evaluate; default the data's classifier.")
+@click.option("--cache-dir", type=NAME, help="Where classifiers are kept.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 def compare(out, data, models, **settings):
     """Train several models on one data set, with the same time for each, and compare them."""
@@ -347,8 +235,8 @@ def compare(out, data, models, **settings):
 
 
 @main.command()
-@click.argument("run", type=_NAME)
-@click.option("--out", required=True, type=_NAME, help="Folder of the preset.")
+@click.argument("run", type=NAME)
+@click.option("--out", required=True, type=NAME, help="Folder of the preset.")
 @click.option("--description", help="A line about the model.")
 @click.option(
     "--weights-dtype",
@@ -357,8 +245,8 @@ def compare(out, data, models, **settings):
     show_default=True,
     help="float16 takes half of the space.",
 )
-@click.option("--extractor", type=_NAME, help="As for evaluate: scores of samples for the card.")
-@click.option("--cache-dir", type=_NAME, help="Where classifiers are kept.")
+@click.option("--extractor", type=NAME, help="As for evaluate: scores of samples for the card.")
+@click.option("--cache-dir", type=NAME, help="Where classifiers are kept.")
 @_DATA_DIR
 def preset(run, out, **settings):
     """Make a preset of RUN, to give to others: weights, configuration and a card."""
@@ -368,7 +256,7 @@ def preset(run, out, **settings):
 
 
 @main.command()
-@click.argument("source", type=_NAME)
+@click.argument("source", type=NAME)
 @click.option("--batch", type=click.IntRange(1), help="Rows of a step; default the preset's.")
 @click.option(
     "--devices", type=click.IntRange(1), default=8, show_default=True, help="To project to."
@@ -385,8 +273,8 @@ def cost(source, batch, devices):
 
 
 @main.command()
-@click.argument("source", type=_NAME)
-@click.option("--host", type=_NAME, default="127.0.0.1", show_default=True)
+@click.argument("source", type=NAME)
+@click.option("--host", type=NAME, default="127.0.0.1", show_default=True)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -394,7 +282,7 @@ def cost(source, batch, devices):
     show_default=True,
     help="0 takes one that is free.",
 )
-@click.option("--name", type=_NAME, help="Of the model, in addresses; default SOURCE's.")
+@click.option("--name", type=NAME, help="Of the model, in addresses; default SOURCE's.")
 @click.option(
     "--max-batch-rows",
     type=click.IntRange(1),
