@@ -35,6 +35,7 @@ class Device(NamedTuple):
         memory: bytes of it.
         link_rate: bytes per second from one device to the others, in one direction.
         start: seconds to start a kernel, which no sheet gives: an assumption.
+        hop: seconds until a message to the next device arrives: another.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Device(NamedTuple):
     memory: float
     link_rate: float
     start: float
+    hop: float = 0.0
 
 
 # Products of float32 are TensorFlow's default for each: TF32 on GPUs, passes of bfloat16 on TPUs.
@@ -51,18 +53,19 @@ DEVICES = (
     Device(
         "A100 SXM 80 GB",
         {"float32": 156e12, "float16": 312e12, "bfloat16": 312e12},
-        *(2.039e12, 80e9, 300e9, 5e-6),
+        *(2.039e12, 80e9, 300e9, 5e-6, 2e-6),
     ),
     Device(
         "H100 SXM 80 GB",
         {"float32": 494e12, "float16": 989e12, "bfloat16": 989e12},
-        *(3.35e12, 80e9, 450e9, 5e-6),
+        *(3.35e12, 80e9, 450e9, 5e-6, 2e-6),
     ),
     # A step is one program there.
-    Device("TPU v5e", {"float32": 197e12, "bfloat16": 197e12}, *(819e9, 16e9, 200e9, 0.0)),
+    Device("TPU v5e", {"float32": 197e12, "bfloat16": 197e12}, *(819e9, 16e9, 200e9, 0.0, 1e-6)),
 )
 POD = 256  # chips of a TPU v5e pod
-ETHERNET = 1.25e9  # bytes per second of 10 Gbit/s, between machines such as this one
+# Between machines such as this one: bytes per second of 10 Gbit/s, and seconds of a message.
+ETHERNET, ETHERNET_HOP = 1.25e9, 50e-6
 
 
 class Projection(NamedTuple):
@@ -151,7 +154,8 @@ def cost_of(model, batch_size, num_devices=8, name="model"):
     calibrated = calibrate(step)
     here = calibrated.total(*_PER_ROW).wall / batch_size, calibrated.total(*_PER_STEP).wall
     about, dtype = (held, step, batch_size), model.dtype_policy.compute_dtype
-    local = Device("this machine", {}, math.inf, math.inf, ETHERNET, calibrated.start.wall)
+    links = (ETHERNET, calibrated.start.wall, ETHERNET_HOP)
+    local = Device("this machine", {}, math.inf, math.inf, *links)
     projections = [_projected(local, n, *here, *about) for n in sorted({1, num_devices})]
     for device in DEVICES:
         if dtype in device.flops:
@@ -179,7 +183,8 @@ def _projected(device, number, per_row, per_step, held, step, batch_size):
 
     def all_reduce(number):
         moved = ring_bytes(held.gradient_bytes, number)
-        return moved / (OF_LINKS * device.link_rate)
+        # Each part goes round twice: added up, and given to all.
+        return moved / (OF_LINKS * device.link_rate) + 2 * (number - 1) * device.hop
 
     def pays(number):
         return per_row * batch_size / number >= per_step + all_reduce(number)
@@ -259,9 +264,14 @@ def lines(cost):
     )
     yield (
         f"{OF_MEMORY:.0%} of the memory's and {OF_LINKS:.0%} of the links', no operations fused, "
-        f"and {as_time(DEVICES[0].start)} to start each on a GPU."
+        f"{as_time(DEVICES[0].start)} to start each on a GPU,"
     )
-    yield "Between machines such as this one: 10 Gbit/s."
+    yield (
+        f"and one ring in which a message takes {as_time(DEVICES[0].hop)} to the next GPU and "
+        f"{as_time(DEVICES[-1].hop)} to the next chip; between machines such as this one {as_time(ETHERNET_HOP)}, at 10 Gbit/s."
+    )
+    if not all(p.fits for p in cost.projections):
+        yield "(!): more than the device's memory."
 
 
 def _with_other(part):

@@ -177,14 +177,14 @@ class Columns:
         """
         if not self._given:
             raise ValueError("`given` needs columns that are conditions; this table has none")
+        told = list(given) if isinstance(given, dict) else []
         if isinstance(given, dict):
             single = all(isinstance(v, str) or np.ndim(v) == 0 for v in given.values())
             given = import_pandas().DataFrame([given] if single else given)
         self._check_frame(given, self._given, "given")
+        # Of a frame other columns are passed over: it may be the whole table.
         known = [column.name for column in self.columns]
-        faults = {
-            name: f"no such column.{nearest(name, known)}" for name in given if name not in known
-        }
+        faults = {n: f"no such column.{nearest(n, known)}" for n in told if n not in known}
         found = self._features(given, faults)
         refuse("`given`", faults)
         return np.concatenate(found, 1)
