@@ -268,7 +268,8 @@ def lines(cost):
     )
     yield (
         f"and one ring in which a message takes {as_time(DEVICES[0].hop)} to the next GPU and "
-        f"{as_time(DEVICES[-1].hop)} to the next chip; between machines such as this one {as_time(ETHERNET_HOP)}, at 10 Gbit/s."
+        f"{as_time(DEVICES[-1].hop)} to the next chip; between machines such as this one "
+        f"{as_time(ETHERNET_HOP)}, at 10 Gbit/s."
     )
     if not all(p.fits for p in cost.projections):
         yield "(!): more than the device's memory."
