@@ -299,7 +299,7 @@ def test_latents_are_fitted_as_asked(tmp_path, kind):
         (["Glow", "--data", "digit"], "digits"),
         (["Glow", "--data", "digits", "--set", "num_step=2"], "num_step"),
         (["Glow", "--data", "digits", "--set", "num_steps"], "key=value"),
-        (["Glow", "--data", "digits", "--preset", "nothing"], "`preset` must be"),
+        (["Glow", "--data", "digits", "--preset", "nothing"], "there is no `preset`"),
         (["Glow", "--data", "digits", "--preset", "glow_cifar10"], "[32, 32, 3]"),
         (["RealNVP", "--data", "digits", "--preset", "glow_cifar10"], "not a RealNVP"),
         (["Glow", "--data", "digits", "--set", "num_levels=9"], "`event_shape` must be"),

@@ -343,7 +343,7 @@ def test_shipped_presets(name):
 
 
 def test_unknown_preset():
-    with pytest.raises(ValueError, match="`preset` must be .*'glow_of_nowhere'"):
+    with pytest.raises(ValueError, match="no `preset` 'glow_of_nowhere'.*must be a folder"):
         tfgen.Glow.from_preset("glow_of_nowhere")
     with pytest.raises(ValueError, match="Did you mean 'glow_mnist'"):
         tfgen.Glow.from_preset("glow_mnits")

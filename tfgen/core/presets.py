@@ -233,7 +233,7 @@ def _check_weights(weights, content):
 
 
 def _is_finite(weight):
-    values = keras.ops.convert_to_numpy(weight)
+    values = weight.numpy()
     return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
