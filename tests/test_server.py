@@ -181,16 +181,28 @@ def test_rows_of_tables_go_by_their_names():
         [
             {"name": "height", "kind": "number", "low": 0.0},
             {"name": "answer", "kind": "category", "dtype": "str", "levels": ["no", "yes"]},
+            {"name": "day", "kind": "date", "dtype": "datetime64[s]", "origin": "2020-01-01",
+             "step": "day", "whole": True, "scale": 100.0},
+            {"name": "at", "kind": "date", "dtype": "datetime64[us]", "origin": "2020-01-01",
+             "step": "microsecond", "missing": True, "missing_share": 0.5},
         ]
-    )
+    )  # fmt: skip
     model = tfgen.RealNVP(columns.event_shape, num_layers=1, hidden_units=(8,), columns=columns)
     ready = Ready(Served.of("table", model))
     rows = ready.post("/sample", {"num_samples": 4, "seed": 0})["samples"]
-    assert all(list(row) == ["height", "answer"] and row["answer"] in ("no", "yes") for row in rows)
+    assert all(list(row) == columns.names and row["answer"] in ("no", "yes") for row in rows)
+    assert {len(row["day"]) for row in rows} == {len("2020-01-01T00:00:00")}
+    # To the last digit.
+    x = model.sample(4, seed=0).numpy()
+    expected = columns.to_frame(x)
+    found = tfgen.data.frames.import_pandas().DataFrame(rows)
+    np.testing.assert_allclose(found["height"], expected["height"], rtol=1e-6, atol=0)
     answer = ready.post("/log_prob", {"x": rows})
-    x, _ = columns.arrays(tfgen.data.frames.import_pandas().DataFrame(rows))
-    np.testing.assert_allclose(answer["log_prob"], model.log_prob(x), rtol=1e-4)
-    ready.refused("/log_prob", {"x": [{"height": 1.0, "answer": "maybe"}]}, "answer")
+    x, _ = columns.arrays(expected)
+    np.testing.assert_allclose(answer["log_prob"], model.log_prob(x), rtol=1e-3)
+    bad = {**rows[0], "day": 1609459200000}
+    ready.refused("/log_prob", {"x": [bad]}, "'day': must hold dates or texts of dates; got 16094")
+    ready.refused("/log_prob", {"x": [{**rows[0], "answer": "maybe"}]}, "answer")
     ready.refused("/log_prob", {"x": [{"height": 1.0}]}, "answer")
     ready.batcher.close()
 

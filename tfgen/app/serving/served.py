@@ -1,6 +1,5 @@
 """Served: a model as the server calls it, from Python or from a SavedModel alike."""
 
-import json
 import secrets
 
 import numpy as np
@@ -195,9 +194,7 @@ class Served:
             samples = outputs["samples"]
             if self.columns is not None:
                 given = condition.get("condition")
-                samples = json.loads(
-                    self.columns.to_frame(samples, given).to_json(orient="records")
-                )
+                samples = _records(self.columns.to_frame(samples, given))
             return {"samples": samples, "seed": seed}
 
         return call, describe
@@ -305,6 +302,19 @@ def refuse_others(given, known):
                 f"`{str(name)[:100]}` is no argument: they are {', '.join(known)}."
                 f"{nearest(name, known)}"
             )
+
+
+def _records(frame):
+    """Rows of a frame as dicts of what JSON has: dates in ISO 8601, to the digits of their unit."""
+    spans = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    columns = {}
+    for name in frame:
+        missing, values = frame[name].isna(), frame[name].astype(object)
+        columns[name] = [
+            None if gone else v.isoformat(timespec=spans[v.unit]) if hasattr(v, "unit") else v
+            for gone, v in zip(missing, values, strict=True)
+        ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _as_int64(seed):
