@@ -17,6 +17,8 @@ from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
 from tfgen.app.serving.sources import open_served
+from tfgen.core.export_inputs import label_numbers
+from tfgen.data.rows import label_number
 
 CLASSES = ["Boot", "Sneaker", "Bag"]
 LIMITS = Limits(max_body=20_000, max_held=100_000, seconds=30)
@@ -302,6 +304,32 @@ def test_labels_by_name_and_files_of_images(images, images_model):
     images.refused(path, asked, "`image` must be a PNG or JPEG file")
     rows[2]["image"] = 5
     images.refused(path, asked, "`image` must hold strings")
+
+
+def test_labels_are_read_by_one_rule_in_python_and_in_graphs():
+    names = ["boot", "Boot", "Bag", "STRASSE", "İ", "7"]
+
+    def in_graph(label):
+        try:
+            return int(label_numbers(tf.constant([label]), names, "label")[0])
+        except tf.errors.InvalidArgumentError:
+            return None
+
+    def in_python(label):
+        try:
+            return label_number(label, len(names), names)
+        except ValueError as error:
+            assert str(error).startswith("`label` must be ") and len(str(error)) < 300
+            return None
+
+    for label, number in [
+        ("boot", 0), ("Boot", 1), ("BOOT", None), ("bAG", 2), ("straße", None), ("strasse", 3),
+        ("i̇", 4), ("7", 5), ("5", 5), ("05", 5), ("6", None), ("٣", None), ("³", None),
+        ("1" * 5000, None), ("", None), ("-1", None),
+    ]:  # fmt: skip
+        assert (in_python(label), in_graph(label)) == (number, number), label
+    with pytest.raises(ValueError, match="'boot', 'Boot'.*differ in capitals only; got 'BOOT'"):
+        label_number("BOOT", len(names), names)
 
 
 # ------------------------------------------------------------------------------------ bad input
