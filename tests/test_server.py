@@ -206,6 +206,10 @@ def test_rows_of_tables_go_by_their_names():
     ready.refused("/log_prob", {"x": [bad]}, "'day': must hold dates or texts of dates; got 16094")
     ready.refused("/log_prob", {"x": [{**rows[0], "answer": "maybe"}]}, "answer")
     ready.refused("/log_prob", {"x": [{"height": 1.0}]}, "answer")
+    for other in (3, None, [1, 2], "abc"):
+        kind = type(other).__name__
+        ready.refused("/log_prob", {"x": [rows[0], other]}, f"not both; row 1 is a {kind}")
+        ready.refused("/log_prob", {"x": [other, rows[0]]}, f"not both; row 0 is a {kind}")
     ready.batcher.close()
 
 

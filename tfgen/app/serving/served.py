@@ -241,8 +241,16 @@ class Served:
     def _examples(self, given):
         """Checked examples and their conditions by name, and how many there are."""
         x, condition = given.get("x"), None
-        if self.columns is not None and isinstance(x, list) and x and isinstance(x[0], dict):
-            x, condition = self.columns.arrays(import_pandas().DataFrame(x))
+        if self.columns is not None and isinstance(x, list):
+            named = [isinstance(row, dict) for row in x]
+            if any(named) and not all(named):
+                row = named.index(False)
+                raise ValueError(
+                    "`x` must hold objects by the names of the columns, or lists of numbers, not "
+                    f"both; row {row} is a {type(x[row]).__name__}"
+                )
+            if any(named):
+                x, condition = self.columns.arrays(import_pandas().DataFrame(x))
         x = self.spec.check_x(x)
         if condition is not None:
             given = {"condition": condition, **given}
