@@ -213,6 +213,25 @@ def test_rows_of_tables_go_by_their_names():
     ready.batcher.close()
 
 
+def test_conditions_of_tables_are_given_once():
+    columns = tfgen.data.Columns(
+        [
+            {"name": "h", "kind": "number"},
+            {"name": "city", "kind": "category", "dtype": "str", "levels": ["A", "B"],
+             "role": "condition"},
+        ]
+    )  # fmt: skip
+    shapes = {"condition_shape": columns.condition_shape, "columns": columns}
+    model = tfgen.RealNVP(columns.event_shape, num_layers=1, hidden_units=(8,), **shapes)
+    ready = Ready(Served.of("table", model))
+    asked = {"x": [{"h": 1.0, "city": "A"}]}
+    found = ready.post("/log_prob", asked)["log_prob"]
+    expected = model.log_prob([[1.0]], columns.conditions({"city": "A"}))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    ready.refused("/log_prob", {**asked, "condition": {"city": "B"}}, "`condition` was given twice")
+    ready.batcher.close()
+
+
 def test_many_callers_get_their_own_answers(images, images_model):
     """Of equal seeds and other rows, at the same time, in batches of 16 rows together."""
     sizes = [1, 5, 16, 3, 33, 2, 7, 40]

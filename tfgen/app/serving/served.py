@@ -253,7 +253,11 @@ class Served:
                 x, condition = self.columns.arrays(import_pandas().DataFrame(x))
         x = self.spec.check_x(x)
         if condition is not None:
-            given = {"condition": condition, **given}
+            if given.get("condition") is not None:
+                raise ValueError(
+                    "`condition` was given twice: by itself, and by its columns in the rows of `x`"
+                )
+            given = {**given, "condition": condition}
         num_rows = self._rows(x=x)
         return {"x": x, **self._condition(given, num_rows)}, num_rows
 
