@@ -12,12 +12,15 @@ import tensorflow as tf
 from PIL import Image
 
 import tfgen
+from tfgen.app.serving import http
 from tfgen.app.serving.batching import Batcher
+from tfgen.app.serving.body import parsed
 from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
 from tfgen.app.serving.sources import open_served
 from tfgen.core.export_inputs import label_numbers
+from tfgen.data import hints
 from tfgen.data.rows import label_number
 
 CLASSES = ["Boot", "Sneaker", "Bag"]
@@ -493,6 +496,37 @@ def test_limits(flow):
     # What was held is free again.
     busy.post("/sample", {})
     busy.batcher.close()
+
+
+def test_large_bodies_keep_nobody_waiting(flow, monkeypatch):
+    """They are read in another thread, and rows are counted before they are converted."""
+    threads = []
+
+    def recorded(body):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return parsed(body)
+
+    monkeypatch.setattr(http, "parsed", recorded)
+    ready = Ready(flow.served, Limits())
+    few = [[1.0, 2.0]] * 2
+    ready.post("/log_prob", {"x": few})
+    ready.post("/log_prob", json.dumps({"x": few}).encode() + b" " * 2**18)
+    assert threads == [True, False]
+    # Converting would tell of the numbers.
+    rows = [["a", "b"]] * 41
+    for path, content, name in [
+        ("/log_prob", {"x": rows}, "x"),
+        ("/decode", {"z": rows}, "z"),
+        (PREDICT, {"instances": rows}, "x"),
+    ]:
+        ready.refused(path, content, f"`{name}` must have at most 40 rows; got 41")
+    ready.batcher.close()
+    compared = []
+    monkeypatch.setattr(
+        hints.difflib, "get_close_matches", lambda name, *_, **__: compared.append(name)
+    )
+    flow.refused("/sample", {"s" * 5000: 1}, "is no argument")
+    assert compared == ["s" * 100]
 
 
 def test_what_takes_too_long_is_told_to_come_again(flow):

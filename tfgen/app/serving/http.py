@@ -24,6 +24,7 @@ from tfgen.app.serving.watch import Watched
 from tfgen.data.hints import nearest
 
 _LONGEST = 1000  # characters of an error
+_SMALL = 2**18  # bytes of a body that is read at once
 # What the checks of values raise.
 _OF_CLIENTS = (ValueError, RecursionError, OverflowError, NotImplementedError)
 _OF_TENSORFLOW = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError)
@@ -197,7 +198,9 @@ class _Server:
         if size > self.limits.max_body:
             raise self._too_large()
         try:
-            return parsed(b"".join(chunks))
+            body = b"".join(chunks)
+            # Others are to be answered while a large one is read.
+            return await asyncio.to_thread(parsed, body) if size > _SMALL else parsed(body)
         finally:
             self._release(chunks)
 

@@ -121,6 +121,8 @@ class Served:
             raise ValueError(f"`{missing}` is missing: the signature {name!r} takes it")
         if self.spec is None:
             return self.functions.alone(name, as_tensors(inputs, specs, finite=False))
+        if name != "sample":
+            self._require_few(inputs)
         if name.endswith(OF_IMAGE):
             arrays = as_tensors(inputs, specs)
             num_rows = self._rows(**arrays)
@@ -209,6 +211,7 @@ class Served:
         """Examples: of `z` [, `condition` or `label`, `seed`]. As `log_prob` otherwise."""
         self._require("decode", given, ("z", "condition", "label", "seed"))
         spec = self.functions.inputs("decode")["z"]
+        self._require_few({"z": given.get("z")})
         arrays = {"z": as_rows(given.get("z"), spec, "z")}
         num_rows = self._rows(**arrays)
         arrays |= self._condition(given, num_rows)
@@ -241,6 +244,7 @@ class Served:
     def _examples(self, given):
         """Checked examples and their conditions by name, and how many there are."""
         x, condition = given.get("x"), None
+        self._require_few({"x": x})
         if self.columns is not None and isinstance(x, list):
             named = [isinstance(row, dict) for row in x]
             if any(named) and not all(named):
@@ -268,13 +272,19 @@ class Served:
             raise ValueError(f"`num_samples` must be at most {self.max_rows}; got {num_samples}")
         return num_samples
 
+    def _require_few(self, values):
+        """Refuses too many rows before anything is made of them, which may take seconds."""
+        for name, value in values.items():
+            if isinstance(value, list | np.ndarray) and len(value) > self.max_rows:
+                raise ValueError(
+                    f"`{name}` must have at most {self.max_rows} rows; got {len(value)}"
+                )
+
     def _rows(self, **arrays):
         """The number of rows of arrays by name, one for all of them."""
         checks.check_same_length(**arrays)
-        name, array = next(iter(arrays.items()))
-        if len(array) > self.max_rows:
-            raise ValueError(f"`{name}` must have at most {self.max_rows} rows; got {len(array)}")
-        return len(array)
+        self._require_few(arrays)
+        return len(next(iter(arrays.values())))
 
     def _condition(self, given, num_rows):
         """Checked conditions by the names of the functions' inputs; none where there are none."""
@@ -291,6 +301,7 @@ class Served:
         elif y is not None and y.num_classes:
             condition = self._labels(condition)
         elif self.columns is not None and isinstance(condition, dict):
+            self._require_few(condition)
             condition = self.columns.conditions(condition)
         checked = self.spec.check_condition(condition, num_rows)
         if checked is None:
@@ -302,6 +313,7 @@ class Served:
         if isinstance(label, str):
             return label_number(label, self.spec.condition.num_classes, self.class_names)
         if isinstance(label, list):
+            self._require_few({"label": label})
             return [self._labels(v) if isinstance(v, str) else v for v in label]
         return label
 
