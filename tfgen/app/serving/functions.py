@@ -89,7 +89,10 @@ class Functions:
     def alone(self, name, arrays, num_rows=None):
         """The call of a signature as it is, beside no rows of others."""
         if num_rows is None:
-            num_rows = max((len(a) for a in arrays.values() if np.ndim(a)), default=1)
+            specs = self.inputs(name)
+            # A first axis of one length is none of rows.
+            rows = (len(a) for k, a in arrays.items() if specs[k].shape[:1].as_list() == [None])
+            num_rows = max(rows, default=1)
         return Call(None, self._runner(name), arrays, num_rows)
 
     def warm_up(self, names):

@@ -222,7 +222,8 @@ class _Server:
 
     async def _outputs(self, call):
         """The outputs of a call, from the thread of the batcher."""
-        if call.key is None and call.num_rows > self.batcher.max_rows:
+        own = self.served.spec is not None
+        if own and call.key is None and call.num_rows > self.batcher.max_rows:
             raise ValueError(
                 f"{call.num_rows} rows are more than a batch, {self.batcher.max_rows}, and this "
                 "function of a SavedModel cannot be run in parts: ask for fewer"
