@@ -326,6 +326,8 @@ def test_labels_by_name_and_files_of_images(images, images_model):
     rows = [{"image": {"b64": base64.b64encode(f).decode()}, "condition": "Bag"} for f in files]
     asked = {"signature_name": "log_prob_of_image", "instances": rows}
     np.testing.assert_allclose(images.post(path, asked)["predictions"], expected, rtol=1e-5)
+    many = {**asked, "instances": rows * 6}
+    images.refused(path, many, "`image` asks for 18 rows, more than a batch, 16")
     rows[2]["image"] = {"b64": "YQ=="}
     images.refused(path, asked, "`image` must be a PNG or JPEG file")
     rows[2]["image"] = 5
@@ -568,9 +570,9 @@ def test_an_export_answers_as_its_model_does(images, images_model, tmp_path):
         for key in expected.keys() - {"likelihood"}:
             np.testing.assert_allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
     ready.refused("/log_prob", {"x": [[1]], "label": 1}, "`x` must have shape [n, 4, 4, 1]")
-    ready.refused(
-        "/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, "more than a batch"
-    )
+    words = "`num_samples` asks for 17 rows, more than a batch, 16"
+    error = ready.refused("/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, words)
+    assert "`--max-batch-rows`" in error
     ready.batcher.close()
 
 

@@ -225,8 +225,9 @@ class _Server:
         own = self.served.spec is not None
         if own and call.key is None and call.num_rows > self.batcher.max_rows:
             raise ValueError(
-                f"{call.num_rows} rows are more than a batch, {self.batcher.max_rows}, and this "
-                "function of a SavedModel cannot be run in parts: ask for fewer"
+                f"`{'image' if 'image' in call.rows else 'num_samples'}` asks for {call.num_rows} "
+                f"rows, more than a batch, {self.batcher.max_rows}, and this function draws noise "
+                "that cannot be had in parts: ask for fewer, or serve with more `--max-batch-rows`"
             )
         try:
             future = asyncio.wrap_future(self.batcher.submit(call))
