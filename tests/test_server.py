@@ -20,6 +20,7 @@ from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
 from tfgen.app.serving.sources import open_served
 from tfgen.core.export_inputs import label_numbers
+from tfgen.core.export_metadata import FILE
 from tfgen.data import hints
 from tfgen.data.rows import label_number
 
@@ -574,6 +575,19 @@ def test_an_export_answers_as_its_model_does(images, images_model, tmp_path):
     error = ready.refused("/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, words)
     assert "`--max-batch-rows`" in error
     ready.batcher.close()
+    file = tmp_path / "shoes" / "3" / FILE
+    content = json.loads(file.read_text())
+    for name, value, words in [
+        ("event_shape", [5, 4, 1], "does not describe the SavedModel beside it: its `log_prob`"),
+        ("num_classes", None, "must take `x` [n, 4, 4, 1] uint8, of"),
+        ("kind", "real", "must take `x` [n, 4, 4, 1] float32, `condition` [n] int32, of"),
+        ("num_bits", float("inf"), "is damaged"),
+        ("event_shape", [float("inf"), 4, 1], "is damaged"),
+    ]:
+        file.write_text(json.dumps({**content, "data": {**content["data"], name: value}}))
+        with pytest.raises(ValueError) as error:
+            open_served(tmp_path / "shoes")
+        assert words in str(error.value)
 
 
 class Foreign(tf.Module):

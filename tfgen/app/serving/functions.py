@@ -7,7 +7,7 @@ from tfgen.app.serving.batching import Call
 from tfgen.core.export_signatures import BY_ROW
 from tfgen.data.hints import nearest
 
-_CONDITIONS = ("condition", "label", "vector")
+CONDITIONS = ("condition", "label", "vector")
 
 
 class Functions:
@@ -105,7 +105,7 @@ class Functions:
             zeros = {
                 k: np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
                 for k, spec in self.inputs(name).items()
-                if k in ("x", "z", *_CONDITIONS)
+                if k in ("x", "z", *CONDITIONS)
             }
             if name != "sample":
                 yield self.rows(name, zeros, 1, seed=0)
