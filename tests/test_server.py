@@ -620,12 +620,24 @@ class Foreign(tf.Module):
     def shapeless(self, any):
         return {"sum": tf.reduce_sum(any)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="file")])
+    def reads(self, file):
+        return {"text": tf.map_fn(tf.io.read_file, file)}
+
+
+class Spectrum(tf.Module):
+    """One with what JSON does not have."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="a")])
+    def spectrum(self, a):
+        return {"spectrum": tf.signal.rfft(a)}
+
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "foreign"
     module = Foreign()
-    names = ("centred", "several", "picky", "whole", "shapeless")
+    names = ("centred", "several", "picky", "whole", "shapeless", "reads")
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     ready = Ready(open_served(folder))
@@ -665,9 +677,17 @@ def test_savedmodels_of_others_are_served_as_they_are(foreign):
         ("several", {"instances": [{"text": [["a"], []], "value": 1}]}, "`text`"),
         ("several", {"instances": [{"text": "a", "value": 1}, {"text": "b", "value": 1}]}, "`inp"),
         ("centred", {"instances": [["a", "b"]]}, "`a` must be an array of numbers"),
+        ("reads", {"instances": ["/no/such/file"]}, "the model refuses this: /no/such/file"),
     ],
 )
 def test_bad_input_of_savedmodels_of_others(foreign, signature, given, words):
     asked = {"signature_name": signature, **given}
     foreign.refused("/v1/models/foreign:predict", asked, words)
     foreign.refused("/log_prob", {"x": [[1, 2]]}, "this model has no `log_prob`")
+
+
+def test_savedmodels_with_outputs_that_json_does_not_have_are_refused(tmp_path):
+    module = Spectrum()
+    tf.saved_model.save(module, str(tmp_path), signatures={"spectrum": module.spectrum})
+    with pytest.raises(ValueError, match="'spectrum' has the output 'spectrum' of complex64"):
+        open_served(tmp_path)

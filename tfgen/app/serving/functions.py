@@ -91,8 +91,8 @@ class Functions:
         if num_rows is None:
             specs = self.inputs(name)
             # A first axis of one length is none of rows.
-            rows = (len(a) for k, a in arrays.items() if specs[k].shape[:1].as_list() == [None])
-            num_rows = max(rows, default=1)
+            free = [k for k in arrays if specs[k].shape.rank and specs[k].shape[0] is None]
+            num_rows = max((len(arrays[k]) for k in free), default=1)
         return Call(None, self._runner(name), arrays, num_rows)
 
     def warm_up(self, names):

@@ -27,7 +27,6 @@ _LONGEST = 1000  # characters of an error
 _SMALL = 2**18  # bytes of a body that is read at once
 # What the checks of values raise.
 _OF_CLIENTS = (ValueError, RecursionError, OverflowError, NotImplementedError)
-_OF_TENSORFLOW = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError)
 
 
 @dataclasses.dataclass
@@ -239,10 +238,10 @@ class _Server:
                 429, f"not computed in {self.limits.seconds:g} s: ask for fewer rows, or later",
                 retry_after="5",
             ) from None  # fmt: skip
-        except _OF_TENSORFLOW as error:
-            raise ValueError(f"the model refuses this: {_essence(error.message)}") from error
         except tf.errors.ResourceExhaustedError as error:
             raise Refused(429, "out of memory: ask for fewer rows", retry_after="5") from error
+        except tf.errors.OpError as error:
+            raise ValueError(f"the model refuses this: {_essence(error.message)}") from error
 
     # --- checks ----------------------------------------------------------------------
 

@@ -39,6 +39,13 @@ def open_served(source, name=None, max_rows=1024):
     functions = dict(loaded.signatures)
     if not functions:
         raise ValueError(f"the SavedModel in {folder} has no signatures to serve")
+    for signature, function in functions.items():
+        for output, spec in function.structured_outputs.items():
+            if spec.dtype.is_complex or spec.dtype in (tf.variant, tf.resource):
+                raise ValueError(
+                    f"the SavedModel in {folder} cannot be served: its signature {signature!r} has "
+                    f"the output {output!r} of {spec.dtype.name}, which JSON does not have"
+                )
     version = int(folder.name) if folder.name.isdecimal() else 1
     about = {}
     functions = Functions(functions)
