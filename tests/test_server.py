@@ -128,7 +128,7 @@ def test_answers_are_those_of_the_model(flow, flow_model):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0])
-@pytest.mark.parametrize("seed", [5, -1, 2**40, [3, -4]])
+@pytest.mark.parametrize("seed", [5, -1, 2**40, 2**64 - 1, [3, -4]])
 def test_samples_are_those_of_the_seed(flow, flow_model, temperature, seed):
     asked = {"num_samples": 20, "temperature": temperature, "seed": seed}
     answer = flow.post("/sample", asked)
@@ -176,6 +176,7 @@ def test_a_label_and_a_vector_together():
     answer = ready.post("/v1/models/both:predict", asked)["outputs"]
     np.testing.assert_allclose(answer, expected, rtol=1e-5)
     ready.refused("/sample", {"num_samples": 1}, "`condition` is missing")
+    ready.refused("/sample", {"label": "yes"}, "give `condition` as")
     ready.refused("/sample", {"condition": {"label": "yes"}}, "a dict of `label` and `vector`")
     ready.refused("/sample", {"condition": {**given, "label": "yess"}}, "Did you mean 'yes'?")
     ready.refused("/sample", {"condition": {**given, "label": [[]]}}, "`condition label`")
@@ -392,6 +393,8 @@ BAD = [
     ("/log_prob", {"x": [[1, 2]], "seed": None}, "`seed` must be"),
     ("/log_prob", {"x": [[1, 2]], "seed": [1, 2, 3]}, "`seed` must be"),
     ("/log_prob", {"x": [[1, 2]], "seed": [1, 2**31]}, "`seed` must"),
+    ("/sample", {"seed": 2**64}, "`seed` must be an integer of at most 64 bits or two of 32"),
+    ("/sample", {"seed": -(2**63) - 1}, "`seed` must be an integer of at most 64 bits"),
     ("/log_prob", {"x": [[1, 2]] * 41}, "`x` must have at most 40 rows; got 41"),
     ("/log_prob", b'{"x": ' + DEEP + b"}", "the body must be JSON"),
     ("/log_prob", b'{"x": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}", "`x`"),

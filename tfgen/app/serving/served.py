@@ -292,7 +292,12 @@ class Served:
         if given.get("label") is not None:
             if condition is not None:
                 raise ValueError("give `condition` or `label`, not both: they are the same")
-            if y is None or not y.num_classes or y.is_pair:
+            if y is not None and y.is_pair:
+                raise ValueError(
+                    "`label` was given, but this model is conditional on a label and a vector: "
+                    'give `condition` as {"label": ..., "vector": ...}'
+                )
+            if y is None or not y.num_classes:
                 raise ValueError("`label` was given, but this model is not conditional on a label")
             condition = given["label"]
         if y is not None and y.is_pair:
@@ -343,10 +348,13 @@ def _records(frame):
 
 def _as_int64(seed):
     """A seed, an integer or two of 32 bits, as one integer."""
-    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    # Of longer ones readers of JSON have no digits.
+    whole = type(seed) is int and -(2**63) <= seed < 2**64
     two = isinstance(seed, list) and len(seed) == 2 and all(type(part) is int for part in seed)
     if not whole and not two:
-        raise ValueError(f"`seed` must be an integer or two integers; got {str(seed)[:100]}")
+        raise ValueError(
+            "`seed` must be an integer of at most 64 bits or two of 32; got " + str(seed)[:100]
+        )
     return _joined(as_seed(seed).numpy())
 
 

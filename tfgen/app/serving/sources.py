@@ -11,6 +11,9 @@ from tfgen.app.serving.served import Served
 from tfgen.core.export_metadata import FILE
 from tfgen.core.export_metadata import find_export
 from tfgen.core.export_metadata import read_metadata
+from tfgen.core.preset_folders import CONFIG
+
+_RUN = "model.keras"  # in the folder of a run that is finished
 
 
 def open_served(source, name=None, max_rows=1024):
@@ -33,7 +36,14 @@ def open_served(source, name=None, max_rows=1024):
     try:
         folder = find_export(source)
     except ValueError:
-        opened = open_model(source)
+        own = [Path(source) / file for file in (_RUN, CONFIG)]
+        if Path(source).is_dir() and not any(file.is_file() for file in own):
+            raise ValueError(
+                "`SOURCE` must be a preset with weights, or the folder of a finished run, of a "
+                f"preset, or of a SavedModel or its numbered versions; got {str(source)!r}, with "
+                f"no {_RUN}, no {CONFIG} and no saved_model.pb"
+            ) from None
+        opened = open_model(source, name="SOURCE")
         return Served.of(name, opened.net, opened.class_names, max_rows)
     loaded = tf.saved_model.load(str(folder))
     functions = dict(loaded.signatures)
