@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tfgen.app import serving
 from tfgen.app.cli import main
 from tfgen.app.opened import open_model
+from tfgen.app.serving.server import _listening as listening
 
 ROOT = Path(__file__).parents[1]
 PRESET, SECONDS = "nsf_pinwheel", 3
@@ -93,6 +94,10 @@ def test_a_port_in_use_is_told():
         port = taken.getsockname()[1]
         words = refused(PRESET, "--port", str(port))
         assert f"`port` {port} of 127.0.0.1 cannot be listened at" in words
+    with listening("127.0.0.1", 0) as taken:
+        # Its model is still being loaded.
+        words = refused(PRESET, "--port", str(taken.getsockname()[1]))
+        assert "cannot be listened at" in words
     assert "`host`" in refused(PRESET, "--host", "no.such.host.invalid")
 
 
