@@ -12,11 +12,17 @@ import tensorflow as tf
 from PIL import Image
 
 import tfgen
+from tfgen.app.serving import http
 from tfgen.app.serving.batching import Batcher
+from tfgen.app.serving.body import parsed
 from tfgen.app.serving.http import Limits
 from tfgen.app.serving.http import make_app
 from tfgen.app.serving.served import Served
 from tfgen.app.serving.sources import open_served
+from tfgen.core.export_inputs import label_numbers
+from tfgen.core.export_metadata import FILE
+from tfgen.data import hints
+from tfgen.data.rows import label_number
 
 CLASSES = ["Boot", "Sneaker", "Bag"]
 LIMITS = Limits(max_body=20_000, max_held=100_000, seconds=30)
@@ -122,7 +128,7 @@ def test_answers_are_those_of_the_model(flow, flow_model):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0])
-@pytest.mark.parametrize("seed", [5, -1, 2**40, [3, -4]])
+@pytest.mark.parametrize("seed", [5, -1, 2**40, 2**64 - 1, [3, -4]])
 def test_samples_are_those_of_the_seed(flow, flow_model, temperature, seed):
     asked = {"num_samples": 20, "temperature": temperature, "seed": seed}
     answer = flow.post("/sample", asked)
@@ -170,6 +176,7 @@ def test_a_label_and_a_vector_together():
     answer = ready.post("/v1/models/both:predict", asked)["outputs"]
     np.testing.assert_allclose(answer, expected, rtol=1e-5)
     ready.refused("/sample", {"num_samples": 1}, "`condition` is missing")
+    ready.refused("/sample", {"label": "yes"}, "give `condition` as")
     ready.refused("/sample", {"condition": {"label": "yes"}}, "a dict of `label` and `vector`")
     ready.refused("/sample", {"condition": {**given, "label": "yess"}}, "Did you mean 'yes'?")
     ready.refused("/sample", {"condition": {**given, "label": [[]]}}, "`condition label`")
@@ -181,17 +188,52 @@ def test_rows_of_tables_go_by_their_names():
         [
             {"name": "height", "kind": "number", "low": 0.0},
             {"name": "answer", "kind": "category", "dtype": "str", "levels": ["no", "yes"]},
+            {"name": "day", "kind": "date", "dtype": "datetime64[s]", "origin": "2020-01-01",
+             "step": "day", "whole": True, "scale": 100.0},
+            {"name": "at", "kind": "date", "dtype": "datetime64[us]", "origin": "2020-01-01",
+             "step": "microsecond", "missing": True, "missing_share": 0.5},
         ]
-    )
+    )  # fmt: skip
     model = tfgen.RealNVP(columns.event_shape, num_layers=1, hidden_units=(8,), columns=columns)
     ready = Ready(Served.of("table", model))
     rows = ready.post("/sample", {"num_samples": 4, "seed": 0})["samples"]
-    assert all(list(row) == ["height", "answer"] and row["answer"] in ("no", "yes") for row in rows)
+    assert all(list(row) == columns.names and row["answer"] in ("no", "yes") for row in rows)
+    assert {len(row["day"]) for row in rows} == {len("2020-01-01T00:00:00")}
+    # To the last digit.
+    x = model.sample(4, seed=0).numpy()
+    expected = columns.to_frame(x)
+    found = tfgen.data.frames.import_pandas().DataFrame(rows)
+    np.testing.assert_allclose(found["height"], expected["height"], rtol=1e-6, atol=0)
     answer = ready.post("/log_prob", {"x": rows})
-    x, _ = columns.arrays(tfgen.data.frames.import_pandas().DataFrame(rows))
-    np.testing.assert_allclose(answer["log_prob"], model.log_prob(x), rtol=1e-4)
-    ready.refused("/log_prob", {"x": [{"height": 1.0, "answer": "maybe"}]}, "answer")
+    x, _ = columns.arrays(expected)
+    np.testing.assert_allclose(answer["log_prob"], model.log_prob(x), rtol=1e-3)
+    bad = {**rows[0], "day": 1609459200000}
+    ready.refused("/log_prob", {"x": [bad]}, "'day': must hold dates or texts of dates; got 16094")
+    ready.refused("/log_prob", {"x": [{**rows[0], "answer": "maybe"}]}, "answer")
     ready.refused("/log_prob", {"x": [{"height": 1.0}]}, "answer")
+    for other in (3, None, [1, 2], "abc"):
+        kind = type(other).__name__
+        ready.refused("/log_prob", {"x": [rows[0], other]}, f"not both; row 1 is a {kind}")
+        ready.refused("/log_prob", {"x": [other, rows[0]]}, f"not both; row 0 is a {kind}")
+    ready.batcher.close()
+
+
+def test_conditions_of_tables_are_given_once():
+    columns = tfgen.data.Columns(
+        [
+            {"name": "h", "kind": "number"},
+            {"name": "city", "kind": "category", "dtype": "str", "levels": ["A", "B"],
+             "role": "condition"},
+        ]
+    )  # fmt: skip
+    shapes = {"condition_shape": columns.condition_shape, "columns": columns}
+    model = tfgen.RealNVP(columns.event_shape, num_layers=1, hidden_units=(8,), **shapes)
+    ready = Ready(Served.of("table", model))
+    asked = {"x": [{"h": 1.0, "city": "A"}]}
+    found = ready.post("/log_prob", asked)["log_prob"]
+    expected = model.log_prob([[1.0]], columns.conditions({"city": "A"}))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    ready.refused("/log_prob", {**asked, "condition": {"city": "B"}}, "`condition` was given twice")
     ready.batcher.close()
 
 
@@ -286,10 +328,38 @@ def test_labels_by_name_and_files_of_images(images, images_model):
     rows = [{"image": {"b64": base64.b64encode(f).decode()}, "condition": "Bag"} for f in files]
     asked = {"signature_name": "log_prob_of_image", "instances": rows}
     np.testing.assert_allclose(images.post(path, asked)["predictions"], expected, rtol=1e-5)
+    many = {**asked, "instances": rows * 6}
+    images.refused(path, many, "`image` asks for 18 rows, more than a batch, 16")
     rows[2]["image"] = {"b64": "YQ=="}
     images.refused(path, asked, "`image` must be a PNG or JPEG file")
     rows[2]["image"] = 5
     images.refused(path, asked, "`image` must hold strings")
+
+
+def test_labels_are_read_by_one_rule_in_python_and_in_graphs():
+    names = ["boot", "Boot", "Bag", "STRASSE", "İ", "7"]
+
+    def in_graph(label):
+        try:
+            return int(label_numbers(tf.constant([label]), names, "label")[0])
+        except tf.errors.InvalidArgumentError:
+            return None
+
+    def in_python(label):
+        try:
+            return label_number(label, len(names), names)
+        except ValueError as error:
+            assert str(error).startswith("`label` must be ") and len(str(error)) < 300
+            return None
+
+    for label, number in [
+        ("boot", 0), ("Boot", 1), ("BOOT", None), ("bAG", 2), ("straße", None), ("strasse", 3),
+        ("i̇", 4), ("7", 5), ("5", 5), ("05", 5), ("6", None), ("٣", None), ("³", None),
+        ("1" * 5000, None), ("", None), ("-1", None),
+    ]:  # fmt: skip
+        assert (in_python(label), in_graph(label)) == (number, number), label
+    with pytest.raises(ValueError, match="'boot', 'Boot'.*differ in capitals only; got 'BOOT'"):
+        label_number("BOOT", len(names), names)
 
 
 # ------------------------------------------------------------------------------------ bad input
@@ -323,6 +393,8 @@ BAD = [
     ("/log_prob", {"x": [[1, 2]], "seed": None}, "`seed` must be"),
     ("/log_prob", {"x": [[1, 2]], "seed": [1, 2, 3]}, "`seed` must be"),
     ("/log_prob", {"x": [[1, 2]], "seed": [1, 2**31]}, "`seed` must"),
+    ("/sample", {"seed": 2**64}, "`seed` must be an integer of at most 64 bits or two of 32"),
+    ("/sample", {"seed": -(2**63) - 1}, "`seed` must be an integer of at most 64 bits"),
     ("/log_prob", {"x": [[1, 2]] * 41}, "`x` must have at most 40 rows; got 41"),
     ("/log_prob", b'{"x": ' + DEEP + b"}", "the body must be JSON"),
     ("/log_prob", b'{"x": ' + b"[" * 900 + b"1" + b"]" * 900 + b"}", "`x`"),
@@ -344,6 +416,10 @@ BAD = [
     ("/sample", {"num_samples": 0}, "`num_samples` must be a whole number of at least 1; got 0"),
     ("/sample", {"num_samples": 10**6}, "`num_samples` must be at most 40; got 1000000"),
     ("/sample", {"num_samples": 10**30}, "`num_samples`"),
+    ("/sample", b'{"num_samples": 1%s, "seed": NaN}' % (b"0" * 20), "`num_samples` must be at"),
+    ("/sample", b'{"num_samples": 1%s, "seed": NaN}' % (b"0" * 400), "`num_samples` must be a"),
+    ("/sample", b'{"temperature": 1%s, "seed": NaN}' % (b"0" * 20), "`seed` must be"),
+    ("/sample", b'{"temperature": 1%s, "seed": NaN}' % (b"0" * 400), "`temperature` must be"),
     ("/sample", {"num_samples": -1}, "`num_samples`"),
     ("/sample", {"num_samples": 1.5}, "`num_samples`"),
     ("/sample", {"num_samples": "3"}, "`num_samples`"),
@@ -428,6 +504,37 @@ def test_limits(flow):
     busy.batcher.close()
 
 
+def test_large_bodies_keep_nobody_waiting(flow, monkeypatch):
+    """They are read in another thread, and rows are counted before they are converted."""
+    threads = []
+
+    def recorded(body):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return parsed(body)
+
+    monkeypatch.setattr(http, "parsed", recorded)
+    ready = Ready(flow.served, Limits())
+    few = [[1.0, 2.0]] * 2
+    ready.post("/log_prob", {"x": few})
+    ready.post("/log_prob", json.dumps({"x": few}).encode() + b" " * 2**18)
+    assert threads == [True, False]
+    # Converting would tell of the numbers.
+    rows = [["a", "b"]] * 41
+    for path, content, name in [
+        ("/log_prob", {"x": rows}, "x"),
+        ("/decode", {"z": rows}, "z"),
+        (PREDICT, {"instances": rows}, "x"),
+    ]:
+        ready.refused(path, content, f"`{name}` must have at most 40 rows; got 41")
+    ready.batcher.close()
+    compared = []
+    monkeypatch.setattr(
+        hints.difflib, "get_close_matches", lambda name, *_, **__: compared.append(name)
+    )
+    flow.refused("/sample", {"s" * 5000: 1}, "is no argument")
+    assert compared == ["s" * 100]
+
+
 def test_what_takes_too_long_is_told_to_come_again(flow):
     hurried = Ready(flow.served, Limits(seconds=1e-4))
     asked = {"num_samples": 40}
@@ -467,10 +574,23 @@ def test_an_export_answers_as_its_model_does(images, images_model, tmp_path):
         for key in expected.keys() - {"likelihood"}:
             np.testing.assert_allclose(found[key], expected[key], rtol=1e-5, atol=1e-5)
     ready.refused("/log_prob", {"x": [[1]], "label": 1}, "`x` must have shape [n, 4, 4, 1]")
-    ready.refused(
-        "/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, "more than a batch"
-    )
+    words = "`num_samples` asks for 17 rows, more than a batch, 16"
+    error = ready.refused("/sample", {"num_samples": 17, "label": 0, "temperature": 0.5}, words)
+    assert "`--max-batch-rows`" in error
     ready.batcher.close()
+    file = tmp_path / "shoes" / "3" / FILE
+    content = json.loads(file.read_text())
+    for change, words in [
+        ({"event_shape": [5, 4, 1]}, "does not describe the SavedModel beside it: its `log_prob`"),
+        ({"num_classes": None, "condition_shape": None}, "must take `x` [n, 4, 4, 1] uint8, of"),
+        ({"kind": "real"}, "must take `x` [n, 4, 4, 1] float32, `condition` [n] int32, of"),
+        ({"num_bits": float("inf")}, "is damaged"),
+        ({"event_shape": [float("inf"), 4, 1]}, "is damaged"),
+    ]:
+        file.write_text(json.dumps({**content, "data": {**content["data"], **change}}))
+        with pytest.raises(ValueError) as error:
+            open_served(tmp_path / "shoes")
+        assert words in str(error.value)
 
 
 class Foreign(tf.Module):
@@ -495,12 +615,32 @@ class Foreign(tf.Module):
         with tf.control_dependencies([tf.debugging.assert_less(n, 3, "n is too large")]):
             return {"n": tf.identity(n), "half": tf.cast(n, tf.bfloat16)}
 
+    @tf.function(input_signature=[tf.TensorSpec([20], tf.float32, name="vector")])
+    def whole(self, vector):
+        return {"sum": tf.reduce_sum(vector)}
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="any")])
+    def shapeless(self, any):
+        return {"sum": tf.reduce_sum(any)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="file")])
+    def reads(self, file):
+        return {"text": tf.map_fn(tf.io.read_file, file)}
+
+
+class Spectrum(tf.Module):
+    """One with what JSON does not have."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="a")])
+    def spectrum(self, a):
+        return {"spectrum": tf.signal.rfft(a)}
+
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "foreign"
     module = Foreign()
-    names = ("centred", "several", "picky")
+    names = ("centred", "several", "picky", "whole", "shapeless", "reads")
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, str(folder), signatures=signatures)
     ready = Ready(open_served(folder))
@@ -518,6 +658,12 @@ def test_savedmodels_of_others_are_served_as_they_are(foreign):
     answer = foreign.post(path, asked)["outputs"]
     assert answer["raw_bytes"] == [{"b64": base64.b64encode("é".encode()).decode()}, {"b64": code}]
     assert answer["text"][0] == "é" and answer["log"] == [0.0, -np.inf]
+    # More than a batch of this server: nothing is known of the rows, if they are any.
+    for signature in ("whole", "shapeless"):
+        asked = {"signature_name": signature, "inputs": [1] * 20}
+        assert foreign.post(path, asked)["outputs"] == 20
+    asked = {"signature_name": "centred", "inputs": [[1, 1]] * 20}
+    assert foreign.post(path, asked)["outputs"] == [[0, 0]] * 20
     asked = {"signature_name": "picky", "instances": [1, 2]}
     assert foreign.post(path, asked)["predictions"] == [{"n": 1, "half": 1}, {"n": 2, "half": 2}]
 
@@ -534,9 +680,17 @@ def test_savedmodels_of_others_are_served_as_they_are(foreign):
         ("several", {"instances": [{"text": [["a"], []], "value": 1}]}, "`text`"),
         ("several", {"instances": [{"text": "a", "value": 1}, {"text": "b", "value": 1}]}, "`inp"),
         ("centred", {"instances": [["a", "b"]]}, "`a` must be an array of numbers"),
+        ("reads", {"instances": ["/no/such/file"]}, "the model refuses this: /no/such/file"),
     ],
 )
 def test_bad_input_of_savedmodels_of_others(foreign, signature, given, words):
     asked = {"signature_name": signature, **given}
     foreign.refused("/v1/models/foreign:predict", asked, words)
     foreign.refused("/log_prob", {"x": [[1, 2]]}, "this model has no `log_prob`")
+
+
+def test_savedmodels_with_outputs_that_json_does_not_have_are_refused(tmp_path):
+    module = Spectrum()
+    tf.saved_model.save(module, str(tmp_path), signatures={"spectrum": module.spectrum})
+    with pytest.raises(ValueError, match="'spectrum' has the output 'spectrum' of complex64"):
+        open_served(tmp_path)

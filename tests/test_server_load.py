@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tfgen.app import serving
 from tfgen.app.cli import main
 from tfgen.app.opened import open_model
+from tfgen.app.serving.server import _listening as listening
 
 ROOT = Path(__file__).parents[1]
 PRESET, SECONDS = "nsf_pinwheel", 3
@@ -93,9 +94,15 @@ def test_a_port_in_use_is_told():
         port = taken.getsockname()[1]
         words = refused(PRESET, "--port", str(port))
         assert f"`port` {port} of 127.0.0.1 cannot be listened at" in words
+    with listening("127.0.0.1", 0) as taken:
+        # Its model is still being loaded.
+        words = refused(PRESET, "--port", str(taken.getsockname()[1]))
+        assert "cannot be listened at" in words
     assert "`host`" in refused(PRESET, "--host", "no.such.host.invalid")
 
 
-def test_what_is_no_model_is_told():
+def test_what_is_no_model_is_told(tmp_path):
+    words = refused(str(tmp_path), "--port", "0")
+    assert "`SOURCE` must be" in words and "of a SavedModel" in words
     assert "Did you mean 'nsf_pinwheel'?" in refused("nsf_pinwhel", "--port", "0")
     assert "without weights" in refused("vae_fashion_mnist_small", "--port", "0")

@@ -18,7 +18,8 @@ def label_numbers(labels, class_names, name):
     """Numbers of labels that are texts, in a graph.
 
     Args:
-        labels: string tensor `[n]`: names, in which capitals do not count, or numbers in digits.
+        labels: string tensor `[n]`: names, in which capitals count only between those
+            that differ in nothing else, or numbers in digits.
         class_names: list of str, the names by number.
         name: name of the input, for errors.
 
@@ -26,7 +27,7 @@ def label_numbers(labels, class_names, name):
         int32 tensor `[n]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: a text that is neither; the error holds the first such.
+        tf.errors.InvalidArgumentError: a text that is none; the error holds the first such.
 
     >>> label_numbers(tf.constant(["sneaker", "0"]), ["Boot", "Sneaker"], "condition").numpy()
     array([1, 0], dtype=int32)
@@ -34,12 +35,12 @@ def label_numbers(labels, class_names, name):
     names = [str(each) for each in class_names]
     exact = labels[:, None] == tf.constant(names)
     folded = tf.strings.lower(labels, encoding="utf-8")[:, None] == [n.lower() for n in names]
-    # Of names that differ in capitals only, the one that was given.
+    # Of names that differ in capitals only, the one that was given; as `data.rows.label_number`.
     found = tf.where(tf.reduce_any(exact, 1, keepdims=True), exact, folded)
-    is_name = tf.reduce_any(found, 1)
+    is_name = tf.reduce_sum(tf.cast(found, tf.int32), 1) == 1
     digits = tf.strings.regex_full_match(labels, "[0-9]{1,9}")
     number = tf.strings.to_number(tf.where(digits, labels, "0"), tf.int32)
-    is_number = digits & (number < len(class_names))
+    is_number = digits & (number < len(class_names)) & ~tf.reduce_any(found, 1)
     unknown = tf.boolean_mask(labels, ~(is_name | is_number))
     listed = ", ".join(names)
     listed = listed if len(listed) < 1000 else f"{listed[:1000]}..."

@@ -181,7 +181,7 @@ def read_metadata(folder):
     content = read_json(file)
     try:
         read = _read(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{file} is damaged: {reason}") from error
     return read

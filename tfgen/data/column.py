@@ -215,6 +215,9 @@ class Column:
             with np.errstate(invalid="ignore"):
                 return np.where(missing, self.fill, values - self.origin)
         if not hasattr(series, "dt"):
+            # As dates they would be nanoseconds, whatever was meant.
+            numbers = [isinstance(v, int | float | np.number) for v in series.astype(object)]
+            self._check(series, np.array(numbers, bool) & ~missing, "dates or texts of dates")
             series = import_pandas().to_datetime(series)
         ticks, size = date_ticks(series)
         origin = np.datetime64(self.origin, unit_of(size)).astype(np.int64)

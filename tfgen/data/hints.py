@@ -2,6 +2,8 @@
 
 import difflib
 
+_LONGEST = 100  # characters of a name that are compared
+
 
 def nearest(name, known):
     """Words that give the known name nearest to an unknown one, for the end of an error.
@@ -17,5 +19,6 @@ def nearest(name, known):
     (" Did you mean 'Glow'?", '')
     """
     names = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(str(name).casefold(), names, n=1)
+    # It takes seconds for a long one, which is near to none.
+    close = difflib.get_close_matches(str(name)[:_LONGEST].casefold(), names, n=1)
     return f" Did you mean {names[close[0]]!r}?" if close else ""

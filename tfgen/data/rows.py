@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -107,7 +108,8 @@ def label_number(label, num_classes, class_names=None):
     """Number of a class.
 
     Args:
-        label: its number, or its name among `class_names`; capitals do not count.
+        label: its number, or its name among `class_names`; capitals count only between names that
+            differ in nothing else.
         num_classes: number of classes.
         class_names: their names, or None.
 
@@ -121,10 +123,19 @@ def label_number(label, num_classes, class_names=None):
     (1, 3)
     """
     names = [str(name) for name in class_names or ()]
-    folded = [name.casefold() for name in names]
-    if str(label).casefold() in folded:
-        return folded.index(str(label).casefold())
-    if str(label).isdecimal() and int(label) < num_classes:
-        return int(label)
+    text = label if isinstance(label, str) else str(label)
+    if text in names:
+        return names.index(text)
+    # `export_inputs.label_numbers` is the same in a graph.
+    found = [number for number, name in enumerate(names) if name.lower() == text.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"`label` must be one of {[names[i] for i in found]}, which differ in capitals only; "
+            f"got {text[:100]!r}"
+        )
+    if re.fullmatch("[0-9]{1,9}", text) and int(text) < num_classes:
+        return int(text)
     expected = f"0 to {num_classes - 1}" + (f", or one of {names}" if names else "")
-    raise ValueError(f"`label` must be {expected}; got {label!r}.{nearest(label, names)}")
+    raise ValueError(f"`label` must be {expected}; got {text[:100]!r}.{nearest(text, names)}")

@@ -4,6 +4,8 @@ Each returns the argument in its checked form, or raises a ValueError that names
 was expected and what came.
 """
 
+import math
+
 import keras
 import numpy as np
 
@@ -316,7 +318,11 @@ def _is_count(value):
 def _is_number(value):
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
-    return bool(np.isfinite(value))
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer beyond all floats.
+        return False
 
 
 def check_same_length(**arrays):

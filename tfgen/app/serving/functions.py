@@ -7,7 +7,7 @@ from tfgen.app.serving.batching import Call
 from tfgen.core.export_signatures import BY_ROW
 from tfgen.data.hints import nearest
 
-_CONDITIONS = ("condition", "label", "vector")
+CONDITIONS = ("condition", "label", "vector")
 
 
 class Functions:
@@ -89,7 +89,10 @@ class Functions:
     def alone(self, name, arrays, num_rows=None):
         """The call of a signature as it is, beside no rows of others."""
         if num_rows is None:
-            num_rows = max((len(a) for a in arrays.values() if np.ndim(a)), default=1)
+            specs = self.inputs(name)
+            # A first axis of one length is none of rows.
+            free = [k for k in arrays if specs[k].shape.rank and specs[k].shape[0] is None]
+            num_rows = max((len(arrays[k]) for k in free), default=1)
         return Call(None, self._runner(name), arrays, num_rows)
 
     def warm_up(self, names):
@@ -102,7 +105,7 @@ class Functions:
             zeros = {
                 k: np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
                 for k, spec in self.inputs(name).items()
-                if k in ("x", "z", *_CONDITIONS)
+                if k in ("x", "z", *CONDITIONS)
             }
             if name != "sample":
                 yield self.rows(name, zeros, 1, seed=0)

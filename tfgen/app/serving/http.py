@@ -24,9 +24,9 @@ from tfgen.app.serving.watch import Watched
 from tfgen.data.hints import nearest
 
 _LONGEST = 1000  # characters of an error
+_SMALL = 2**18  # bytes of a body that is read at once
 # What the checks of values raise.
 _OF_CLIENTS = (ValueError, RecursionError, OverflowError, NotImplementedError)
-_OF_TENSORFLOW = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError)
 
 
 @dataclasses.dataclass
@@ -197,7 +197,9 @@ class _Server:
         if size > self.limits.max_body:
             raise self._too_large()
         try:
-            return parsed(b"".join(chunks))
+            body = b"".join(chunks)
+            # Others are to be answered while a large one is read.
+            return await asyncio.to_thread(parsed, body) if size > _SMALL else parsed(body)
         finally:
             self._release(chunks)
 
@@ -219,10 +221,12 @@ class _Server:
 
     async def _outputs(self, call):
         """The outputs of a call, from the thread of the batcher."""
-        if call.key is None and call.num_rows > self.batcher.max_rows:
+        own = self.served.spec is not None
+        if own and call.key is None and call.num_rows > self.batcher.max_rows:
             raise ValueError(
-                f"{call.num_rows} rows are more than a batch, {self.batcher.max_rows}, and this "
-                "function of a SavedModel cannot be run in parts: ask for fewer"
+                f"`{'image' if 'image' in call.rows else 'num_samples'}` asks for {call.num_rows} "
+                f"rows, more than a batch, {self.batcher.max_rows}, and this function draws noise "
+                "that cannot be had in parts: ask for fewer, or serve with more `--max-batch-rows`"
             )
         try:
             future = asyncio.wrap_future(self.batcher.submit(call))
@@ -234,10 +238,10 @@ class _Server:
                 429, f"not computed in {self.limits.seconds:g} s: ask for fewer rows, or later",
                 retry_after="5",
             ) from None  # fmt: skip
-        except _OF_TENSORFLOW as error:
-            raise ValueError(f"the model refuses this: {_essence(error.message)}") from error
         except tf.errors.ResourceExhaustedError as error:
             raise Refused(429, "out of memory: ask for fewer rows", retry_after="5") from error
+        except tf.errors.OpError as error:
+            raise ValueError(f"the model refuses this: {_essence(error.message)}") from error
 
     # --- checks ----------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """Served: a model as the server calls it, from Python or from a SavedModel alike."""
 
-import json
 import secrets
 
 import numpy as np
@@ -122,6 +121,8 @@ class Served:
             raise ValueError(f"`{missing}` is missing: the signature {name!r} takes it")
         if self.spec is None:
             return self.functions.alone(name, as_tensors(inputs, specs, finite=False))
+        if name != "sample":
+            self._require_few(inputs)
         if name.endswith(OF_IMAGE):
             arrays = as_tensors(inputs, specs)
             num_rows = self._rows(**arrays)
@@ -195,9 +196,7 @@ class Served:
             samples = outputs["samples"]
             if self.columns is not None:
                 given = condition.get("condition")
-                samples = json.loads(
-                    self.columns.to_frame(samples, given).to_json(orient="records")
-                )
+                samples = _records(self.columns.to_frame(samples, given))
             return {"samples": samples, "seed": seed}
 
         return call, describe
@@ -212,6 +211,7 @@ class Served:
         """Examples: of `z` [, `condition` or `label`, `seed`]. As `log_prob` otherwise."""
         self._require("decode", given, ("z", "condition", "label", "seed"))
         spec = self.functions.inputs("decode")["z"]
+        self._require_few({"z": given.get("z")})
         arrays = {"z": as_rows(given.get("z"), spec, "z")}
         num_rows = self._rows(**arrays)
         arrays |= self._condition(given, num_rows)
@@ -244,11 +244,24 @@ class Served:
     def _examples(self, given):
         """Checked examples and their conditions by name, and how many there are."""
         x, condition = given.get("x"), None
-        if self.columns is not None and isinstance(x, list) and x and isinstance(x[0], dict):
-            x, condition = self.columns.arrays(import_pandas().DataFrame(x))
+        self._require_few({"x": x})
+        if self.columns is not None and isinstance(x, list):
+            named = [isinstance(row, dict) for row in x]
+            if any(named) and not all(named):
+                row = named.index(False)
+                raise ValueError(
+                    "`x` must hold objects by the names of the columns, or lists of numbers, not "
+                    f"both; row {row} is a {type(x[row]).__name__}"
+                )
+            if any(named):
+                x, condition = self.columns.arrays(import_pandas().DataFrame(x))
         x = self.spec.check_x(x)
         if condition is not None:
-            given = {"condition": condition, **given}
+            if given.get("condition") is not None:
+                raise ValueError(
+                    "`condition` was given twice: by itself, and by its columns in the rows of `x`"
+                )
+            given = {**given, "condition": condition}
         num_rows = self._rows(x=x)
         return {"x": x, **self._condition(given, num_rows)}, num_rows
 
@@ -259,13 +272,19 @@ class Served:
             raise ValueError(f"`num_samples` must be at most {self.max_rows}; got {num_samples}")
         return num_samples
 
+    def _require_few(self, values):
+        """Refuses too many rows before anything is made of them, which may take seconds."""
+        for name, value in values.items():
+            if isinstance(value, list | np.ndarray) and len(value) > self.max_rows:
+                raise ValueError(
+                    f"`{name}` must have at most {self.max_rows} rows; got {len(value)}"
+                )
+
     def _rows(self, **arrays):
         """The number of rows of arrays by name, one for all of them."""
         checks.check_same_length(**arrays)
-        name, array = next(iter(arrays.items()))
-        if len(array) > self.max_rows:
-            raise ValueError(f"`{name}` must have at most {self.max_rows} rows; got {len(array)}")
-        return len(array)
+        self._require_few(arrays)
+        return len(next(iter(arrays.values())))
 
     def _condition(self, given, num_rows):
         """Checked conditions by the names of the functions' inputs; none where there are none."""
@@ -273,7 +292,12 @@ class Served:
         if given.get("label") is not None:
             if condition is not None:
                 raise ValueError("give `condition` or `label`, not both: they are the same")
-            if y is None or not y.num_classes or y.is_pair:
+            if y is not None and y.is_pair:
+                raise ValueError(
+                    "`label` was given, but this model is conditional on a label and a vector: "
+                    'give `condition` as {"label": ..., "vector": ...}'
+                )
+            if y is None or not y.num_classes:
                 raise ValueError("`label` was given, but this model is not conditional on a label")
             condition = given["label"]
         if y is not None and y.is_pair:
@@ -282,6 +306,7 @@ class Served:
         elif y is not None and y.num_classes:
             condition = self._labels(condition)
         elif self.columns is not None and isinstance(condition, dict):
+            self._require_few(condition)
             condition = self.columns.conditions(condition)
         checked = self.spec.check_condition(condition, num_rows)
         if checked is None:
@@ -293,6 +318,7 @@ class Served:
         if isinstance(label, str):
             return label_number(label, self.spec.condition.num_classes, self.class_names)
         if isinstance(label, list):
+            self._require_few({"label": label})
             return [self._labels(v) if isinstance(v, str) else v for v in label]
         return label
 
@@ -307,12 +333,28 @@ def refuse_others(given, known):
             )
 
 
+def _records(frame):
+    """Rows of a frame as dicts of what JSON has: dates in ISO 8601, to the digits of their unit."""
+    spans = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    columns = {}
+    for name in frame:
+        missing, values = frame[name].isna(), frame[name].astype(object)
+        columns[name] = [
+            None if gone else v.isoformat(timespec=spans[v.unit]) if hasattr(v, "unit") else v
+            for gone, v in zip(missing, values, strict=True)
+        ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def _as_int64(seed):
     """A seed, an integer or two of 32 bits, as one integer."""
-    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    # Of longer ones readers of JSON have no digits.
+    whole = type(seed) is int and -(2**63) <= seed < 2**64
     two = isinstance(seed, list) and len(seed) == 2 and all(type(part) is int for part in seed)
     if not whole and not two:
-        raise ValueError(f"`seed` must be an integer or two integers; got {str(seed)[:100]}")
+        raise ValueError(
+            "`seed` must be an integer of at most 64 bits or two of 32; got " + str(seed)[:100]
+        )
     return _joined(as_seed(seed).numpy())
 
 

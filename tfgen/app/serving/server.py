@@ -110,6 +110,8 @@ def _listening(host, port):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
+            # Two that are bound, and no more, may have one port.
+            listener.listen()
         except OSError as error:
             raise OSError(
                 f"`port` {port} of {host} cannot be listened at ({error.strerror}): give another "

@@ -122,7 +122,8 @@ def as_json(name, array):
     (['a'], [{'b64': 'YQ=='}])
     """
     if array.dtype.kind in "fiub" and array.dtype.itemsize >= (4 if array.dtype.kind == "f" else 1):
-        return np.ascontiguousarray(array)
+        # Of a scalar it would make a list.
+        return np.ascontiguousarray(array) if array.ndim else array[()]
     if array.dtype.kind not in "OSU":
         # Floats of 16 bits, of any kind.
         return array.astype(np.float32)
