@@ -449,11 +449,14 @@ OTHERS = {
     ),
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
     "fvsbn": model(tfgen.FVSBN, (3, 2, 1), num_classes=2),
-    "nade": model(tfgen.NADE, (5,), 4, "random", condition_shape=(2,)),
+    "nade": model(tfgen.NADE, (5,), 4, "random", num_classes=2),
     "nade_colour": model(
         tfgen.NADE, (1, 2, 2), 4, data_kind="uint8", num_bits=5, num_mixtures=2, terms=("bpd",)
     ),
-    "made": model(tfgen.MADE, (3, 2, 1), (8, 8), num_masks=2, ordering="random", num_classes=2),
+    "nade_real": model(tfgen.NADE, (3,), 8, data_kind="real", num_mixtures=2, condition_shape=(2,)),
+    "made": model(
+        tfgen.MADE, (4, 3, 1), (8, 8), num_masks=2, ordering="random", condition_shape=(2,)
+    ),
     "made_colour": model(
         tfgen.MADE,
         (1, 2, 2),

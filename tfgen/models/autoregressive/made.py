@@ -24,7 +24,8 @@ class MADE(ValueByValue):
     differ in what their hidden units see (the paper's connectivity-agnostic training, section
     4.3) and, with `ordering="random"`, in the order of the values (order-agnostic training, section
     4.2). A step of training takes one of them, drawn anew; `log_prob` and `evaluate` average over
-    all (`log_prob` is exact, and costs a pass for each), and each sample is drawn from one of them.
+    all (`log_prob` is exact, and costs a pass for each), and each sample is drawn from one of
+    them (at temperature 0 from the first).
 
     Samples are drawn in sweeps over all values, as many as it takes until nothing changes. They are
     what one value after the other would be, for the same noise.
@@ -136,7 +137,9 @@ class MADE(ValueByValue):
         return values, row_uniform(seed, start, num_rows, (), self.variable_dtype)
 
     def _generate(self, noise, condition, temperature):
+        # All masks are as likely: at temperature 0 it is the first, whatever the noise.
         noise, masks = noise[0], self._mask_of(noise[1])
+        masks = tf.where(temperature > 0, masks, 0)
         features = self._features(condition)
 
         def draw(mask, values):

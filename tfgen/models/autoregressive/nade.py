@@ -25,9 +25,10 @@ class NADE(Remembering):
         order: of the values, flattened: `"natural"`, `"reverse"`, `"random"` (drawn once and saved
             with the model) or the list of their indices from the first to the last.
         activation: name of the activation of the hidden layer, or one.
-        num_mixtures: components of the mixture of discretised logistic distributions (uint8 data).
+        num_mixtures: components of the mixture of each value: of discretised logistic distributions
+            (uint8 data), of normal ones (reals: RNADE, Uria et al. 2013, arXiv:1306.0186).
         num_bits: bits of a value that the model sees of uint8 data.
-        data_kind: `"binary"` or `"uint8"`.
+        data_kind: `"binary"`, `"uint8"` or `"real"`.
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]`), `num_classes`,
             `dtype`, `name`.
 
@@ -42,6 +43,8 @@ class NADE(Remembering):
     >>> model.log_prob(x).shape, model.sample(3).shape
     (TensorShape([32]), TensorShape([3, 8, 8, 1]))
     """
+
+    _kinds = ("binary", "uint8", "real")
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfgen.core.model import GenerativeModel
 from tfgen.distributions import Bernoulli
 from tfgen.distributions import DiscretisedLogistic
+from tfgen.distributions import NormalMixture
 from tfgen.utils import checks
 from tfgen.utils.layers import add_order
 from tfgen.utils.layers import build_once
@@ -15,8 +16,9 @@ from tfgen.utils.layers import build_once
 class ValueByValue(GenerativeModel):
     """Model of each value of an example given those before it in an order.
 
-    Values of images, channels among them, count as those of one long vector. A subclass implements
-    `_params`, and sets `element` in its constructor.
+    Values of images, channels among them, count as those of one long vector. Reals are standardised
+    by the mean and deviation of the data. A subclass implements `_params`, and sets `element` in
+    its constructor.
 
     Args:
         event_shape: shape of one example.
@@ -44,17 +46,27 @@ class ValueByValue(GenerativeModel):
         kind = {"dtype": self.dtype_policy}
         if self.data_kind == "uint8":
             return DiscretisedLogistic(num_mixtures, self.num_bits, **kind)
+        if self.data_kind == "real":
+            return NormalMixture(num_mixtures, **kind)
         return Bernoulli(**kind)
 
     def _build_parts(self):
         build_once(self.element, (None, self.num_dims, 1))
 
+    @property
+    def _scales_x(self):
+        return self.data_kind == "real"
+
     def _values(self, x):
-        """Values as `[batch, D]`."""
+        """Values as `[batch, D]`, reals standardised."""
+        if self._scales_x:
+            x = (tf.cast(x, self.variable_dtype) - self.x_loc) / self.x_scale
         return tf.reshape(x, [-1, self.num_dims])
 
     def _events(self, values):
-        return tf.reshape(values, [-1, *self.event_shape])
+        """Examples of values: the inverse of `_values`."""
+        x = tf.reshape(values, [-1, *self.event_shape])
+        return x * self.x_scale + self.x_loc if self._scales_x else x
 
     def _params(self, x, features):
         """Outputs for the conditionals, `[batch, D, num_params]`.
@@ -66,8 +78,12 @@ class ValueByValue(GenerativeModel):
         raise NotImplementedError
 
     def _log_prob_of_values(self, x, params):
-        """Sum of the conditionals' log-probabilities, `[batch]`."""
-        return tf.reduce_sum(self.element.log_prob(x[..., None], params), 1)
+        """Sum of the conditionals' log-probabilities, `[batch]`, in the data's units."""
+        total = tf.reduce_sum(self.element.log_prob(x[..., None], params), 1)
+        if not self._scales_x:
+            return total
+        scales = tf.broadcast_to(self.x_scale, self.event_shape)
+        return total - tf.reduce_sum(tf.math.log(scales))
 
     # --- hooks ----------------------------------------------------------------
 
