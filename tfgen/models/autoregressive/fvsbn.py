@@ -12,10 +12,10 @@ class FVSBN(Remembering):
     """Fully visible sigmoid belief network: each binary value by a logistic regression on those
     before it.
 
-    From Frey 1998, "Graphical Models for Machine Learning and Digital Communication", and Gan et
-    al. 2015, "Learning Deep Sigmoid Belief Networks with Data Augmentation" (AISTATS), where it is
-    the network without hidden units. It is the plainest use of the chain rule, and what `NADE` and
-    `MADE` are measured by. Its logarithm is concave in the weights.
+    From Frey 1998, "Graphical Models for Machine Learning and Digital Communication"; see also Gan
+    et al. 2015, "Learning Deep Sigmoid Belief Networks with Data Augmentation" (AISTATS). It is the
+    plainest use of the chain rule, and what `NADE` and `MADE` are measured by. Its log-likelihood
+    is concave in the weights.
 
     A draw adds to all later logits what each new value brings: `D` steps of `D` products.
 

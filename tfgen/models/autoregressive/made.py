@@ -21,11 +21,11 @@ class MADE(ValueByValue):
     arXiv:1502.03509. All conditionals come from one pass of `networks.MADE`.
 
     With several masks the model is the mixture of as many networks that share their weights, and
-    differ in what their hidden units see (the paper's connectivity-agnostic training, section
-    4.3) and, with `ordering="random"`, in the order of the values (order-agnostic training, section
-    4.2). A step of training takes one of them, drawn anew; `log_prob` and `evaluate` average over
-    all (`log_prob` is exact, and costs a pass for each), and each sample is drawn from one of
-    them (at temperature 0 from the first).
+    differ in what their hidden units see (the paper's connectivity-agnostic training) and, with
+    `ordering="random"`, in the order of the values (its order-agnostic training). A step of
+    training takes one of them, drawn anew; `log_prob` and `evaluate` average the probabilities of
+    all, which is exact and costs a pass for each, and each sample is drawn from one of them (at
+    temperature 0 from the first).
 
     Samples are drawn in sweeps over all values, as many as it takes until nothing changes. They are
     what one value after the other would be, for the same noise.
