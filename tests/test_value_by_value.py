@@ -106,6 +106,8 @@ def test_an_output_of_a_mask_sees_what_is_before_it_and_nothing_else(residual, o
     network.build((None, 5))
     zoo.perturb(network)
     x = tf.constant(np.random.default_rng(0).normal(size=(1, 5)), tf.float32)
+    each = {network.given(mask=mask)(x).numpy().tobytes() for mask in range(3)}
+    assert len(each) == 3, "masks that are alike"
     for mask in range(3):
         with tf.GradientTape() as tape:
             tape.watch(x)
