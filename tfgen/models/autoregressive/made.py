@@ -12,8 +12,8 @@ from tfgen.utils.random import fold_in
 from tfgen.utils.random import row_uniform
 
 
-# `networks.MADE` has the name itself.
-@keras.saving.register_keras_serializable(package="tfgen", name="MADEModel")
+# `tfgen>MADE` is `networks.MADE`.
+@keras.saving.register_keras_serializable(package="tfgen.models")
 class MADE(ValueByValue):
     """Masked autoencoder for distribution estimation.
 
