@@ -49,7 +49,7 @@ class FVSBN(Remembering):
         super()._build_parts()
         self._build_state(self.num_dims, "zeros")
         # A value has no part in its own logit, nor in those before it.
-        self._mask = np.triu(np.ones((self.num_dims, self.num_dims)), 1)
+        self._mask = np.triu(np.ones((self.num_dims, self.num_dims), bool), 1)
 
     def _params(self, x, features):
         kernel = tf.convert_to_tensor(self.kernel)
