@@ -54,7 +54,9 @@ class FVSBN(Remembering):
     def _params(self, x, features):
         kernel = tf.convert_to_tensor(self.kernel)
         kernel *= tf.cast(self._mask, kernel.dtype)
-        return (self._start(features) + tf.matmul(x, kernel))[..., None]
+        x, kernel = (tf.cast(value, self.compute_dtype) for value in (x, kernel))
+        logits = self._start(features) + tf.cast(tf.matmul(x, kernel), self.variable_dtype)
+        return logits[..., None]
 
     def _params_at(self, state, i):
         return state[:, i, None]
