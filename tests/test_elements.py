@@ -75,6 +75,28 @@ def test_bernoulli_and_normal():
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_a_mixture_of_normals():
+    element = distributions.NormalMixture(3)
+    params = params_of(element, 2)
+    logits, loc, log_scale = (v.numpy()[0] for v in element._split(tf.constant(params)))
+    weights = np.exp(logits) / np.exp(logits).sum()
+    x = np.array([[0.1, -1.0]], "float32")
+    each = scipy.stats.norm(loc, np.exp(log_scale)).pdf(x[0][:, None]).prod(0)
+    np.testing.assert_allclose(element.log_prob(x, params), [np.log(weights @ each)], rtol=1e-5)
+    np.testing.assert_allclose(element.mean(params), [loc @ weights], rtol=1e-5)
+    noise = element.noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 40_000, (2,))
+    drawn = element.sample(noise, np.repeat(params, len(noise), 0)).numpy()
+    np.testing.assert_allclose(drawn.mean(0), loc @ weights, atol=0.05)
+    square = (loc**2 + np.exp(2 * log_scale)) @ weights
+    np.testing.assert_allclose((drawn**2).mean(0), square, rtol=0.05)
+    # Channels share the component: with it they are uncorrelated.
+    product = (loc[0] * loc[1]) @ weights
+    np.testing.assert_allclose((drawn[:, 0] * drawn[:, 1]).mean(), product, atol=0.05)
+    # The mode is the location of the likeliest component.
+    mode = element.sample(noise[:5], np.repeat(params, 5, 0), 0.0)
+    np.testing.assert_allclose(mode, np.tile(loc[:, weights.argmax()], (5, 1)), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "element",
     [

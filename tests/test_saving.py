@@ -330,8 +330,12 @@ def test_shipped_presets(name):
     content = tfgen.GenerativeModel.read_preset(name)
     config = content["model"]["config"]
     small = {key: 1 for key in ("num_steps", "num_blocks", "latent_dim") if key in config}
-    if "latent_dim" not in config:
-        small |= {"filters": 2} if len(config["event_shape"]) == 3 else {"hidden_units": [4]}
+    if "hidden_units" in config:
+        small["hidden_units"] = 4 if isinstance(config["hidden_units"], int) else [4]
+    elif "latent_dim" not in config:
+        recipe = getattr(tfgen, content["model"]["class_name"].split(">")[-1])
+        sizes = {"filters": 2} if len(config["event_shape"]) == 3 else {"hidden_units": [4]}
+        small |= {key: size for key, size in sizes.items() if key in arguments(recipe)}
     model = tfgen.GenerativeModel.from_preset(name, load_weights=False, **small)
     assert type(model).__name__ == content["model"]["class_name"].split(">")[-1]
     assert config.keys() <= model.get_config().keys()

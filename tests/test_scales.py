@@ -81,6 +81,14 @@ def of_element(element):
     return scales
 
 
+def of_mixture():
+    """Standard deviations of a component, its outputs at their ends."""
+    element = distributions.NormalMixture(1)
+    params = np.zeros((3, 3), "float32")
+    params[:, 2] = ENDS
+    return np.exp(element._split(tf.constant(params))[2])
+
+
 def of_levels():
     """Standard deviations of the logistic distribution behind the levels, in levels."""
     element = distributions.DiscretisedLogistic()
@@ -173,6 +181,7 @@ ROWS = {
     '`Normal("per_value", least_scale=1e-6)`': lambda: of_element(
         distributions.Normal("per_value", least_scale=1e-6)
     ),
+    "`NormalMixture`, of a component": of_mixture,
     '`"normal"` of reals': lambda: by_kind("normal", "real"),
     '`"normal"` of uint8': lambda: by_kind("normal", "uint8"),
     '`"normal"` of uint8, `observation_scale="shared"`': lambda: by_kind(

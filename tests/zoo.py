@@ -448,6 +448,26 @@ OTHERS = {
         terms=("bpd",),
     ),
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
+    "fvsbn": model(tfgen.FVSBN, (3, 2, 1), num_classes=2),
+    "nade": model(tfgen.NADE, (5,), 4, "random", num_classes=2),
+    "nade_colour": model(
+        tfgen.NADE, (1, 2, 2), 4, data_kind="uint8", num_bits=5, num_mixtures=2, terms=("bpd",)
+    ),
+    "nade_real": model(tfgen.NADE, (3,), 8, data_kind="real", num_mixtures=2, condition_shape=(2,)),
+    "made": model(
+        tfgen.MADE, (4, 3, 1), (8, 8), num_masks=2, ordering="random", condition_shape=(2,)
+    ),
+    "made_colour": model(
+        tfgen.MADE,
+        (1, 2, 2),
+        (8, 8),
+        direct=True,
+        residual=True,
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        terms=("bpd",),
+    ),
 }
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
@@ -460,6 +480,7 @@ VARIANTS = {
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
+    *("nade_colour", "made_colour"),
     *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),

@@ -18,10 +18,13 @@ from tfgen._version import __version__  # noqa: F401  an attribute, as other pac
 from tfgen.models import AFVAE
 from tfgen.models import CQ
 from tfgen.models import CQF
+from tfgen.models import FVSBN
 from tfgen.models import GAN
 from tfgen.models import IAF
 from tfgen.models import IAFVAE
+from tfgen.models import MADE
 from tfgen.models import MAF
+from tfgen.models import NADE
 from tfgen.models import NSF
 from tfgen.models import VAE
 from tfgen.models import VAEF
@@ -39,10 +42,13 @@ __all__ = [
     "AFVAE",
     "CQ",
     "CQF",
+    "FVSBN",
     "GAN",
     "IAF",
     "IAFVAE",
+    "MADE",
     "MAF",
+    "NADE",
     "NSF",
     "VAE",
     "VAEF",

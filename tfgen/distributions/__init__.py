@@ -19,6 +19,7 @@ from tfgen.distributions.mixture import GaussianMixture
 from tfgen.distributions.normal import DiagonalNormal
 from tfgen.distributions.normal import IsotropicNormal
 from tfgen.distributions.normal import StandardNormal
+from tfgen.distributions.normal_mixture import NormalMixture
 from tfgen.distributions.observation import Factorised
 from tfgen.distributions.observation import Observation
 from tfgen.distributions.pixel_flow import PixelFlow
@@ -46,6 +47,7 @@ __all__ = [
     "IAFPosterior",
     "IsotropicNormal",
     "Normal",
+    "NormalMixture",
     "NormalPosterior",
     "Observation",
     "OutputDistribution",

@@ -7,6 +7,9 @@ from tfgen.models.adversarial import GAN
 from tfgen.models.adversarial import VAEF
 from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
+from tfgen.models.autoregressive import FVSBN
+from tfgen.models.autoregressive import MADE
+from tfgen.models.autoregressive import NADE
 from tfgen.models.autoregressive import PixelCNN
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
@@ -32,10 +35,13 @@ __all__ = [
     "Adversarial",
     "CQ",
     "CQF",
+    "FVSBN",
     "GAN",
     "IAF",
     "IAFVAE",
+    "MADE",
     "MAF",
+    "NADE",
     "NSF",
     "VAE",
     "VAEF",

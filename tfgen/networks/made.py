@@ -21,7 +21,7 @@ class MADE(Configured):
 
     From Germain et al. 2015, "MADE: Masked Autoencoder for Distribution Estimation",
     arXiv:1502.03509. The outputs for a dimension depend on the dimensions before it in `ordering`
-    and, all of them, on the condition. They are zero before training.
+    and, all of them, on the condition.
 
     Shapes: `[batch, size]`, and a condition `[batch, features]` if it has one, ->
     `[batch, size, num_params]`.
@@ -35,6 +35,10 @@ class MADE(Configured):
             layers (as in Durkan et al. 2019, arXiv:1906.04032, appendix B.1); needs hidden layers
             of one width.
         activation: name of the activation of the hidden layers, or one.
+        num_masks: number of masks. Those after the first are drawn once, and saved with the layer:
+            in each the hidden units see other dimensions, and a random `ordering` is another one.
+        direct: True for links from the inputs to the outputs, beside the hidden layers.
+        zero_start: True for outputs that are zero before training.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -53,6 +57,9 @@ class MADE(Configured):
         ordering="natural",
         residual=False,
         activation="relu",
+        num_masks=1,
+        direct=False,
+        zero_start=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -66,27 +73,45 @@ class MADE(Configured):
                 f"{list(self.hidden_units)}"
             )
         self.activation = keras.activations.get(activation)
+        self.num_masks = checks.check_count(num_masks, "num_masks")
+        self.direct = checks.check_bool(direct, "direct")
+        self.zero_start = checks.check_bool(zero_start, "zero_start")
 
     def build(self, inputs_shape, condition_shape=None):
         size, widths = inputs_shape[-1], self.hidden_units
-        self._order = add_order(self, self.ordering, "ordering", size)
+        if self.num_masks > 1 and self.ordering == "random":
+            self._order = self._add_shuffled(np.random.permutation(size), "ordering")
+        else:
+            self._order = add_order(self, self.ordering, "ordering", size)
         # A hidden unit of degree m sees the first m dimensions. Those of degree 0 see the
         # condition only: without one they would be wasted.
         low = 0 if condition_shape is not None or size == 1 else 1
         self._hidden_degrees = [_degrees(u, low, size) for u in widths]
+        if self.num_masks > 1:
+            # Blocks of a residual network are between units of the same degrees.
+            made = self._hidden_degrees[: 1 if self.residual else None]
+            self._hidden_degrees = [
+                self._add_shuffled(degrees, f"degrees_{i}") for i, degrees in enumerate(made)
+            ]
         if self.residual:
             # Two layers in a block.
             widths = [widths[0]] * (2 * len(widths) - 1)
         shapes = list(itertools.pairwise([size, *widths, size * self.num_params]))
         self.kernels, self.biases = [], []
         for i, shape in enumerate(shapes):
-            # The outputs are zero at the start, and residual blocks the identity.
-            zero = i == len(shapes) - 1 or (self.residual and i and i % 2 == 0)
+            # Residual blocks are the identity at the start.
+            identity = self.residual and i and i % 2 == 0
+            zero = self.zero_start if i == len(shapes) - 1 else identity
             kernel, bias = ("zeros" if zero else uniform_start(shape[0]) for _ in range(2))
             self.kernels.append(
                 self.add_weight(name=f"kernel_{i}", shape=shape, initializer=kernel)
             )
             self.biases.append(self.add_weight(name=f"bias_{i}", shape=shape[1:], initializer=bias))
+        self.direct_kernel = None
+        if self.direct:
+            self.direct_kernel = self.add_weight(
+                name="direct_kernel", shape=(size, size * self.num_params), initializer="zeros"
+            )
         self.condition_kernel = None
         if condition_shape is not None:
             self.condition_kernel = self.add_weight(
@@ -95,21 +120,41 @@ class MADE(Configured):
                 initializer=uniform_start(condition_shape[-1]),
             )
 
-    def _masks(self):
+    def _add_shuffled(self, values, name):
+        """Weight `[num_masks, len(values)]` of the values as they are, then in random orders."""
+        rows = [values, *(np.random.permutation(values) for _ in range(self.num_masks - 1))]
+        return self.add_weight(
+            name=name,
+            shape=(self.num_masks, len(values)),
+            dtype="int32",
+            trainable=False,
+            initializer=lambda shape, dtype: tf.constant(np.stack(rows), dtype),
+        )
+
+    def _masks(self, mask):
         """Masks of the kernels in turn, `[from, to]`: 1 where a unit sees the other, else 0."""
+        order, hidden = self._order, self._hidden_degrees
+        if self.num_masks > 1:
+            hidden = [tf.gather(degrees, mask) for degrees in hidden]
+            order = tf.gather(order, mask) if self.ordering == "random" else order
         # The first dimension has degree 1.
-        drawn, hidden = self.ordering == "random", self._hidden_degrees
-        degrees = 1 + (tf.argsort(self._order) if drawn else np.argsort(self._order))
+        drawn = self.ordering == "random"
+        degrees = 1 + (tf.argsort(order) if drawn else np.argsort(order))
         yield degrees[:, None] <= hidden[0]
         if self.residual:
             yield from [hidden[0][:, None] <= hidden[0]] * (len(self.kernels) - 2)
         else:
             for before, after in itertools.pairwise(hidden):
                 yield before[:, None] <= after
-        last = hidden[-1][:, None] < degrees
-        yield (tf if drawn else np).repeat(last, self.num_params, axis=1)
+        yield self._to_outputs(hidden[-1][:, None] < degrees)
+        if self.direct:
+            yield self._to_outputs(degrees[:, None] < degrees)
 
-    def given(self, condition=None, in_blocks=False):
+    def _to_outputs(self, seen):
+        """Mask with the columns of the dimensions repeated for each of their outputs."""
+        return (tf if tf.is_tensor(seen) else np).repeat(seen, self.num_params, axis=1)
+
+    def given(self, condition=None, in_blocks=False, mask=0):
         """Network as a function of the inputs alone, for use in a loop.
 
         All that does not depend on the inputs is computed once.
@@ -118,6 +163,7 @@ class MADE(Configured):
             condition: `[batch, features]` or None.
             in_blocks: True for products with wide kernels that leave out zeros: quicker, but for a
                 gradient, which is slower.
+            mask: number of the mask, from 0 to `num_masks - 1`: an int or a scalar tensor.
 
         Returns:
             A function from `[batch, size]` to `[batch, size, num_params]`.
@@ -134,7 +180,8 @@ class MADE(Configured):
         def read(weight):
             return tf.cast(tf.convert_to_tensor(weight), dtype)
 
-        pairs = zip(self.kernels, self._masks(), strict=True)
+        kernels = self.kernels + [self.direct_kernel] * self.direct
+        pairs = zip(kernels, self._masks(mask), strict=True)
         product = _product_in_blocks if in_blocks else _product
         products = [product(read(kernel), mask) for kernel, mask in pairs]
         biases = [read(bias) for bias in self.biases]
@@ -149,8 +196,9 @@ class MADE(Configured):
             return x + biases[i] if biases[i].shape.rank > 1 else tf.nn.bias_add(x, biases[i])
 
         def network(inputs):
-            x = layer(0, tf.cast(inputs, dtype))
-            last = len(products) - 1
+            inputs = tf.cast(inputs, dtype)
+            x = layer(0, inputs)
+            last = len(self.kernels) - 1
             if self.residual:
                 for i in range(1, last, 2):
                     x += layer(i + 1, self.activation(layer(i, self.activation(x))))
@@ -158,6 +206,8 @@ class MADE(Configured):
                 for i in range(1, last):
                     x = layer(i, self.activation(x))
             params = layer(last, self.activation(x))
+            if self.direct:
+                params += products[-1](inputs)
             return tf.reshape(params, [-1, inputs.shape[-1], self.num_params])
 
         return network
