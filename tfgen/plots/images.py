@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tfgen.plots.figures import make_folder
-from tfgen.utils import checks
+from tfgen.utils import scalars
 
 # Small images are enlarged to about this height, in pixels, to be comfortable to look at.
 _COMFORTABLE_HEIGHT = 84
@@ -47,8 +47,8 @@ def image_grid(images, columns=None, padding=1):
     if columns is None:
         # The tolerance keeps a rounding error from adding a column.
         columns = max(1, math.ceil(math.sqrt(num_images * height / width) - 1e-9))
-    columns = checks.check_count(columns, "columns")
-    padding = checks.check_int(padding, "padding", 0, _WIDEST)
+    columns = scalars.check_count(columns, "columns")
+    padding = scalars.check_int(padding, "padding", 0, _WIDEST)
 
     rows = -(-num_images // columns)
     cell_shape = (height + padding, width + padding, channels)
@@ -90,7 +90,7 @@ def paired_grid(left, right, columns=None, padding=1):
         raise ValueError(
             f"`left` and `right` must have the same shape; got {left.shape} and {right.shape}"
         )
-    padding = checks.check_int(padding, "padding", 0, _WIDEST)
+    padding = scalars.check_int(padding, "padding", 0, _WIDEST)
     num_images, height, _, channels = left.shape
     line = np.full([num_images, height, padding, channels], _GREY, np.uint8)
     return image_grid(np.concatenate([left, line, right], axis=2), columns, max(4, 4 * padding))
@@ -147,7 +147,7 @@ def save_image(path, image, scale=1, caption=None):
         raise ValueError(
             f"`image` must have shape [height, width] or [height, width, 1 or 3]; got {image.shape}"
         )
-    scale = checks.check_count(scale, "scale")
+    scale = scalars.check_count(scale, "scale")
     image = _as_uint8(image[np.newaxis], "image")[0]
     image = image.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
     make_folder(path)

@@ -6,7 +6,7 @@ from tfgen.plots.images import comfortable_scale
 from tfgen.plots.images import image_grid
 from tfgen.plots.images import save_image
 from tfgen.plots.samples import as_drawn
-from tfgen.utils import checks
+from tfgen.utils import scalars
 
 # Images in a row: more cannot be told apart.
 _MOST = 1000
@@ -44,7 +44,7 @@ def save_interpolations(path, model, x_from, x_to, num_steps=9, condition=None):
         raise ValueError(
             f"`x_to` must have as many images as `x_from`, {len(x_from)}; got {len(x_to)}"
         )
-    num_steps = checks.check_int(num_steps, "num_steps", 2, _MOST)
+    num_steps = scalars.check_int(num_steps, "num_steps", 2, _MOST)
     start, end = (np.asarray(model.encode(x, condition)) for x in (x_from, x_to))
     length = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
     cosine = (start * end).sum(1) / np.maximum(length, 1e-12)
@@ -80,12 +80,12 @@ def save_traversals(path, model, x, latents=None, num_steps=9, extent=2.5, condi
         >>> os.path.exists(path)
         True
     """
-    num_steps = checks.check_int(num_steps, "num_steps", 2, _MOST)
-    extent = checks.check_positive(extent, "extent")
+    num_steps = scalars.check_int(num_steps, "num_steps", 2, _MOST)
+    extent = scalars.check_positive(extent, "extent")
     one = None if condition is None else np.asarray(condition)[None]
     z = np.asarray(model.encode(np.asarray(x)[None], one))[0]
     latents = range(min(10, len(z))) if latents is None else np.atleast_1d(latents).tolist()
-    latents = [checks.check_int(i, "latents", 0, len(z) - 1) for i in latents]
+    latents = [scalars.check_int(i, "latents", 0, len(z) - 1) for i in latents]
     moved = np.tile(z, (len(latents), num_steps, 1))
     for row, latent in enumerate(latents):
         moved[row, :, latent] = np.linspace(-extent, extent, num_steps)

@@ -4,12 +4,16 @@ Each returns the argument in its checked form, or raises a ValueError that names
 was expected and what came.
 """
 
-import math
-
 import keras
 import numpy as np
 
 from tfgen.utils.digits import as_reals
+from tfgen.utils.scalars import check_count as check_count
+from tfgen.utils.scalars import check_int as check_int
+from tfgen.utils.scalars import check_positive as check_positive
+from tfgen.utils.scalars import check_weight as check_weight
+from tfgen.utils.scalars import is_count
+from tfgen.utils.scalars import is_number
 from tfgen.utils.values import as_numeric
 from tfgen.utils.values import as_text
 from tfgen.utils.values import check_event_shape
@@ -30,7 +34,7 @@ def check_data_kind(data_kind):
 def as_shape(shape, name):
     """Returns a positive int, or a sequence of such, as a tuple."""
     sides = list(shape) if np.ndim(shape) else [shape]
-    if not sides or not all(map(_is_count, sides)):
+    if not sides or not all(map(is_count, sides)):
         raise ValueError(f"`{name}` must hold positive whole numbers; got {shape!r}")
     return tuple(int(s) for s in sides)
 
@@ -256,13 +260,6 @@ def as_order(order, name, choices):
     )
 
 
-def check_count(value, name):
-    """Returns a positive whole number as an int."""
-    if not _is_count(value):
-        raise ValueError(f"`{name}` must be a whole number of at least 1; got {value!r}")
-    return int(value)
-
-
 def check_bool(value, name):
     """Returns True or False as a bool."""
     if not isinstance(value, bool | np.bool_):
@@ -278,51 +275,16 @@ def check_instance(value, cls, name):
     return value
 
 
-def check_int(value, name, least, most):
-    """Returns a whole number from `least` to `most`, both included, as an int."""
-    if not _is_number(value) or value not in range(least, most + 1):
-        raise ValueError(f"`{name}` must be a whole number from {least} to {most}; got {value!r}")
-    return int(value)
-
-
-def check_weight(value, name):
-    """Returns a finite number of at least 0 as a float."""
-    if not _is_number(value) or value < 0:
-        raise ValueError(f"`{name}` must be a number of at least 0; got {value!r}")
-    return float(value)
-
-
-def check_positive(value, name):
-    """Returns a finite number above 0 as a float."""
-    if not check_weight(value, name):
-        raise ValueError(f"`{name}` must be greater than 0; got 0")
-    return float(value)
-
-
 def as_weight_or_schedule(value, name):
     """Returns a finite number of at least 0 as a float, or a Keras schedule of such numbers."""
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
         return value
-    if not _is_number(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError(
             f"`{name}` must be a number of at least 0 or a Keras learning-rate schedule; got "
             f"{value!r}"
         )
     return float(value)
-
-
-def _is_count(value):
-    return _is_number(value) and value >= 1 and value == value // 1
-
-
-def _is_number(value):
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        # An integer beyond all floats.
-        return False
 
 
 def check_same_length(**arrays):
