@@ -8,10 +8,10 @@ many values differ: rounding differs, so a value whose probability lies within i
 """
 
 import argparse
-import time
 
 import keras
 import tensorflow as tf
+from pixelcnn_sampling import seconds
 
 import tfgen
 
@@ -40,16 +40,6 @@ def draw_naively(model, noise, params):
     start = tf.zeros([tf.shape(noise)[0], size])
     x = tf.while_loop(lambda i, x: i < size, body, (tf.constant(0), start))[1]
     return model._events(tf.cast(x > 0, tf.uint8))
-
-
-def seconds(function, rounds):
-    """Seconds of the quickest call but the first, which compiles; and the result."""
-    result, times = function(), []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        result = function().numpy()
-        times.append(time.perf_counter() - start)
-    return min(times), result
 
 
 def main():

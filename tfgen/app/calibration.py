@@ -121,7 +121,7 @@ def calibrate(cost, between=None):
 
 
 def _group(op):
-    """What an operation has in common with those that take its time; None if it is too small."""
+    """Key that an operation shares with those that take its time; None if it is too small."""
     if kind(op) == "elementwise":
         if num_moved(op) < _PAGE:
             return None

@@ -1,4 +1,4 @@
-"""What a training step costs: here, by count and by calibration, and on other devices, on paper."""
+"""Costs of a training step: here, by count and by calibration, and on other devices, on paper."""
 
 import math
 from typing import NamedTuple
@@ -96,7 +96,7 @@ class Projection(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What `cost` returns.
+    """Costs of a step, as `cost` returns them.
 
     Attributes:
         source: the preset or the run.

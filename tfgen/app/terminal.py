@@ -1,4 +1,4 @@
-"""What the command keeps off the terminal."""
+"""Warnings that the command keeps off the terminal."""
 
 import contextlib
 import logging

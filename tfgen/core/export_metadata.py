@@ -1,4 +1,4 @@
-"""What an export says of itself: all that is needed to check input without the model."""
+"""Metadata of an export: all that is needed to check input without the model."""
 
 import json
 import os

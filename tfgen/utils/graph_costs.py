@@ -255,7 +255,7 @@ _SYSTEMS = {"Cholesky": 1 / 3, "Lu": 2 / 3, "MatrixInverse": 2, "LogMatrixDeterm
 
 
 def kind(op):
-    """What an operation is: `"matmul"`, `"conv"`, `"elementwise"` (reductions and moves of data
+    """Kind of an operation: `"matmul"`, `"conv"`, `"elementwise"` (reductions and moves of data
     among them) or `"free"`, which computes and moves nothing."""
     if op.type in _FREE:
         return "free"

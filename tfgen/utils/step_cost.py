@@ -18,7 +18,7 @@ _SAME = ("Identity", "EnsureShape", "Reshape", "Squeeze", "ExpandDims", "StopGra
 
 
 class Held(NamedTuple):
-    """What a model holds in memory between steps.
+    """Bytes and numbers that a model holds in memory between steps.
 
     Attributes:
         num_parameters: number of all its weights.
@@ -34,7 +34,7 @@ class Held(NamedTuple):
 
 
 def held_by(model):
-    """What a compiled Keras model holds: a `Held`.
+    """The `Held` of a compiled Keras model.
 
     >>> import keras
     >>> from tfgen.utils.step_cost import held_by
@@ -78,7 +78,7 @@ def traced_step(model, batch_size):
 
 
 class StepCost(NamedTuple):
-    """What a compiled training step computes, moves and keeps.
+    """Amounts that a compiled training step computes, moves and keeps.
 
     Attributes:
         operations: list of the `graph_costs.Executed` that compute or move anything.

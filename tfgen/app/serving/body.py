@@ -120,7 +120,7 @@ def _shape(structure):
 
 
 def _count(structure, item, at):
-    """How many equal items there are one after the other from a place on."""
+    """Number of equal items one after the other from a place on."""
     count = 0
     while structure.startswith(item, at):
         count, at = count + 1, at + len(item)

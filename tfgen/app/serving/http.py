@@ -100,7 +100,7 @@ def make_app(served, batcher, limits, watch=None):
 
 
 class _Server:
-    """What the routes share. They are methods of its own names."""
+    """State that the routes share. They are methods of its own names."""
 
     def __init__(self, served, batcher, limits, watch):
         self.served, self.batcher, self.limits, self.watch = served, batcher, limits, watch
@@ -267,7 +267,7 @@ class _Server:
 
 
 def _essence(message):
-    """Of an error of a graph what was wrong, without the node and where that was made."""
+    """The words of a graph's error for what was wrong, without the node and where that was made."""
     message = message.split("[[{{node")[0]
     if "assertion failed:" in message:
         return message.split("assertion failed:")[-1]

@@ -8,7 +8,7 @@ from tfgen.app.serving.tensors import as_json
 
 
 def parse_predict(content, served):
-    """What a request of `:predict` asks for.
+    """The call that a request of `:predict` asks for.
 
     Args:
         content: the JSON of the request.

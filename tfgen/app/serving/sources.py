@@ -1,4 +1,4 @@
-"""What `tfgen serve` takes: runs, presets and SavedModels."""
+"""Sources of `tfgen serve`: runs, presets and SavedModels."""
 
 from pathlib import Path
 

@@ -149,12 +149,14 @@ class Remembering(ValueByValue):
         places = tf.argsort(self._order) if drawn else np.argsort(self._order)
         return tf.gather(values, places, axis=1)
 
-    # --- hooks ----------------------------------------------------------------
+    def _values(self, x):
+        """`ValueByValue`'s values, in the order."""
+        return self._in_order(super()._values(x))
 
-    def _log_weight(self, x, condition, noise):
-        x = self._in_order(self._values(x))
-        params = self._params(self.element.inputs(x), self._features(condition))
-        return self._log_prob_of_values(x, params)
+    def _events(self, values):
+        return super()._events(self._out_of_order(values))
+
+    # --- hooks ----------------------------------------------------------------
 
     def _generate(self, noise, condition, temperature):
         noise = tf.transpose(self._in_order(noise), [1, 0, 2])
@@ -173,5 +175,4 @@ class Remembering(ValueByValue):
 
         start = (tf.constant(0), state, drawn)
         _, _, drawn = tf.while_loop(lambda i, *_: i < self.num_dims, step, start)
-        values = tf.transpose(drawn.stack()[..., 0])
-        return self._events(self._out_of_order(values))
+        return self._events(tf.transpose(drawn.stack()[..., 0]))
