@@ -161,6 +161,10 @@ def test_conditional_models_of_images(images, images_model):
     assert Image.open(io.BytesIO(picture)).mode == "L"
     same = {"num_samples": 5, "label": "Bag", "seed": 1, "format": "png"}
     assert images.post("/sample", same) == picture
+    del same["format"]
+    for accept in ("image/png;q=0.0, application/json", "image/png; q=0", "image/pngs"):
+        assert "samples" in images.post("/sample", same, accept=accept)
+    assert images.post("/sample", same, accept="text/html, image/png;q=0.01") == picture
 
 
 def test_a_label_and_a_vector_together():
@@ -496,6 +500,10 @@ def test_limits(flow):
     assert flow.get("/nothing").status == 404
     assert flow.get("/sample").status == 405
     assert flow.get("/nothing").json() == {"error": "Not Found"}
+    assert Answer(flow.app, "HEAD", "/healthz").status == 200
+    # Refused by what it says of itself: nothing of it has to come.
+    declared = {"content-length": str(4 * LIMITS.max_body + 1)}
+    assert "20000 bytes" in flow.post("/log_prob", b"", 413, **declared)["error"]
     limits = Limits(max_held=10)
     busy = Ready(flow.served, limits)
     busy.refused("/sample", b" " * 50, "too many bodies", 429)

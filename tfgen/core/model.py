@@ -229,7 +229,7 @@ class GenerativeModel(Family):
         # What is wrong with a condition is said first.
         rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
         self.require_samples()
-        self._check_temperature(temperature)
+        self.check_temperature(temperature)
         temperature = self._as_temperature(temperature)
         x = self._rows.run(
             "sample", rows, batch_size, seed, condition=condition, temperature=temperature
@@ -406,6 +406,16 @@ class GenerativeModel(Family):
                 "first"
             )
 
+    def check_temperature(self, temperature):
+        """Raises a ValueError for a `temperature` that the distribution of latents cannot have."""
+        name = self._latents_from
+        part = name and getattr(self, name)
+        if temperature != 1 and part and not part.allows_temperature:
+            raise ValueError(
+                f"`temperature` must be 1: `{name}` is a {type(part).__name__}, which has no "
+                f"scale that is known; got {temperature!r}"
+            )
+
     def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
         """Runs a core over examples, and latents if there are any, and their conditions, once all
         are checked. They may be symbolic, see `log_prob`."""
@@ -428,15 +438,6 @@ class GenerativeModel(Family):
 
     def _as_temperature(self, temperature):
         return tf.constant(checks.check_weight(temperature, "temperature"), self.variable_dtype)
-
-    def _check_temperature(self, temperature):
-        name = self._latents_from
-        part = name and getattr(self, name)
-        if temperature != 1 and part and not part.allows_temperature:
-            raise ValueError(
-                f"`temperature` must be 1: `{name}` is a {type(part).__name__}, which has no "
-                f"scale that is known; got {temperature!r}"
-            )
 
 
 def _grouped(values, size):

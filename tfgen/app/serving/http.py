@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import pathlib
+import re
 import tempfile
 
 import fastapi
@@ -93,7 +94,8 @@ def make_app(served, batcher, limits, watch=None):
         ("/healthz", server.healthz),
         ("/metrics", server.metrics),
     ]:
-        app.get(route)(answer)
+        # Probes of load balancers ask for the head alone.
+        app.api_route(route, methods=["GET", "HEAD"])(answer)
     for error in (*_OF_CLIENTS, Refused, HTTPException, ClientDisconnect, Exception):
         app.exception_handler(error)(_as_response)
     return Watched(app, server.watch)
@@ -122,7 +124,7 @@ class _Server:
         given = await self._content(request)
         kind = given.pop("format", None)
         if kind is None:
-            kind = "png" if "image/png" in request.headers.get("accept", "") else "json"
+            kind = "png" if _accepts_png(request.headers.get("accept", "")) else "json"
         if kind not in ("json", "png"):
             raise ValueError(f'`format` must be "json" or "png"; got {str(kind)[:100]!r}')
         if kind == "png":
@@ -175,6 +177,9 @@ class _Server:
     async def _content(self, request):
         """The object of a request's body."""
         chunks, size = [], 0
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > 4 * self.limits.max_body:
+            raise self._too_large(connection="close")
         try:
             # Bodies that are too large are read on, for their senders to see the answer.
             async with asyncio.timeout(self.limits.seconds):
@@ -264,6 +269,16 @@ class _Server:
             path = pathlib.Path(folder) / "samples.png"
             plots.save_samples(path, samples)
             return path.read_bytes()
+
+
+def _accepts_png(accept):
+    """True if an `Accept` header names PNG, with a weight that is not 0."""
+    for kind in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in kind.split(";"))
+        weights = [p.removeprefix("q=").strip() for p in parameters if p.startswith("q=")]
+        if name == "image/png" and not any(re.fullmatch(r"0(\.0*)?", w) for w in weights):
+            return True
+    return False
 
 
 def _essence(message):

@@ -84,7 +84,7 @@ class Served:
             net.data_spec.without_target(),
             net.likelihood,
             class_names,
-            net._check_temperature,
+            net.check_temperature,
             max_rows=max_rows,
         )
 

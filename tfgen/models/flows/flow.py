@@ -235,7 +235,7 @@ class Flow(GenerativeModel):
         (TensorShape([1, 3]), 7.0, False)
         """
         num_kept = checks.check_int(num_kept, "num_kept", 0, self.num_dims)
-        self._check_temperature(temperature)
+        self.check_temperature(temperature)
         return self._map_examples(
             "resample",
             x,
