@@ -42,7 +42,7 @@ class RowFunctions:
 
     def __init__(self, core, specs, make_layer=None):
         self._core, self._specs, self._make_layer = core, specs, make_layer
-        self._kept, self._names = {}, {}
+        self._kept, self._names, self._rowed = {}, {}, {}
         self.layer = None
 
     def arguments(self, name):
@@ -82,6 +82,7 @@ class RowFunctions:
     def clear(self):
         """Forgets what was compiled: something that the cores hold was exchanged."""
         self._kept.clear()
+        self._rowed.clear()
 
     # As in `function`: loops in Python are no loops of graphs.
     @tf.autograph.experimental.do_not_convert
@@ -106,9 +107,16 @@ class RowFunctions:
         if symbolic.is_symbolic(*arguments.values()):
             return self.direct(name, seed, num_rows, **arguments)
         function, names = self.function(name), self.arguments(name)
-        with_rows = self._with_rows(arguments)
         if "seed" in names:
             arguments["seed"] = as_seed(seed)
+        if num_rows <= batch_size:
+            # What most calls are: nothing to cut, and nothing to join.
+            if "start" in names:
+                arguments["start"] = tf.constant(0, tf.int64)
+            if "num_rows" in names:
+                arguments["num_rows"] = tf.constant(num_rows)
+            return function(**tf.nest.map_structure(tf.convert_to_tensor, arguments))
+        with_rows = self._with_rows(arguments)
         parts = []
         for start in range(0, num_rows, batch_size):
             stop = min(start + batch_size, num_rows)
@@ -121,13 +129,15 @@ class RowFunctions:
                 for k, v in arguments.items()
             }
             parts.append(function(**cut))
-        return parts[0] if len(parts) == 1 else tf.nest.map_structure(_joined, *parts)
+        return tf.nest.map_structure(_joined, *parts)
 
     def _with_rows(self, names):
         """Those of the names whose arguments have rows."""
-        specs = self._specs()
-        shapes = {k: [spec.shape for spec in tf.nest.flatten(specs[k])] for k in names}
-        return {k for k in names if all(shape.rank and shape[0] is None for shape in shapes[k])}
+        if not self._rowed:
+            for k, spec in self._specs().items():
+                shapes = [] if spec is None else [one.shape for one in tf.nest.flatten(spec)]
+                self._rowed[k] = all(shape.rank and shape[0] is None for shape in shapes)
+        return {k for k in names if self._rowed[k]}
 
     @tf.autograph.experimental.do_not_convert
     def direct(self, name, seed=None, num_rows=None, **arguments):
