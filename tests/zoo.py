@@ -454,6 +454,31 @@ OTHERS = {
         tfgen.NADE, (1, 2, 2), 4, data_kind="uint8", num_bits=5, num_mixtures=2, terms=("bpd",)
     ),
     "nade_real": model(tfgen.NADE, (3,), 8, data_kind="real", num_mixtures=2, condition_shape=(2,)),
+    # What a step sees of an example is drawn, as noise of a posterior is.
+    "deep_nade": model(
+        tfgen.DeepNADE, (3, 2, 1), (8, 8), num_orders=3, num_classes=2, summed=("nll",)
+    ),
+    "deep_nade_colour": model(
+        tfgen.DeepNADE,
+        (1, 2, 2),
+        (8,),
+        num_orders=2,
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        terms=("bpd",),
+        summed=("bpd",),
+    ),
+    "deep_nade_real": model(
+        tfgen.DeepNADE,
+        (3,),
+        (8, 8),
+        num_orders=2,
+        data_kind="real",
+        num_mixtures=2,
+        condition_shape=(2,),
+        summed=("nll",),
+    ),
     "made": model(
         tfgen.MADE, (4, 3, 1), (8, 8), num_masks=2, ordering="random", condition_shape=(2,)
     ),
@@ -480,7 +505,7 @@ VARIANTS = {
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
-    *("nade_colour", "made_colour"),
+    *("nade_colour", "made_colour", "deep_nade_colour", "deep_nade_real"),
     *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),

@@ -31,6 +31,7 @@ from tfgen.models import VAEF
 from tfgen.models import VLAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
+from tfgen.models import DeepNADE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
@@ -55,6 +56,7 @@ __all__ = [
     "VLAE",
     "WGAN",
     "Autoencoder",
+    "DeepNADE",
     "Flow",
     "GenerativeModel",
     "Glow",

@@ -10,6 +10,7 @@ from tfgen.models.adversarial import Adversarial
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
+from tfgen.models.autoregressive import DeepNADE
 from tfgen.models.autoregressive import PixelCNN
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
@@ -49,6 +50,7 @@ __all__ = [
     "WGAN",
     "Autoencoder",
     "DecoderModel",
+    "DeepNADE",
     "EncoderDecoder",
     "Flow",
     "GenerativeModel",

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tfgen.core.model import GenerativeModel
 from tfgen.distributions import AutoregressivePixels
 from tfgen.distributions import Bernoulli
 from tfgen.distributions import DiscretisedLogistic
+from tfgen.models.autoregressive.completing import Completing
 from tfgen.networks import GatedPixelCNNStack
 from tfgen.networks import PixelCNNStack
 from tfgen.utils import checks
@@ -18,7 +18,7 @@ NETWORKS = {"residual": PixelCNNStack, "gated": GatedPixelCNNStack}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class PixelCNN(GenerativeModel):
+class PixelCNN(Completing):
     """PixelCNN (van den Oord et al. 2016, "Pixel Recurrent Neural Networks", arXiv:1601.06759):
     each pixel given those before it in raster order.
 
@@ -49,8 +49,6 @@ class PixelCNN(GenerativeModel):
     >>> model.log_prob(x).shape, model.sample(3).shape
     (TensorShape([32]), TensorShape([3, 8, 8, 1]))
     """
-
-    likelihood = "exact"
 
     def __init__(
         self,
@@ -125,16 +123,8 @@ class PixelCNN(GenerativeModel):
         >>> drawn.shape, bool(drawn[:, :2].all()), bool(drawn[:, 2:].all())
         ((2, 4, 4, 1), True, False)
         """
-        x = self.data_spec.check_x(x)
-        known = checks.as_mask(known, "known", x.shape)
-        temperature = self._as_temperature(temperature)
-        return self._map_examples(
-            "inpaint", x, condition, batch_size, seed, known=known, temperature=temperature
-        )
-
-    def _argument_specs(self):
-        known = tf.TensorSpec([None, *self.event_shape], tf.bool, name="known")
-        return {**super()._argument_specs(), "known": known}
+        given = condition, temperature, seed, batch_size
+        return self._map_known("inpaint", x, known, *given, by_pixel=True)
 
     # --- hooks ----------------------------------------------------------------
 
