@@ -143,7 +143,7 @@ def test_draws_are_those_pixel_by_pixel(sides, network, kind):
     model = tfgen.PixelCNN(
         (*sides, 2), network=network, data_kind=kind, num_mixtures=2, num_classes=3
     )
-    assert (model.observation._wavefront is None) == isinstance(network, GatedPixelCNNStack)
+    assert (model.observation._runner is None) == isinstance(network, GatedPixelCNNStack)
     zoo.perturb(model, scale=1.0)
     noise = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 6)
     features = model._features(tf.constant([0, 1, 2, 0, 1, 2]))

@@ -152,6 +152,10 @@ def pixelcnn(shape=(4, 3, 1), **arguments):
     return tfgen.PixelCNN(shape, 4, 2, **arguments)
 
 
+def pixelrnn(shape=(3, 3, 1), **arguments):
+    return tfgen.PixelRNN(shape, filters=3, num_layers=2, kernel_size=3, **arguments)
+
+
 def flow(dtype=None, transform="affine", **arguments):
     """A user's own chain: every kind of part that no recipe has."""
     parts = [
@@ -448,6 +452,17 @@ OTHERS = {
         terms=("bpd",),
     ),
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
+    "pixelrnn": model(pixelrnn, (4, 3, 1), num_classes=2),
+    "pixelrnn_row": model(
+        pixelrnn,
+        (3, 4, 2),
+        kind="row",
+        condition_shape=(2,),
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        terms=("bpd",),
+    ),
     "fvsbn": model(tfgen.FVSBN, (3, 2, 1), num_classes=2),
     "nade": model(tfgen.NADE, (5,), 4, "random", num_classes=2),
     "nade_colour": model(
@@ -506,7 +521,7 @@ VARIANTS = {
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
     *("nade_colour", "made_colour", "deep_nade_colour", "deep_nade_real"),
-    *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
+    *("wgan_clipped", "pixelcnn_gated", "pixelrnn_row", "glow_real", "realnvp_bits", "vae_colour"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),
     # Configurations of other recipes, which have no method of their own.

@@ -37,6 +37,7 @@ from tfgen.models import GenerativeModel
 from tfgen.models import Glow
 from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
+from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Glow",
     "InjectiveFlow",
     "PixelCNN",
+    "PixelRNN",
     "RealNVP",
     "bijectors",
     "callbacks",

@@ -10,9 +10,14 @@ from tfgen.distributions.elements import OutputDistribution
 from tfgen.distributions.observation import Observation
 from tfgen.distributions.observation import PositionHead
 from tfgen.networks import PixelCNNStack
+from tfgen.networks import PixelRNNStack
+from tfgen.networks.pixel_rnn import Raster
 from tfgen.networks.wavefront import Wavefront
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
+
+# What draws through a network with no more than what each pixel changes.
+_RUNNERS = {PixelCNNStack: Wavefront, PixelRNNStack: Raster}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -23,7 +28,8 @@ class AutoregressivePixels(Observation):
     Lossy Autoencoder", arXiv:1611.02731, section 4 and appendix A. The field of view is that of
     `network`: a small one leaves what is further apart to the latents.
 
-    Through a `PixelCNNStack` samples are drawn in waves, each of which computes only what is new;
+    Through a `PixelCNNStack` samples are drawn in waves, each of which computes only what is new,
+    and through a `PixelRNNStack` one pixel after the other, each of which does;
     through other networks in sweeps over the whole image until nothing changes. Both draw what
     pixel by pixel would, for the same noise.
 
@@ -31,7 +37,7 @@ class AutoregressivePixels(Observation):
         element: `OutputDistribution`, of the values of one pixel; by default `Bernoulli`.
         network: layer in which a position sees the pixels before it, called with `context=` and
             built with the shapes of both: `PixelCNNStack` (by default, as the paper's),
-            `GatedPixelCNNStack`.
+            `GatedPixelCNNStack`, `PixelRNNStack`.
         context_channels: number of channels of the map that the features become.
         **kwargs: `keras.layers.Layer` arguments.
 
@@ -82,9 +88,9 @@ class AutoregressivePixels(Observation):
         small = keras.initializers.VarianceScaling(0.1)
         self.head = keras.layers.Dense(params, kernel_initializer=small, dtype=self.dtype_policy)
         self.head.build(self.network.compute_output_shape((None, *self.event_shape)))
-        # Waves know its parts, not what a subclass does with them.
-        in_waves = type(self.network) is PixelCNNStack
-        self._wavefront = Wavefront(self.network, height, width) if in_waves else None
+        # They know its parts, not what a subclass does with them.
+        runner = _RUNNERS.get(type(self.network))
+        self._runner = None if runner is None else runner(self.network, height, width)
 
     def inputs(self, x):
         return self.element.inputs(x)
@@ -111,11 +117,11 @@ class AutoregressivePixels(Observation):
             known: `[batch, *event_shape]`, True where the pixels of `given` are kept.
         """
         context = None if features is None else self.to_context(features)
-        draw = self._sweep if self._wavefront is None else self._run_waves
+        draw = self._sweep if self._runner is None else self._run_waves
         return draw(noise, context, temperature, given, known)
 
     def _run_waves(self, noise, context, temperature, given, known):
-        waves = self._wavefront
+        waves = self._runner
         noise = waves.skew(noise)
         if given is not None:
             given, known = waves.skew(given), waves.skew(known)

@@ -12,6 +12,7 @@ from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
 from tfgen.models.autoregressive import DeepNADE
 from tfgen.models.autoregressive import PixelCNN
+from tfgen.models.autoregressive import PixelRNN
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
 from tfgen.models.flows import NSF
@@ -58,6 +59,7 @@ __all__ = [
     "GlowStep",
     "InjectiveFlow",
     "PixelCNN",
+    "PixelRNN",
     "RealNVP",
 ]
 

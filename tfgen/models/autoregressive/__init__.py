@@ -5,6 +5,7 @@ from tfgen.models.autoregressive.fvsbn import FVSBN
 from tfgen.models.autoregressive.made import MADE
 from tfgen.models.autoregressive.nade import NADE
 from tfgen.models.autoregressive.pixelcnn import PixelCNN
+from tfgen.models.autoregressive.pixelrnn import PixelRNN
 
 __all__ = [
     "DeepNADE",
@@ -12,6 +13,7 @@ __all__ = [
     "MADE",
     "NADE",
     "PixelCNN",
+    "PixelRNN",
 ]
 
 
