@@ -35,6 +35,8 @@ class PixelCNN(Completing):
         num_mixtures: components of the mixture of discretised logistic distributions (uint8 data).
         num_bits: bits of a value that the model sees of uint8 data.
         data_kind: `"binary"` or `"uint8"`.
+        deep_conditions: True for conditions that every layer of a residual network sees, and not
+            the first alone; those of a gated one see them in any case.
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]` or
             `[height, width, channels]`), `num_classes`, `dtype`, `name`.
 
@@ -60,6 +62,7 @@ class PixelCNN(Completing):
         num_mixtures=10,
         num_bits=8,
         data_kind="binary",
+        deep_conditions=False,
         dtype=None,
         **kwargs,
     ):
@@ -80,8 +83,10 @@ class PixelCNN(Completing):
         kind = {"dtype": self.dtype_policy}
         self.filters, self.num_layers, self.kernel_size = filters, num_layers, kernel_size
         self.num_mixtures = checks.check_count(num_mixtures, "num_mixtures")
+        self.deep_conditions = checks.check_bool(deep_conditions, "deep_conditions")
         if isinstance(network, str) and network in NETWORKS:
-            network = NETWORKS[network](filters, num_layers, kernel_size, **kind)
+            deep = {"deep_context": self.deep_conditions} if network == "residual" else {}
+            network = NETWORKS[network](filters, num_layers, kernel_size, **deep, **kind)
         elif not isinstance(network, keras.layers.Layer):
             raise ValueError(
                 f"`network` must be one of {list(NETWORKS)} or a layer; got {network!r}"
