@@ -14,8 +14,17 @@ from tfgen.networks import PixelCNNStack
 from tfgen.networks.wavefront import Wavefront
 
 
-def stack(filters=4, num_layers=6, kernel_size=3, tied=False, channels=1, context=0, sides=(5, 7)):
-    network = PixelCNNStack(filters, num_layers, kernel_size, 2, tied)
+def stack(
+    filters=4,
+    num_layers=6,
+    kernel_size=3,
+    tied=False,
+    channels=1,
+    context=0,
+    sides=(5, 7),
+    deep_context=False,
+):
+    network = PixelCNNStack(filters, num_layers, kernel_size, 2, tied, deep_context=deep_context)
     network.build((None, *sides, channels), (None, *sides, context) if context else None)
     return zoo.perturb(network)
 
@@ -86,6 +95,16 @@ def test_binary_images_sum_to_one(network):
     np.testing.assert_allclose(np.exp(model.log_prob(images)).sum(), 1, rtol=1e-5)
 
 
+def test_labels_that_every_layer_sees_give_a_distribution_each():
+    model = tfgen.PixelCNN((2, 3, 1), 4, 2, deep_conditions=True, num_classes=2)
+    zoo.perturb(model, scale=1.0)
+    assert model.observation.network.context_layer.layer.filters == 8
+    images = np.array(list(itertools.product([0, 1], repeat=6))).reshape(-1, 2, 3, 1)
+    each = [zoo.eager_outputs(model, images, np.full(64, label)) for label in range(2)]
+    np.testing.assert_allclose(np.exp(each).sum(1), 1, rtol=1e-5)
+    assert np.abs(each[1] - each[0]).max() > 0.1
+
+
 def test_levels_of_colours_sum_to_one():
     model = tfgen.PixelCNN((1, 2, 2), 4, 1, data_kind="uint8", num_bits=2, num_mixtures=2)
     zoo.perturb(model, scale=1.0)
@@ -121,7 +140,7 @@ def networks():
     return {
         "3": PixelCNNStack(4, 3, 3),
         "5_tied": PixelCNNStack(4, 3, 5, tied=True),
-        "7": PixelCNNStack(4, 3, 7),
+        "7_deep": PixelCNNStack(4, 3, 7, deep_context=True),
         "gated": GatedPixelCNNStack(4, 3),
     }
 
@@ -143,7 +162,7 @@ def test_draws_are_those_pixel_by_pixel(sides, network, kind):
     model = tfgen.PixelCNN(
         (*sides, 2), network=network, data_kind=kind, num_mixtures=2, num_classes=3
     )
-    assert (model.observation._wavefront is None) == isinstance(network, GatedPixelCNNStack)
+    assert (model.observation._runner is None) == isinstance(network, GatedPixelCNNStack)
     zoo.perturb(model, scale=1.0)
     noise = model._sample_noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 6)
     features = model._features(tf.constant([0, 1, 2, 0, 1, 2]))
@@ -153,6 +172,121 @@ def test_draws_are_those_pixel_by_pixel(sides, network, kind):
     for got, wanted in zip(drawn, expected, strict=True):
         assert got.std() > 0
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_deep_context_is_added_after_every_convolution():
+    network = stack(num_layers=3, context=2, deep_context=True)
+    added = network.read_context(tf.ones([1, 5, 7, 2]))
+    assert added.shape[-1] == 12
+    x = tf.random.normal([1, 5, 7, 1], seed=0)
+    whole = network._run(x, added, lambda i, x: network._layer(i)(x))
+    np.testing.assert_array_equal(network(x, context=tf.ones([1, 5, 7, 2])), whole)
+    for i in range(3):
+        without = added.numpy()
+        without[..., 4 * i : 4 * i + 4] = 0
+        assert np.abs(network._run(x, without, lambda i, x: network._layer(i)(x)) - whole).max() > 0
+    # At the first alone it is as it was.
+    assert stack(num_layers=3, context=2).read_context(tf.ones([1, 5, 7, 2])).shape[-1] == 4
+
+
+# ------------------------------------------------------------------- down-sampled receptive field
+
+
+def downsampled(network, sides=(6, 4), element=None):
+    observation = tfgen.distributions.AutoregressivePixels(element, network, downsample=2)
+    observation.build((None, 3), (*sides, 1))
+    return zoo.perturb(observation, scale=1.0)
+
+
+def test_a_downsampled_field_sees_every_other_pixel():
+    observation = downsampled(
+        PixelCNNStack(16, 1, 3), sides=(8, 8), element=tfgen.distributions.Normal("per_value")
+    )
+    assert observation.receptive_field == (2, 2)
+    x = tf.constant(np.random.default_rng(0).normal(size=(1, 8, 8, 1)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        inputs = observation._apart(x)
+        params = observation._together(observation._params(observation.network(inputs)))
+        total = tf.reduce_sum(params[0, 5, 4])
+    seen = tape.gradient(total, x).numpy()[0, :, :, 0] != 0
+    expected = {(3, 2), (3, 4), (3, 6), (5, 2)}
+    assert set(zip(*np.nonzero(seen), strict=True)) == expected
+
+
+def test_downsampled_images_sum_to_one_and_take_each_part_for_itself():
+    observation = downsampled(PixelCNNStack(8, 2, 3), sides=(2, 4))
+    images = np.array(list(itertools.product([0, 1], repeat=8)), "uint8").reshape(-1, 2, 4, 1)
+    features = tf.random.normal([1, 3], seed=0) + tf.zeros([256, 3])
+    log_prob = observation.log_prob(images, features)
+    np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
+    image = np.arange(8).reshape(1, 2, 4, 1)
+    apart = observation._apart(tf.constant(image))
+    assert apart.numpy().reshape(4, 2).tolist() == [[0, 2], [1, 3], [4, 6], [5, 7]]
+    np.testing.assert_array_equal(observation._together(apart), image)
+
+
+@pytest.mark.parametrize("network", ["3", *zoo.slow("gated")])
+def test_downsampled_draws_are_those_pixel_by_pixel(network):
+    observation = downsampled(networks()[network])
+    features = tf.random.normal([6, 3], seed=0)
+    noise = observation.noise(tf.constant([1, 2]), tf.constant(0, tf.int64), 6)
+    drawn = observation.sample(noise, features).numpy()
+    assert drawn.std() > 0
+    context = observation._context(features)
+    apart, noise = tf.zeros_like(observation._apart(drawn)), observation._apart(noise)
+    for i, j in itertools.product(range(3), range(2)):
+        params = observation.network(observation.inputs(apart), context=context)
+        new = observation.element.sample(noise, observation._params(params))
+        here = np.zeros((3, 2, 1), bool)
+        here[i, j] = True
+        apart = tf.where(here, new, apart)
+    np.testing.assert_array_equal(drawn, observation._together(apart))
+
+
+def test_a_downsampled_field_must_fit():
+    with pytest.raises(ValueError, match=r"`downsample` must divide the sides .* \[6, 5\]; got 2"):
+        downsampled(PixelCNNStack(4, 1), sides=(6, 5))
+    with pytest.raises(ValueError, match="`downsample` must"):
+        tfgen.distributions.AutoregressivePixels(downsample=0)
+
+
+def vlae(shape=(6, 4, 1), **arguments):
+    return tfgen.VLAE(shape, 2, encoder="mlp", decoder="mlp", prior="normal", **arguments)
+
+
+def test_a_vlaes_decoder_is_what_its_arguments_say():
+    model = vlae(decoder_layers=3, kernel_size=5, filters=4, tied=True, data_kind="uint8")
+    network = model.observation.network
+    assert (network.num_layers, network.kernel_size, network.filters) == (3, 5, 4)
+    assert network.tied and model.observation.data_kind == "uint8"
+    lines = []
+    model.summary(print_fn=lambda line, line_break=False: lines.append(line))
+    assert lines[-1].endswith("decoder: 6 rows above, 6 columns to each side")
+    model = vlae(decoder_layers=2, gated=True, downsample=2)
+    assert isinstance(model.observation.network, GatedPixelCNNStack)
+    model.summary(print_fn=lambda line, line_break=False: lines.append(line))
+    assert lines[-1].endswith("4 rows above, 4 columns to each side, every 2 pixels")
+    again = tfgen.VLAE.from_config(model.get_config())
+    assert again.observation.receptive_field == (4, 4)
+    assert again.get_config() == model.get_config()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"observation": "bernoulli", "filters": 4}, "are of the observation .pixelcnn.; got 'ber"),
+        ({"gated": True, "tied": True}, "`tied` goes with a decoder that is not gated"),
+        ({"decoder_layers": 0}, "`decoder_layers` must .* got 0"),
+        ({"kernel_size": 4}, "`kernel_size` must .* got 4"),
+        ({"downsample": 4}, "`downsample` must divide the sides"),
+        ({"gated": 1}, "`gated` must be True or False"),
+        ({"data_kind": "bits"}, "`data_kind` must be one of"),
+    ],
+)
+def test_bad_decoders_of_a_vlae(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        vlae(**arguments)
 
 
 def test_skewing():

@@ -151,7 +151,8 @@ NETWORKS = {
     *("Elu", "Relu", "Sigmoid", "Tanh"),
     *("Cast", "Const", "Fill", "Identity", "ZerosLike", "SelectV2"),
     *("ConcatV2", "DepthToSpace", "GatherV2", "Pad", "Reshape", "Shape", "Split", "Squeeze"),
-    *("StridedSlice", "Transpose", "StatelessWhile", "While"),
+    *("StridedSlice", "Transpose", "StatelessWhile", "While", "SplitV", "EnsureShape"),
+    *("TensorListFromTensor", "TensorListGetItem", "TensorListSetItem", "TensorListStack"),
 }
 # Derivatives of networks, by the directions of a decoder and of a gradient penalty.
 DERIVATIVES = NETWORKS | {

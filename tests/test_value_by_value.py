@@ -1,4 +1,4 @@
-"""FVSBN, NADE and MADE: densities that sum to 1, what conditionals see, draws."""
+"""FVSBN, NADE, deep NADE and MADE: densities that sum to 1, what conditionals see, draws."""
 
 import functools
 import itertools
@@ -19,6 +19,7 @@ MODELS = {
     "made_masks": functools.partial(
         tfgen.MADE, hidden_units=(8,), num_masks=3, ordering="random", direct=True
     ),
+    "deep_nade": functools.partial(tfgen.DeepNADE, hidden_units=(8, 8), num_orders=3),
     "made_residual": functools.partial(tfgen.MADE, hidden_units=(8, 8), num_masks=2, residual=True),
 }
 STATES = np.array(list(itertools.product([0, 1], repeat=6)), "uint8").reshape(-1, 2, 3, 1)
@@ -43,7 +44,7 @@ def test_binary_states_sum_to_one(name):
 
 
 def test_levels_of_colours_sum_to_one():
-    for build in (tfgen.NADE, tfgen.MADE):
+    for build in (tfgen.NADE, tfgen.MADE, tfgen.DeepNADE):
         model = build((1, 1, 3), 4, data_kind="uint8", num_bits=2, num_mixtures=2)
         zoo.perturb(model, scale=1.0)
         levels = 64 * np.array(list(itertools.product(range(4), repeat=3))).reshape(-1, 1, 1, 3)
@@ -179,7 +180,9 @@ def orders(model):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.0])
-@pytest.mark.parametrize("name", [*MODELS, "nade_colour", "nade_real", "made_colour"])
+@pytest.mark.parametrize(
+    "name", [*(MODELS.keys() - {"deep_nade"}), "nade_colour", "nade_real", "made_colour"]
+)
 def test_draws_are_those_of_one_value_after_the_other(name, temperature):
     model, condition = None, None
     if name in MODELS:
@@ -205,7 +208,7 @@ def test_draws_are_those_of_one_value_after_the_other(name, temperature):
     assert temperature == 0 or len(np.unique(found.reshape(30, -1), axis=0)) > 5
 
 
-@pytest.mark.parametrize("name", ["fvsbn", "nade", "made_masks"])
+@pytest.mark.parametrize("name", ["fvsbn", "nade", "deep_nade", "made_masks"])
 def test_draws_follow_the_density(name):
     model = small(name)
     condition = np.broadcast_to(CONDITION, (4000, 2))
@@ -215,6 +218,149 @@ def test_draws_follow_the_density(name):
     # Five standard errors.
     error = np.sqrt(expected * (1 - expected) / 4000)
     assert (np.abs(found - expected) <= 5 * error + 1e-3).all()
+
+
+# ---------------------------------------------------------------------------------- any order
+
+
+def chained(model, x, features, order, known=()):
+    """Log-probability of binary rows, `[n]`, but for the known values, by one pass for each."""
+    total, seen = 0.0, np.zeros(x.shape, "float32")
+    seen[:, list(known)] = 1
+    for dim in order:
+        if dim in known:
+            continue
+        params = model._params(model.element.inputs(x), features, tf.constant(seen))
+        total = total + model.element.log_prob(x[:, dim, None], params[:, dim]).numpy()
+        seen[:, dim] = 1
+    return total
+
+
+def test_a_deep_nade_is_the_mixture_of_its_orders():
+    model, x = small("deep_nade"), STATES.reshape(64, 6)
+    features = features_of(model, 64)
+    orders = model._orders.numpy()
+    assert (np.sort(orders) == np.arange(6)).all() and len(np.unique(orders, axis=0)) == 3
+    each = [chained(model, x, features, order) for order in orders]
+    np.testing.assert_allclose(np.exp(each).sum(1), 1, rtol=1e-5)
+    assert np.abs(each[1] - each[0]).max() > 0.01
+    found = zoo.eager_outputs(model, STATES, np.broadcast_to(CONDITION, (64, 2)))
+    np.testing.assert_allclose(found, np.log(np.mean(np.exp(each), 0)), rtol=1e-4)
+
+
+def test_what_training_lowers_is_the_mean_over_all_orders():
+    model = zoo.perturb(tfgen.DeepNADE(3, (8, 8)), scale=1.0)
+    x = np.array([[0, 1, 1], [1, 0, 1]], "uint8")
+    orders = list(itertools.permutations(range(3)))
+    expected = np.mean([chained(model, x, None, order) for order in orders], 0)
+    # Each order is a rank of the noise, each cut as likely.
+    ranks = [np.argsort(order) / 3 for order in orders for _ in range(3)]
+    cuts = [cut for _ in orders for cut in (0.1, 0.5, 0.9)]
+    noise = [tf.constant(v, tf.float32) for v in (np.repeat(ranks, 2, 0), np.repeat(cuts, 2))]
+    found = model._log_weight(np.tile(x, (18, 1)), None, noise).numpy().reshape(18, 2)
+    np.testing.assert_allclose(found.mean(0), expected, rtol=1e-5)
+    assert found.std(0).min() > 0.01
+    # Noise of rows: as many values known as not, on average, and not the same ones.
+    places, cuts = model._terms_noise(tf.constant([1, 2]), 0, 2000)
+    assert abs(np.mean(np.floor(3 * cuts)) - 1) < 0.1 and np.std(places.numpy(), 0).min() > 0.2
+
+
+@pytest.mark.parametrize("name", ["deep_nade", "deep_nade_colour", "deep_nade_real"])
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_completions_are_those_of_one_value_after_the_other(name, temperature):
+    """With the values that are known as they are, and with none known, as samples are drawn."""
+    model = zoo.perturb(zoo.MODELS[name].build(), scale=1.0)
+    rng, size = np.random.default_rng(0), model.num_dims
+    x, condition = zoo.make_data(model, 30)
+    condition = None if condition is None else tf.constant(condition)
+    features = model._features(condition)
+    chosen = rng.random(30).astype("float32")
+    noise = model._sample_noise(tf.constant([1, 2]), 0, 30)[0], tf.constant(chosen)
+    orders = model._orders.numpy()[(chosen * model.num_orders * bool(temperature)).astype(int)]
+    temperature = tf.constant(temperature)
+    for known in (np.zeros((30, size), bool), rng.random((30, size)) < 0.5):
+        values = model._values(tf.constant(x)).numpy()
+        found = model._drawn(noise, condition, temperature, tf.constant(values), known)
+        if not known.any():
+            fresh = model._drawn(noise, condition, temperature)
+            np.testing.assert_array_equal(found, fresh)
+        drawn, seen = np.where(known, values, 0), known.copy()
+        for place in range(size):
+            dims = orders[:, place]
+            inputs = model.element.inputs(drawn)
+            params = model._params(inputs, features, tf.constant(seen, tf.float32))
+            new = model.element.sample(noise[0], params, temperature).numpy()[..., 0]
+            rows = np.flatnonzero(~known[np.arange(30), dims])
+            drawn[rows, dims[rows]] = new[rows, dims[rows]]
+            seen[np.arange(30), dims] = True
+        rtol = 1e-4 if model.data_kind == "real" else 0
+        np.testing.assert_allclose(found, drawn, rtol=rtol, atol=rtol)
+
+
+def test_complete_keeps_what_is_known_in_the_units_of_the_data():
+    model = zoo.perturb(tfgen.DeepNADE((2, 1), (8,), 2, data_kind="real"))
+    model.x_loc.assign([3.0])
+    model.x_scale.assign([0.5])
+    x = np.random.default_rng(0).normal(3, 1, (40, 2, 1)).astype("float32")
+    known = np.array([[True], [False]])
+    drawn = model.complete(x, known, seed=0).numpy()
+    np.testing.assert_array_equal(drawn[:, 0], x[:, 0])
+    assert (drawn[:, 1] != x[:, 1]).all() and abs(drawn[:, 1].mean() - 3) < 1
+    with pytest.raises(ValueError, match=r"`known` must have shape \[40, 2, 1\] or \[2, 1\]"):
+        model.complete(x, known[:1])
+    with pytest.raises(ValueError, match="`known` must hold True and False"):
+        model.complete(x, known.astype(int))
+
+
+def test_completions_follow_the_conditionals():
+    model, x, known = small("deep_nade"), STATES[:1], np.zeros((2, 3, 1), bool)
+    known.flat[[0, 4]] = True
+    x = x.copy()
+    x.flat[0] = 1
+    flat = STATES.reshape(64, 6)
+    rows = flat[(flat[:, 0] == 1) & (flat[:, 4] == 0)]
+    features = features_of(model, len(rows))
+    each = [chained(model, rows, features, order, {0, 4}) for order in model._orders.numpy()]
+    expected = np.mean(np.exp(each), 0)
+    np.testing.assert_allclose(expected.sum(), 1, rtol=1e-5)
+    many = np.repeat(x, 4000, 0)
+    drawn = model.complete(
+        many, known, np.broadcast_to(CONDITION, (4000, 2)), seed=0, batch_size=4000
+    )
+    drawn = drawn.numpy().reshape(4000, 6)
+    found = [(drawn == row).all(1).mean() for row in rows]
+    error = np.sqrt(expected * (1 - expected) / 4000)
+    assert (np.abs(found - expected) <= 5 * error + 1e-3).all()
+
+
+@pytest.mark.slow
+def test_trained_conditionals_agree_with_the_trained_density():
+    """The paper's sense: no order is the model's own, so conditionals that one pass gives are near
+    those of the density by enumeration, once it is trained."""
+    rng = np.random.default_rng(0)
+    # Noisy copies of two hidden bits.
+    hidden = rng.integers(2, size=(4000, 2))
+    x = np.repeat(hidden, 4, 1) ^ (rng.random((4000, 8)) < 0.15)
+    keras.utils.set_random_seed(0)
+    model = tfgen.DeepNADE(8, (64, 64), num_orders=8)
+    model.compile(keras.optimizers.Adam(2e-3))
+    model.fit(x.astype("uint8"), batch_size=100, epochs=40, verbose=0)
+    states = np.array(list(itertools.product([0, 1], repeat=8)), "uint8")
+    joint = np.exp(model.log_prob(states))
+    np.testing.assert_allclose(joint.sum(), 1, rtol=1e-4)
+    apart, spread = [], []
+    for dim in range(8):
+        seen = np.ones((256, 8), "float32")
+        seen[:, dim] = 0
+        inputs = model.element.inputs(states)
+        logits = model._params(inputs, None, tf.constant(seen)).numpy()[:, dim, 0]
+        pairs = joint.reshape([2] * 8)
+        by_enumeration = np.take(pairs, 1, dim) / pairs.sum(dim)
+        weight = pairs.sum(dim)
+        direct = np.take(1 / (1 + np.exp(-logits)).reshape([2] * 8), 0, dim)
+        apart.append((weight * np.abs(direct - by_enumeration)).sum())
+        spread.append((weight * np.abs(by_enumeration - 0.5)).sum())
+    assert max(apart) < 0.06 and min(spread) > 0.25
 
 
 # ------------------------------------------------------------------------------- bad input
@@ -229,6 +375,8 @@ def test_draws_follow_the_density(name):
         (tfgen.NADE, {"order": [1, 0]}, "`order` has 2 indices, the last axis has 3"),
         (tfgen.NADE, {"hidden_units": 0}, "`hidden_units` must be a whole number"),
         (tfgen.MADE, {"num_masks": 0}, "`num_masks` must be a whole number"),
+        (tfgen.DeepNADE, {"hidden_units": ()}, "`hidden_units` must hold positive whole numbers"),
+        (tfgen.DeepNADE, {"num_orders": 0}, "`num_orders` must be a whole number"),
         (tfgen.MADE, {"direct": 1}, "`direct` must be True or False"),
         (tfgen.MADE, {"condition_shape": (2, 2, 1)}, "`condition_shape` must be .features."),
     ],

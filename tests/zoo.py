@@ -152,6 +152,10 @@ def pixelcnn(shape=(4, 3, 1), **arguments):
     return tfgen.PixelCNN(shape, 4, 2, **arguments)
 
 
+def pixelrnn(shape=(3, 3, 1), **arguments):
+    return tfgen.PixelRNN(shape, filters=3, num_layers=2, kernel_size=3, **arguments)
+
+
 def flow(dtype=None, transform="affine", **arguments):
     """A user's own chain: every kind of part that no recipe has."""
     parts = [
@@ -264,9 +268,23 @@ LATENT_VARIABLE_MODELS = {
         tfgen.VLAE,
         (4, 3, 1),
         prior=af_prior,
-        observation=local_pixelcnn,
+        decoder_layers=2,
+        filters=4,
         free_bits=0.0,
         costly=True,
+        draws=True,
+        **ELBO,
+    ),
+    "vlae_downsampled": model(
+        vae,
+        tfgen.VLAE,
+        (4, 2, 1),
+        prior=af_prior,
+        decoder_layers=2,
+        filters=4,
+        gated=True,
+        downsample=2,
+        free_bits=0.0,
         draws=True,
         **ELBO,
     ),
@@ -448,12 +466,48 @@ OTHERS = {
         terms=("bpd",),
     ),
     "pixelcnn_gated": model(pixelcnn, network="gated", condition_shape=(4, 3, 2)),
+    "pixelrnn": model(pixelrnn, (4, 3, 1), num_classes=2),
+    "pixelrnn_row": model(
+        pixelrnn,
+        (3, 4, 2),
+        kind="row",
+        condition_shape=(2,),
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        terms=("bpd",),
+    ),
     "fvsbn": model(tfgen.FVSBN, (3, 2, 1), num_classes=2),
     "nade": model(tfgen.NADE, (5,), 4, "random", num_classes=2),
     "nade_colour": model(
         tfgen.NADE, (1, 2, 2), 4, data_kind="uint8", num_bits=5, num_mixtures=2, terms=("bpd",)
     ),
     "nade_real": model(tfgen.NADE, (3,), 8, data_kind="real", num_mixtures=2, condition_shape=(2,)),
+    # What a step sees of an example is drawn, as noise of a posterior is.
+    "deep_nade": model(
+        tfgen.DeepNADE, (3, 2, 1), (8, 8), num_orders=3, num_classes=2, summed=("nll",)
+    ),
+    "deep_nade_colour": model(
+        tfgen.DeepNADE,
+        (1, 2, 2),
+        (8,),
+        num_orders=2,
+        data_kind="uint8",
+        num_bits=5,
+        num_mixtures=2,
+        terms=("bpd",),
+        summed=("bpd",),
+    ),
+    "deep_nade_real": model(
+        tfgen.DeepNADE,
+        (3,),
+        (8, 8),
+        num_orders=2,
+        data_kind="real",
+        num_mixtures=2,
+        condition_shape=(2,),
+        summed=("nll",),
+    ),
     "made": model(
         tfgen.MADE, (4, 3, 1), (8, 8), num_masks=2, ordering="random", condition_shape=(2,)
     ),
@@ -480,8 +534,16 @@ VARIANTS = {
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
-    *("nade_colour", "made_colour"),
-    *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
+    *("nade_colour", "made_colour", "deep_nade_colour", "deep_nade_real"),
+    *(
+        "wgan_clipped",
+        "vlae_downsampled",
+        "pixelcnn_gated",
+        "pixelrnn_row",
+        "glow_real",
+        "realnvp_bits",
+        "vae_colour",
+    ),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),
     # Configurations of other recipes, which have no method of their own.

@@ -31,11 +31,13 @@ from tfgen.models import VAEF
 from tfgen.models import VLAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
+from tfgen.models import DeepNADE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
 from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
+from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
 
 __all__ = [
@@ -55,11 +57,13 @@ __all__ = [
     "VLAE",
     "WGAN",
     "Autoencoder",
+    "DeepNADE",
     "Flow",
     "GenerativeModel",
     "Glow",
     "InjectiveFlow",
     "PixelCNN",
+    "PixelRNN",
     "RealNVP",
     "bijectors",
     "callbacks",

@@ -18,6 +18,7 @@ _CAPTIONS = {
     "decompressed": "left: held-out images; right: drawn given their latents",
     "reconstructed": "left: held-out images; right: means given their latents",
     "inpainted": "left: held-out images; right: the lower half drawn anew",
+    "completed": "left: held-out images; right: the upper half drawn anew",
     "nearest": "left: samples; right: the nearest training images",
 }
 
@@ -165,6 +166,10 @@ def of_run(out, net, examples):
         known = np.zeros(x.shape[1:3], bool)
         known[: len(known) // 2] = True
         pairs["inpainted"] = x, net.inpaint(x, known, y, seed=0)
+    if hasattr(net, "complete"):
+        known = np.zeros(net.event_shape, bool)
+        known[len(known) // 2 :] = True
+        pairs["completed"] = x, net.complete(x, known, y, seed=0)
     if net.can_sample:
         # They show whether samples were learned by heart.
         train, _ = taken_by(net, examples.train)

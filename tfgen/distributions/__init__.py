@@ -88,12 +88,6 @@ POSTERIORS = {"normal": NormalPosterior, "iaf": IAFPosterior}
 _ELEMENTS = {"binary": Bernoulli, "real": Normal, "uint8": DiscretisedLogistic}
 
 
-def _pixelcnn(dtype, data_kind):
-    element = {"uint8": {"num_mixtures": 10}, "real": {"scale": "per_value"}}.get(data_kind, {})
-    element = _ELEMENTS[data_kind or "binary"](**element, dtype=dtype)
-    return AutoregressivePixels(element, dtype=dtype)
-
-
 def _normal(dtype, data_kind, scale=None):
     if data_kind != "uint8":
         return Factorised(Normal("shared" if scale is None else scale, dtype=dtype), dtype=dtype)
@@ -113,7 +107,7 @@ OBSERVATIONS = {
     "bernoulli": lambda dtype, data_kind: Factorised(Bernoulli(dtype=dtype), dtype=dtype),
     "normal": _normal,
     "logistic": lambda dtype, data_kind: Factorised(DiscretisedLogistic(dtype=dtype), dtype=dtype),
-    "pixelcnn": _pixelcnn,
+    "pixelcnn": lambda dtype, data_kind: AutoregressivePixels.of_kind(data_kind, dtype=dtype),
     "flow": lambda dtype, data_kind: PixelFlow(data_kind=data_kind or "uint8", dtype=dtype),
 }
 

@@ -10,7 +10,9 @@ from tfgen.models.adversarial import Adversarial
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
+from tfgen.models.autoregressive import DeepNADE
 from tfgen.models.autoregressive import PixelCNN
+from tfgen.models.autoregressive import PixelRNN
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
 from tfgen.models.flows import NSF
@@ -49,6 +51,7 @@ __all__ = [
     "WGAN",
     "Autoencoder",
     "DecoderModel",
+    "DeepNADE",
     "EncoderDecoder",
     "Flow",
     "GenerativeModel",
@@ -56,6 +59,7 @@ __all__ = [
     "GlowStep",
     "InjectiveFlow",
     "PixelCNN",
+    "PixelRNN",
     "RealNVP",
 ]
 

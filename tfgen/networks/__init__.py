@@ -17,6 +17,9 @@ from tfgen.networks.made import MADE
 from tfgen.networks.masked import MaskedConv2D
 from tfgen.networks.masked import PixelCNNStack
 from tfgen.networks.named import get_network
+from tfgen.networks.pixel_lstm import DiagonalBiLSTM
+from tfgen.networks.pixel_lstm import RowLSTM
+from tfgen.networks.pixel_rnn import PixelRNNStack
 from tfgen.networks.weight_norm import WeightNorm
 from tfgen.networks.weight_norm import data_dependent_init
 
@@ -28,14 +31,17 @@ __all__ = [
     "ConvEncoder",
     "ConvNet",
     "Critic",
+    "DiagonalBiLSTM",
     "GatedPixelCNNStack",
     "Head",
     "MaskedConv2D",
     "MinibatchFeatures",
     "PixelCNNStack",
+    "PixelRNNStack",
     "ResNet",
     "ResNetDecoder",
     "ResNetEncoder",
+    "RowLSTM",
     "WeightClip",
     "WeightNorm",
     "data_dependent_init",

@@ -66,6 +66,9 @@ class GatedPixelCNNStack(WeightNormed):
     Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`. The context,
     `[batch, height, width, any]`, is seen whole.
 
+    Attributes:
+        reach: rows above, and columns to each side, that a position sees at most.
+
     Args:
         filters: number of channels.
         num_layers: layers, each of a vertical and a horizontal convolution.
@@ -90,6 +93,10 @@ class GatedPixelCNNStack(WeightNormed):
         if self.kernel_size < 3 or not self.kernel_size % 2:
             raise ValueError(f"`kernel_size` must be 3, 5, ...; got {kernel_size!r}")
         self.layers = [self._layer(first=not i) for i in range(self.num_layers)]
+
+    @property
+    def reach(self):
+        return self.num_layers * (self.kernel_size // 2)
 
     def _layer(self, first):
         gates = 2 * self.filters

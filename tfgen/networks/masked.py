@@ -74,6 +74,9 @@ class PixelCNNStack(WeightNormed):
     Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`. The context,
     `[batch, height, width, any]`, is seen whole.
 
+    Attributes:
+        reach: rows above, and columns to each side, that a position sees at most.
+
     Args:
         filters: number of channels.
         num_layers: number of masked convolutions.
@@ -82,6 +85,8 @@ class PixelCNNStack(WeightNormed):
             after that, those left over after the last.
         tied: True for masked convolutions after the first that share their weights.
         weight_norm: True for `WeightNorm` of every layer.
+        deep_context: True for a context that is added after every masked convolution, and not
+            after the first alone.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -101,12 +106,14 @@ class PixelCNNStack(WeightNormed):
         num_mixers=4,
         tied=False,
         weight_norm=True,
+        deep_context=False,
         **kwargs,
     ):
         super().__init__(weight_norm, **kwargs)
         self.filters = checks.check_count(filters, "filters")
         self.num_layers = checks.check_count(num_layers, "num_layers")
         self.kernel_size = checks.check_count(kernel_size, "kernel_size")
+        self.deep_context = checks.check_bool(deep_context, "deep_context")
         if self.kernel_size == 1:
             raise ValueError("`kernel_size` must be 3, 5, ...; got 1")
         self.num_mixers = checks.check_int(num_mixers, "num_mixers", 0, 1000)
@@ -128,8 +135,9 @@ class PixelCNNStack(WeightNormed):
             layer.build(shape)
         self.context_layer = None
         if context_shape is not None:
-            size = self.kernel_size
-            self.context_layer = self._new(keras.layers.Conv2D, self.filters, size, padding="same")
+            size, filters = self.kernel_size, self.filters
+            filters *= self.num_layers if self.deep_context else 1
+            self.context_layer = self._new(keras.layers.Conv2D, filters, size, padding="same")
             self.context_layer.build(context_shape)
 
     def call(self, inputs, context=None):
@@ -142,7 +150,8 @@ class PixelCNNStack(WeightNormed):
             context: `[batch, height, width, any]`, or None.
 
         Returns:
-            `[batch, height, width, filters]`, or None.
+            `[batch, height, width, filters]`, with `deep_context` `num_layers` times as many, or
+            None.
 
         >>> import numpy as np, tfgen
         >>> stack = tfgen.networks.PixelCNNStack(filters=8, num_layers=2, num_mixers=0)
@@ -152,6 +161,10 @@ class PixelCNNStack(WeightNormed):
         """
         return None if context is None else self.context_layer(context)
 
+    @property
+    def reach(self):
+        return self.num_layers * (self.kernel_size // 2)
+
     def _layer(self, i):
         return self.masked[min(i, len(self.masked) - 1)]
 
@@ -160,13 +173,16 @@ class PixelCNNStack(WeightNormed):
 
         `convolve(i, x)` is masked convolution `i`; all else acts on each position by itself.
         """
+        added = [] if context is None else tf.split(context, context.shape[-1] // self.filters, -1)
         x = convolve(0, x)
-        if context is not None:
-            x += context
+        if added:
+            x += added[0]
         left = list(self.mixers)
         for i in range(self.num_layers):
             if i:
                 x += convolve(i, tf.nn.elu(x))
+                if len(added) > 1:
+                    x += added[i]
             last = i == self.num_layers - 1
             for _ in range(len(left) if last else min(len(left), 1 - i % 2)):
                 first, second = left.pop(0)

@@ -82,29 +82,31 @@ def _as_dtype(x, dtype, name, whole):
         return x.astype(dtype, copy=False)
 
 
-def as_mask(mask, name, shape):
-    """Returns a mask of pixels, `[n, h, w]` or `[h, w]`, broadcast to the images' shape.
+def as_mask(mask, name, shape, by_pixel=False):
+    """Returns a mask of values, of each example or one for all, broadcast to the examples' shape.
 
     Args:
         mask: bools.
         name: name of the argument in an error.
-        shape: shape of the images, `(n, h, w, c)`.
+        shape: shape of the examples, `(n, ...)`.
+        by_pixel: True for a mask of pixels, `[n, h, w]` or `[h, w]`, of images.
 
     Returns:
-        bool array `[n, h, w, c]`.
+        bool array of the examples' shape.
     """
+    masked = tuple(shape[:-1] if by_pixel else shape)
     mask = as_numeric(mask, name)
     if mask.dtype.kind != "b":
         raise ValueError(
             f"`{name}` must hold True and False; got dtype {mask.dtype}: give `{name} == 1`, where "
             "1 means True"
         )
-    if mask.shape not in (tuple(shape[:3]), tuple(shape[1:3])):
+    if mask.shape not in (masked, masked[1:]):
         raise ValueError(
-            f"`{name}` must have shape {as_text(shape[:3])} or {as_text(shape[1:3])}; got "
+            f"`{name}` must have shape {as_text(masked)} or {as_text(masked[1:])}; got "
             f"{as_text(mask.shape)}"
         )
-    return np.broadcast_to(mask[..., None], shape)
+    return np.broadcast_to(mask[..., None] if by_pixel else mask, shape)
 
 
 def check_same_dtype(model, **parts):

@@ -84,15 +84,9 @@ class NADE(Remembering):
         terms = tf.transpose(x)[..., None] * kernel[:, None]
         state = self._start(features) + tf.cumsum(terms, axis=0, exclusive=True)
         kernel, bias = (tf.convert_to_tensor(w) for w in (self.output_kernel, self.output_bias))
-        params = self._product(state, kernel) + bias[:, None]
+        params = self._product(self.activation(state), kernel) + bias[:, None]
         return tf.transpose(params, [1, 0, 2])
 
     def _params_at(self, state, i):
         kernel, bias = (tf.convert_to_tensor(w)[i] for w in (self.output_kernel, self.output_bias))
-        return self._product(state, kernel) + bias
-
-    def _product(self, state, kernel):
-        """Outputs, but for the bias, in the networks' dtype. Sums are kept in the weights'."""
-        hidden = tf.cast(self.activation(state), self.compute_dtype)
-        product = tf.matmul(hidden, tf.cast(kernel, self.compute_dtype))
-        return tf.cast(product, self.variable_dtype)
+        return self._product(self.activation(state), kernel) + bias

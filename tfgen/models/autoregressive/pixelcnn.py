@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tfgen.core.model import GenerativeModel
 from tfgen.distributions import AutoregressivePixels
 from tfgen.distributions import Bernoulli
 from tfgen.distributions import DiscretisedLogistic
+from tfgen.models.autoregressive.completing import Completing
 from tfgen.networks import GatedPixelCNNStack
 from tfgen.networks import PixelCNNStack
 from tfgen.utils import checks
@@ -18,7 +18,7 @@ NETWORKS = {"residual": PixelCNNStack, "gated": GatedPixelCNNStack}
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class PixelCNN(GenerativeModel):
+class PixelCNN(Completing):
     """PixelCNN (van den Oord et al. 2016, "Pixel Recurrent Neural Networks", arXiv:1601.06759):
     each pixel given those before it in raster order.
 
@@ -35,6 +35,8 @@ class PixelCNN(GenerativeModel):
         num_mixtures: components of the mixture of discretised logistic distributions (uint8 data).
         num_bits: bits of a value that the model sees of uint8 data.
         data_kind: `"binary"` or `"uint8"`.
+        deep_conditions: True for conditions that every layer of a residual network sees, and not
+            the first alone; those of a gated one see them in any case.
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]` or
             `[height, width, channels]`), `num_classes`, `dtype`, `name`.
 
@@ -50,8 +52,6 @@ class PixelCNN(GenerativeModel):
     (TensorShape([32]), TensorShape([3, 8, 8, 1]))
     """
 
-    likelihood = "exact"
-
     def __init__(
         self,
         event_shape,
@@ -62,6 +62,7 @@ class PixelCNN(GenerativeModel):
         num_mixtures=10,
         num_bits=8,
         data_kind="binary",
+        deep_conditions=False,
         dtype=None,
         **kwargs,
     ):
@@ -82,8 +83,10 @@ class PixelCNN(GenerativeModel):
         kind = {"dtype": self.dtype_policy}
         self.filters, self.num_layers, self.kernel_size = filters, num_layers, kernel_size
         self.num_mixtures = checks.check_count(num_mixtures, "num_mixtures")
+        self.deep_conditions = checks.check_bool(deep_conditions, "deep_conditions")
         if isinstance(network, str) and network in NETWORKS:
-            network = NETWORKS[network](filters, num_layers, kernel_size, **kind)
+            deep = {"deep_context": self.deep_conditions} if network == "residual" else {}
+            network = NETWORKS[network](filters, num_layers, kernel_size, **deep, **kind)
         elif not isinstance(network, keras.layers.Layer):
             raise ValueError(
                 f"`network` must be one of {list(NETWORKS)} or a layer; got {network!r}"
@@ -125,16 +128,8 @@ class PixelCNN(GenerativeModel):
         >>> drawn.shape, bool(drawn[:, :2].all()), bool(drawn[:, 2:].all())
         ((2, 4, 4, 1), True, False)
         """
-        x = self.data_spec.check_x(x)
-        known = checks.as_mask(known, "known", x.shape)
-        temperature = self._as_temperature(temperature)
-        return self._map_examples(
-            "inpaint", x, condition, batch_size, seed, known=known, temperature=temperature
-        )
-
-    def _argument_specs(self):
-        known = tf.TensorSpec([None, *self.event_shape], tf.bool, name="known")
-        return {**super()._argument_specs(), "known": known}
+        given = condition, temperature, seed, batch_size
+        return self._map_known("inpaint", x, known, *given, by_pixel=True)
 
     # --- hooks ----------------------------------------------------------------
 

@@ -4,16 +4,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.core.model import GenerativeModel
 from tfgen.distributions import Bernoulli
 from tfgen.distributions import DiscretisedLogistic
 from tfgen.distributions import NormalMixture
+from tfgen.models.autoregressive.completing import Completing
 from tfgen.utils import checks
 from tfgen.utils.layers import add_order
 from tfgen.utils.layers import build_once
 
 
-class ValueByValue(GenerativeModel):
+class ValueByValue(Completing):
     """Model of each value of an example given those before it in an order.
 
     Values of images, channels among them, count as those of one long vector. Reals are standardised
@@ -29,7 +29,6 @@ class ValueByValue(GenerativeModel):
         ValueError: another `data_kind`, or conditions that are no vectors.
     """
 
-    likelihood = "exact"
     _kinds = ("binary", "uint8")
 
     def __init__(self, event_shape, data_kind="binary", **kwargs):
@@ -79,7 +78,10 @@ class ValueByValue(GenerativeModel):
 
     def _log_prob_of_values(self, x, params):
         """Sum of the conditionals' log-probabilities, `[batch]`, in the data's units."""
-        total = tf.reduce_sum(self.element.log_prob(x[..., None], params), 1)
+        return self._in_units(tf.reduce_sum(self.element.log_prob(x[..., None], params), 1))
+
+    def _in_units(self, total):
+        """Log-densities of examples in the data's units, of those of their values as they are."""
         if not self._scales_x:
             return total
         scales = tf.broadcast_to(self.x_scale, self.event_shape)
@@ -96,28 +98,17 @@ class ValueByValue(GenerativeModel):
         return self.element.noise(seed, start, num_rows, (self.num_dims, 1))
 
 
-class Remembering(ValueByValue):
+class Summing(ValueByValue):
     """`ValueByValue` in which all that later values take of earlier ones is a sum, the state.
 
-    A value at place `i` of the order adds `value * kernel[i]` to it. So a draw costs no more than a
-    density: each step adds one term, where a loop over the density would add them all once more.
+    Value `i` adds `value * kernel[i]` to it. So a draw costs no more than a density: each step adds
+    one term, where a loop over the density would add them all once more. A subclass makes `kernel`,
+    `[D, state_size]`, and `bias`, `[state_size]`, by `_build_state`.
 
-    A subclass makes `kernel`, `[D, state_size]`, and `bias`, `[state_size]`, by `_build_state`, and
-    implements `_params` and `_params_at`, both of values in the order.
-
-    Args:
-        event_shape: shape of one example.
-        order: of the values, flattened: `"natural"`, `"reverse"`, `"random"` (drawn once and saved
-            with the model) or the list of their indices from the first to the last.
-        **kwargs: `ValueByValue` arguments.
+    Arguments as for `ValueByValue`.
     """
 
-    def __init__(self, event_shape, order="natural", **kwargs):
-        super().__init__(event_shape, **kwargs)
-        self.order = checks.as_order(order, "order", ("natural", "reverse", "random"))
-
     def _build_state(self, size, kernel_initializer, bias_initializer="zeros"):
-        self._order = add_order(self, self.order, "order", self.num_dims)
         self.kernel = self.add_weight(
             name="kernel", shape=(self.num_dims, size), initializer=kernel_initializer
         )
@@ -133,6 +124,31 @@ class Remembering(ValueByValue):
         """State before the first value: `[batch, size]`, or `[1, size]` without a condition."""
         bias = tf.convert_to_tensor(self.bias)[None]
         return bias if features is None else bias + self.condition_layer(features)
+
+    def _product(self, hidden, kernel):
+        """Product with a kernel in the networks' dtype. Sums are kept in the weights'."""
+        product = tf.matmul(*(tf.cast(value, self.compute_dtype) for value in (hidden, kernel)))
+        return tf.cast(product, self.variable_dtype)
+
+
+class Remembering(Summing):
+    """`Summing` in one fixed order. A subclass implements `_params` and `_params_at`, both of
+    values in the order.
+
+    Args:
+        event_shape: shape of one example.
+        order: of the values, flattened: `"natural"`, `"reverse"`, `"random"` (drawn once and saved
+            with the model) or the list of their indices from the first to the last.
+        **kwargs: `ValueByValue` arguments.
+    """
+
+    def __init__(self, event_shape, order="natural", **kwargs):
+        super().__init__(event_shape, **kwargs)
+        self.order = checks.as_order(order, "order", ("natural", "reverse", "random"))
+
+    def _build_state(self, size, kernel_initializer, bias_initializer="zeros"):
+        self._order = add_order(self, self.order, "order", self.num_dims)
+        super()._build_state(size, kernel_initializer, bias_initializer)
 
     def _params_at(self, state, i):
         """Outputs for the value at place `i`, `[batch, num_params]`, given the state there."""
