@@ -40,7 +40,7 @@ def has(model, name):
     """True if a model has what a method computes."""
     if name in ("log_prob", "bits_per_dim"):
         bits = model.likelihood not in ("none", "manifold")
-        return bits or (name == "log_prob" and model.likelihood != "none")
+        return bits or (name == "log_prob" and model.has_likelihood)
     if name == "decode":
         return model.latent_shape is not None
     return "encode" in model.signatures()

@@ -26,6 +26,7 @@ from tfgen.models import MADE
 from tfgen.models import MAF
 from tfgen.models import NADE
 from tfgen.models import NSF
+from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
 from tfgen.models import VLAE
@@ -50,6 +51,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "RBM",
     "VAE",
     "VAEF",
     "VLAE",

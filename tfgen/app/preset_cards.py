@@ -105,7 +105,7 @@ def make_preset(
     if extractor is not None:
         rows += evaluation.quality_rows(written, examples, x, y, extractor, cache_dir)
     about = {**read_json(folder / METADATA), "figures": rows}
-    if written.likelihood != "none":
+    if written.has_likelihood:
         about["train_log_prob"] = evaluation.log_prob_quantiles(written, examples)
     with replacing(folder / METADATA) as path:
         path.write_text(json.dumps(about, indent=2) + "\n")

@@ -1,0 +1,11 @@
+"""Models of energies: densities up to a partition function."""
+
+from tfgen.models.energy.rbm import RBM
+
+__all__ = [
+    "RBM",
+]
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,333 @@
+"""EnergyModel: densities known up to their partition function, and the chains that sample them."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.core.model import GenerativeModel
+from tfgen.metrics import ais
+from tfgen.metrics.annealing import Annealed
+from tfgen.metrics.annealing import AnnealingPath
+from tfgen.utils import checks
+from tfgen.utils.random import Stream
+from tfgen.utils.random import fold_in
+from tfgen.utils.random import row_seeds_of
+
+# States of units that are enumerated, at most: 2^20.
+_MOST_STATES = 20
+# States enumerated at a time.
+_CHUNK = 2**12
+_ANNEALED, _ENUMERATED = 1, 2
+
+
+class EnergyModel(GenerativeModel):
+    """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
+
+    `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
+    called; then it is `"estimate"`, or `"exact"` where all states were summed over. A step of
+    training makes it `"unnormalised"` again. `model(x)` and `predict` give `log_prob_unnormalised`.
+
+    Samples are the last states of Gibbs chains, one for each sample.
+
+    A subclass implements the hooks at the end of the class. Conditions are labels, vectors or both.
+
+    Args:
+        event_shape: shape of one example.
+        data_kind: one of the `_kinds` of the class.
+        sample_steps: steps of the chains of `sample`.
+        **kwargs: `GenerativeModel` arguments.
+
+    Raises:
+        ValueError: another `data_kind`, or conditions that are no vectors.
+    """
+
+    _kinds = ("binary",)
+
+    def __init__(self, event_shape, data_kind="binary", sample_steps=1000, **kwargs):
+        super().__init__(event_shape, data_kind=data_kind, **kwargs)
+        if data_kind not in self._kinds:
+            raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
+        if len(self.condition_shape or ()) > 1:
+            raise ValueError(
+                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
+            )
+        self.sample_steps = checks.check_count(sample_steps, "sample_steps")
+
+    def _build_parts(self):
+        labels = [self.num_classes] if self._has_labels_alone else []
+        dtype = self.variable_dtype
+        # The estimate, and the ends of its interval; for each label, where there are labels.
+        self.log_partition = self._state("log_partition", np.zeros([3, *labels]), dtype)
+        self.partition_step = self._state("partition_step", np.array(-1), "int64")
+        self.partition_kind = self._state("partition_kind", np.array(0), "int32")
+
+    @property
+    def _has_labels_alone(self):
+        return bool(self.num_classes) and not self.condition_shape
+
+    @property
+    def likelihood(self):
+        """`"unnormalised"`; `"estimate"` or `"exact"` once the partition function is known."""
+        if not self.built:
+            return "unnormalised"
+        # In the middle of tracing, too.
+        with tf.init_scope():
+            current = int(self.partition_step.numpy()) == int(self.steps_taken.numpy())
+            kind = int(self.partition_kind.numpy()) if current else 0
+        if kind == _ENUMERATED and self._free_energy_is_exact:
+            return "exact"
+        return "estimate" if kind else "unnormalised"
+
+    # --- what users call ------------------------------------------------------
+
+    def free_energy(self, x, condition=None, batch_size=256):
+        """`-log sum_h exp(-energy(x, h))`, up to a constant that no weight changes, in nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor; of a model of several hidden layers its mean-field bound from above.
+        """
+        return -self.log_prob_unnormalised(x, condition, batch_size)
+
+    def log_prob_unnormalised(self, x, condition=None, batch_size=256):
+        """`log_prob` plus the logarithm of the partition function, in nats: `[n]`.
+
+        Arguments as in `free_energy`.
+        """
+        return self._map_examples("log_prob_unnormalised", x, condition, batch_size)
+
+    def sample(
+        self,
+        num_samples,
+        condition=None,
+        temperature=1.0,
+        seed=None,
+        batch_size=256,
+        per_condition=False,
+        num_steps=None,
+        from_data=None,
+        num_temperatures=1,
+    ):
+        """Draws examples: the last states of as many Gibbs chains.
+
+        Args:
+            num_samples: number of examples.
+            condition: one condition for all, or one for each sample.
+            temperature: temperature of the chains, `p(x, h)^(1 / temperature)`; 0 for the way
+                downhill from the likeliest start, which is the same for all.
+            seed: integer or two integers; None draws afresh.
+            batch_size: chains at a time.
+            per_condition: True for `num_samples` examples of each of n conditions.
+            num_steps: steps of each chain; None for `sample_steps`.
+            from_data: examples that the chains start from, `[num_samples, *event_shape]`; None for
+                noise.
+            num_temperatures: number of chains for each example, at inverse temperatures from 1 down
+                to that of the noise, which exchange their states after each step (parallel
+                tempering; Desjardins et al. 2010, "Parallel Tempering for Training of Restricted
+                Boltzmann Machines", AISTATS): so that examples come from all modes.
+
+        Returns:
+            `[num_samples, *event_shape]` tensor, or `[n, num_samples, *event_shape]`.
+
+        Raises:
+            ValueError: for a bad argument, by its name.
+        """
+        if num_steps is None and from_data is None and num_temperatures == 1:
+            return super().sample(
+                num_samples, condition, temperature, seed, batch_size, per_condition
+            )
+        num_samples = checks.check_count(num_samples, "num_samples")
+        num_steps = self.sample_steps if num_steps is None else num_steps
+        num_steps = checks.check_count(num_steps, "num_steps")
+        num_temperatures = checks.check_count(num_temperatures, "num_temperatures")
+        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
+        arguments = {
+            "condition": condition,
+            "temperature": self._as_temperature(temperature),
+            "num_steps": tf.constant(num_steps),
+        }
+        if num_temperatures > 1:
+            if from_data is not None or temperature != 1:
+                raise ValueError(
+                    "`num_temperatures` must be 1 where chains start `from_data` or have a "
+                    f"`temperature` of their own; got {num_temperatures}"
+                )
+            del arguments["temperature"]
+            name = "tempered_chain"
+            arguments["num_temperatures"] = tf.constant(num_temperatures)
+        elif from_data is not None:
+            name, arguments["x"] = "chain_from", self.data_spec.check_x(from_data)
+            if len(arguments["x"]) != rows:
+                raise ValueError(
+                    f"`from_data` must hold an example for each of {rows} chains; got "
+                    f"{len(arguments['x'])}"
+                )
+        else:
+            name = "chain"
+        x = self._rows.run(name, rows, batch_size, seed, **arguments)
+        return tf.reshape(x, [-1, num_samples, *self.event_shape]) if per_condition else x
+
+    def estimate_partition(
+        self, method="ais", num_chains=100, num_steps=10_000, condition=None, seed=0
+    ):
+        """Estimates the partition function and keeps it with the weights: `log_prob` needs it.
+
+        Args:
+            method: `"ais"`, annealed importance sampling (`tfgen.metrics.ais`), or `"enumeration"`,
+                the sum over all states, of models of few units.
+            num_chains: number of annealed chains.
+            num_steps: steps of each.
+            condition: None; of a model with labels the partition functions of all are estimated,
+                one with vectors has none that could be kept.
+            seed: integer or two integers.
+
+        Returns:
+            `tfgen.metrics.annealing.Annealed`, or a list of them, one for each label. Of sums all
+            ends of intervals are the sum itself.
+
+        Raises:
+            ValueError: a model that is conditional on vectors, or too large to enumerate.
+
+        Warns:
+            RuntimeWarning: as `tfgen.metrics.ais` does.
+        """
+        methods = ("ais", "enumeration")
+        if method not in methods:
+            raise ValueError(f"`method` must be one of {list(methods)}; got {method!r}")
+        if condition is not None or (self.condition_shape and len(self.condition_shape)):
+            raise ValueError(
+                f"`estimate_partition` of a {type(self).__name__} needs no vectors as conditions, "
+                "as each of them has a partition function of its own"
+            )
+        labels = [None] if self.num_classes is None else range(self.num_classes)
+        found = []
+        for label in labels:
+            if method == "ais":
+                path = self.annealing_path(label)
+                found.append(ais(path, num_chains, num_steps, seed=seed))
+            else:
+                total = float(self._enumerated(label))
+                found.append(Annealed(total, total, total, None, math.inf, 1, 1))
+        values = np.array([[f.log_partition, f.low, f.high] for f in found]).T
+        self.log_partition.assign(values if self.num_classes else values[:, 0])
+        self.partition_kind.assign(_ANNEALED if method == "ais" else _ENUMERATED)
+        self.partition_step.assign(self.steps_taken)
+        return found if self.num_classes else found[0]
+
+    def annealing_path(self, label=None):
+        """Distributions from independent values to this model, for `tfgen.metrics.ais`.
+
+        Args:
+            label: the label that is given, of a model with labels.
+
+        Returns:
+            `tfgen.metrics.annealing.AnnealingPath`.
+        """
+        features = self._features_of(label)
+        return AnnealingPath(
+            self._start_states,
+            lambda states, beta: self._log_density(states, features, beta),
+            lambda states, beta, seed, start: self._gibbs(states, features, seed, start, beta),
+            self._log_base_partition(),
+        )
+
+    # --- machinery ------------------------------------------------------------
+
+    def _features_of(self, label):
+        if self.num_classes is None:
+            return None
+        label = checks.check_int(label, "label", 0, self.num_classes - 1)
+        return self._features(tf.constant([label]))
+
+    def _enumerated(self, label):
+        """The logarithm of the sum over all states."""
+        sizes = self._enumerable()
+        if sizes is None or sum(sizes) > _MOST_STATES:
+            raise ValueError(
+                f'`method="enumeration"` needs a layer of at most {_MOST_STATES} units of two '
+                'states; take "ais"'
+            )
+        features, total = self._features_of(label), -math.inf
+        for start in range(0, 2 ** sum(sizes), _CHUNK):
+            number = np.arange(start, min(start + _CHUNK, 2 ** sum(sizes)))
+            bits = (number[:, None] >> np.arange(sum(sizes))) & 1
+            parts = np.split(bits.astype(self.variable_dtype), np.cumsum(sizes)[:-1], axis=1)
+            logs = self._log_density_of(parts, features)
+            total = np.logaddexp(total, float(tf.reduce_logsumexp(tf.cast(logs, tf.float64))))
+        return total
+
+    def _require_likelihood(self):
+        if not self.has_likelihood:
+            trained = int(self.partition_kind.numpy())
+            why = "was estimated for other weights" if trained else "is not known"
+            raise ValueError(
+                f"the partition function of this {type(self).__name__} {why}: call "
+                "`estimate_partition()` first, or take `log_prob_unnormalised`"
+            )
+        super()._require_likelihood()
+
+    def _argument_specs(self):
+        count = tf.TensorSpec([], tf.int32, name="num_temperatures")
+        return {**super()._argument_specs(), "num_temperatures": count}
+
+    def _walk(self, states, features, seed, start, num_steps, temperature=1.0):
+        """The states of chains after `num_steps` steps."""
+
+        def body(i, states):
+            noise = fold_in(seed, i)
+            return i + 1, self._gibbs(states, features, noise, start, 1.0, temperature)
+
+        return tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))[1]
+
+    def _walk_from_noise(self, features, seed, start, num_rows, num_steps, temperature):
+        states = self._start_states(fold_in(seed, Stream.LATENTS), start, num_rows, temperature)
+        seed = fold_in(seed, Stream.CHAINS)
+        return self._walk(states, features, seed, start, num_steps, temperature)
+
+    # --- cores ----------------------------------------------------------------
+
+    def _log_prob_unnormalised(self, x, condition):
+        return -self._free_energy(self._values(x), self._features(condition)) - self._log_units()
+
+    def _chain(self, condition, num_rows, seed, start, num_steps, temperature):
+        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
+        states = self._walk_from_noise(features, seed, start, num_rows, num_steps, temperature)
+        return self._examples(states)
+
+    def _chain_from(self, x, condition, seed, start, num_steps, temperature):
+        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
+        states = self._states_of(self._values(x), features, fold_in(seed, Stream.LATENTS), start)
+        seed = fold_in(seed, Stream.CHAINS)
+        return self._examples(self._walk(states, features, seed, start, num_steps, temperature))
+
+    def _tempered_chain(self, condition, num_rows, seed, start, num_steps, num_temperatures):
+        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
+        return self._examples(
+            self._exchanged(features, seed, start, num_rows, num_steps, num_temperatures)
+        )
+
+    # --- hooks of the contract ------------------------------------------------
+
+    def _log_weight(self, x, condition, noise):
+        log_partition = self.log_partition[0]
+        if self.num_classes and self._has_labels_alone:
+            log_partition = tf.gather(log_partition, tf.cast(condition, tf.int32))
+        return self._log_prob_unnormalised(x, condition) - log_partition
+
+    def _outputs(self, x, condition, seed, start):
+        return self._log_prob_unnormalised(x, condition)
+
+    def _sample_noise(self, seed, start, num_rows):
+        return row_seeds_of(seed, start, num_rows)
+
+    def _generate(self, noise, condition, temperature):
+        seeds, rows = noise
+        steps, features = tf.constant(self.sample_steps), self._features(condition)
+        return self._examples(
+            self._walk_from_noise(features, seeds, rows, tf.shape(rows)[0], steps, temperature)
+        )
