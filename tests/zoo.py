@@ -436,6 +436,14 @@ ADVERSARIAL = {
     ),
 }
 
+CHAINS = {
+    "likelihood": "unnormalised",
+    "terms": ("contrast", "reconstruction", "negative_pseudo_likelihood"),
+    "summed": ("contrast",),
+    "falls": "negative_pseudo_likelihood",
+}
+BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2], "falls": "reconstruction"}
+
 OTHERS = {
     "pixelcnn": model(pixelcnn, costly=True),
     "pixelcnn_colour": model(
@@ -468,6 +476,22 @@ OTHERS = {
         num_mixtures=2,
         terms=("bpd",),
     ),
+    "rbm": model(tfgen.RBM, (3, 2, 1), 4, sample_steps=5, num_classes=2, costly=True, **CHAINS),
+    "rbm_real": model(
+        tfgen.RBM, 3, 4, sample_steps=5, data_kind="real", condition_shape=(2,), **BY_VALUE
+    ),
+    "rbm_uint8": model(
+        tfgen.RBM,
+        (2, 2, 1),
+        4,
+        hidden="relu",
+        estimator="fpcd",
+        num_chains=6,
+        sample_steps=5,
+        data_kind="uint8",
+        num_bits=3,
+        **BY_VALUE,
+    ),
 }
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
@@ -480,7 +504,7 @@ VARIANTS = {
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
-    *("nade_colour", "made_colour"),
+    *("nade_colour", "made_colour", "rbm_uint8"),
     *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),

@@ -92,6 +92,8 @@ def make_preset(
     # A path is of this machine alone.
     about["run"]["data"] = Path(about["run"]["data"]).name
     about["run"]["class_names"] = examples.class_names
+    # Before it is written: it goes with the weights.
+    evaluation.partition_rows(opened.net)
     opened.net.save_to_preset(
         folder,
         description,

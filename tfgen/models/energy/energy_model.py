@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.core.model import GenerativeModel
+from tfgen.core.symbolic import for_each_row
 from tfgen.metrics import ais
 from tfgen.metrics.annealing import Annealed
 from tfgen.metrics.annealing import AnnealingPath
@@ -13,6 +14,7 @@ from tfgen.utils import checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
 from tfgen.utils.random import row_seeds_of
+from tfgen.utils.random import row_uniform
 
 # States of units that are enumerated, at most: 2^20.
 _MOST_STATES = 20
@@ -56,9 +58,8 @@ class EnergyModel(GenerativeModel):
 
     def _build_parts(self):
         labels = [self.num_classes] if self._has_labels_alone else []
-        dtype = self.variable_dtype
         # The estimate, and the ends of its interval; for each label, where there are labels.
-        self.log_partition = self._state("log_partition", np.zeros([3, *labels]), dtype)
+        self.log_partition = self._state("log_partition", np.zeros([3, *labels]), "float64")
         self.partition_step = self._state("partition_step", np.array(-1), "int64")
         self.partition_kind = self._state("partition_kind", np.array(0), "int32")
 
@@ -306,15 +307,47 @@ class EnergyModel(GenerativeModel):
         return self._examples(self._walk(states, features, seed, start, num_steps, temperature))
 
     def _tempered_chain(self, condition, num_rows, seed, start, num_steps, num_temperatures):
-        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
-        return self._examples(
-            self._exchanged(features, seed, start, num_rows, num_steps, num_temperatures)
+        count, seed = num_temperatures, fold_in(seed, Stream.SAMPLES)
+        features = self._features(condition)
+        if features is not None:
+            features = tf.repeat(for_each_row(features, num_rows), count, axis=0)
+        # The chains of an example are rows one after the other, the model's own the first.
+        start, numbers = start * tf.cast(count, start.dtype), tf.range(num_rows * count)
+        betas = 1 - tf.cast(numbers % count, self.variable_dtype) / tf.cast(
+            tf.maximum(count - 1, 1), self.variable_dtype
         )
+        noise = fold_in(seed, Stream.LATENTS)
+        states, seed = self._start_states(noise, start, num_rows * count), fold_in(
+            seed, Stream.CHAINS
+        )
+
+        def body(i, states):
+            noise = fold_in(seed, i)
+            states = self._gibbs(states, features, noise, start, betas[:, None])
+            # The neighbour on the one side, then that on the other; at the ends none.
+            side = tf.where((numbers % count + i) % 2 == 0, 1, -1)
+            place = numbers % count + side
+            other = numbers + tf.where((place >= 0) & (place < count), side, 0)
+            theirs = tf.nest.map_structure(lambda s: tf.gather(s, other), states)
+            gain = self._log_density(theirs, features, betas[:, None])
+            gain -= self._log_density(states, features, betas[:, None])
+            uniform = row_uniform(
+                fold_in(noise, Stream.BETWEEN), start, num_rows * count, (), gain.dtype
+            )
+            # One draw for both of a pair.
+            uniform = tf.gather(uniform, tf.minimum(numbers, other))
+            swapped = tf.math.log(uniform) < gain + tf.gather(gain, other)
+            return i + 1, tf.nest.map_structure(
+                lambda own, their: tf.where(_beside(swapped, own), their, own), states, theirs
+            )
+
+        _, states = tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))
+        return self._examples(tf.nest.map_structure(lambda s: s[::count], states))
 
     # --- hooks of the contract ------------------------------------------------
 
     def _log_weight(self, x, condition, noise):
-        log_partition = self.log_partition[0]
+        log_partition = tf.cast(self.log_partition, self.variable_dtype)[0]
         if self.num_classes and self._has_labels_alone:
             log_partition = tf.gather(log_partition, tf.cast(condition, tf.int32))
         return self._log_prob_unnormalised(x, condition) - log_partition
@@ -331,3 +364,8 @@ class EnergyModel(GenerativeModel):
         return self._examples(
             self._walk_from_noise(features, seeds, rows, tf.shape(rows)[0], steps, temperature)
         )
+
+
+def _beside(by_row, values):
+    """Values of rows `[n]` in the shape of others, `[n, 1, ...]`."""
+    return tf.reshape(by_row, [-1] + [1] * (values.shape.rank - 1))

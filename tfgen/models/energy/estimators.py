@@ -170,10 +170,7 @@ class TrainedByChains(EnergyModel):
         terms[_OBJECTIVES[self.estimator]] = terms["loss"] = loss
         values = tf.stop_gradient(values)
         terms["reconstruction"] = tf.stop_gradient(self._reconstruction_error(values, features))
-        if "negative_pseudo_likelihood" in self.term_names and self.estimator in _PERSISTENT + (
-            "cd",
-            "nce",
-        ):
+        if "negative_pseudo_likelihood" in set(self.term_names) - set(terms):
             likelihood = self._pseudo_likelihood(values, features, seed, start, 1)
             terms["negative_pseudo_likelihood"] = -tf.stop_gradient(likelihood)
         return terms
@@ -202,16 +199,18 @@ class TrainedByChains(EnergyModel):
             return self._walk(states, features, seed, 0, steps)
         weights = self._fast_weights()
         shifts = [tf.zeros_like(w) for w in weights]
+        # Before the weights are shifted: replicas, which take turns wherever they exchange
+        # something, share this model.
+        count = sum_over_replicas(tf.cast(tf.shape(values)[0], values.dtype))
+        share = 1 / sum_over_replicas(tf.ones([], values.dtype))
         with (
             tf.GradientTape(watch_accessed_variables=False) as tape,
             self._shifted(weights, shifts),
         ):
             tape.watch(shifts)
             free = self._free_energy(tf.stop_gradient(values), features)
-            count = sum_over_replicas(tf.cast(tf.shape(free)[0], free.dtype))
-            positive = tf.reduce_sum(free) / count
-            share = 1 / sum_over_replicas(tf.ones([], free.dtype))
-            loss = positive + share * tf.reduce_mean(self._log_density(states, features, 1.0))
+            loss = tf.reduce_sum(free) / count
+            loss += share * tf.reduce_mean(self._log_density(states, features, 1.0))
         gradients = [sum_over_replicas(g) for g in tape.gradient(loss, shifts)]
         fast = [
             _FAST_DECAY * tf.convert_to_tensor(kept) - self.fast_rate * gradient
@@ -227,13 +226,13 @@ class TrainedByChains(EnergyModel):
         """The loss of a classifier of examples and noise, Gutmann and Hyvarinen 2010, eq. 3."""
         num_rows = tf.shape(values)[0]
         noise = self._start_states(fold_in(seed, Stream.FAKES), start, num_rows)[0]
+        odds = [self._log_odds(v, features) for v in (values, noise)]
+        return tf.nn.softplus(-odds[0]) + tf.nn.softplus(odds[1])
+
+    def _log_odds(self, values, features):
+        """The logarithm of how much likelier values are by the model than by noise."""
         log_partition = self._log_base_partition() + self.nce_log_partition
-
-        def log_odds(values):
-            log_model = -self._free_energy(values, features) - log_partition
-            return log_model - self._log_base(values)
-
-        return tf.nn.softplus(-log_odds(values)) + tf.nn.softplus(log_odds(noise))
+        return -self._free_energy(values, features) - log_partition - self._log_base(values)
 
     def _pseudo_likelihood(self, values, features, seed, start, num_flips):
         """Sum of the log-probabilities of values given all others, `[batch]`; where there are more
