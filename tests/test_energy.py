@@ -10,6 +10,8 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.metrics import ais
+from tfgen.models.energy import units
+from tfgen.models.energy.layers_in_turn import layer_contrast
 from tfgen.utils.random import as_seed
 from tfgen.utils.random import row_uniform
 
@@ -44,8 +46,9 @@ def gradient(model, loss):
     """The gradient of a loss as one vector."""
     with tf.GradientTape() as tape:
         value = loss()
-    found = tape.gradient(value, model.trainable_variables, unconnected_gradients="zero")
-    return np.concatenate([np.ravel(g) for g in found])
+    weights = model.trainable_variables
+    found = zip(tape.gradient(value, weights), weights, strict=True)
+    return np.concatenate([np.ravel(np.zeros(w.shape) if g is None else g) for g, w in found])
 
 
 def true_gradient(model, x, weights=None):
@@ -335,6 +338,131 @@ def test_a_cold_chain_goes_to_a_mode():
     np.testing.assert_array_equal(model.sample(3, temperature=0, seed=5, num_steps=1001), x)
 
 
+# -------------------------------------------------------------------------- deep machines
+
+
+def dbm(sizes=(4, 3), scale=0.7, **arguments):
+    keras.utils.set_random_seed(0)
+    return perturbed(tfgen.DBM(6, sizes, **arguments), scale)
+
+
+def exact_log_prob(model, x, condition=None):
+    """By the energies of all states of all units."""
+    hidden = all_states(model.latent_shape[0]).astype("float32")
+
+    def unnormalised(rows):
+        rows = np.asarray(rows)
+        energies = model.energy(
+            np.repeat(rows, len(hidden), 0),
+            np.tile(hidden, (len(rows), 1)),
+            condition,
+            batch_size=100_000,
+        )
+        return np.logaddexp.reduce(-energies.numpy().reshape(len(rows), -1).astype("float64"), 1)
+
+    return unnormalised(x) - np.logaddexp.reduce(unnormalised(all_states(6)))
+
+
+@pytest.mark.parametrize("sizes", [(4, 3), (3, 2, 4)])
+def test_deep_machines_beside_all_their_states(sizes):
+    model, x = dbm(sizes, mean_field_steps=50), all_states(6)
+    exact = exact_log_prob(model, x)
+    np.testing.assert_allclose(np.exp(exact).sum(), 1, rtol=1e-6)
+    total = model.estimate_partition(method="enumeration")
+    assert model.likelihood == "bound"
+    # The variational bound, section 2.2; and one that draws of it tighten.
+    bound = model.log_prob(x).numpy()
+    assert (bound < exact + 1e-4).all() and (exact - bound).mean() < 0.5
+    tight = model.estimate_log_prob(x, 2000).numpy()
+    np.testing.assert_allclose(tight, exact, atol=0.05)
+    annealed = model.estimate_partition(num_chains=200, num_steps=300)
+    assert annealed.low <= total.log_partition <= annealed.high
+    drawn = model.sample(20_000, num_steps=60, seed=1, batch_size=20_000)
+    assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
+
+
+def test_gradients_of_deep_machines_are_those_of_the_bound_and_the_chains():
+    model = dbm(gibbs_steps=5, num_chains=20_000, mean_field_steps=60)
+    loss = tf.function(lambda seed: tf.reduce_mean(model.loss(DATA, seed=seed)))
+    for seed in range(8):
+        loss(tf.constant([seed, 0]))
+    got = gradient(model, lambda: tf.reduce_mean(model.loss(DATA, seed=99)))
+    even = all_states(9).astype("float32")
+
+    def expected():
+        logs = model._log_density((even[:, :6], even[:, 6:]), None, 1.0)
+        free = model._free_energy(DATA.astype("float32"), None)
+        return tf.reduce_mean(free) + tf.reduce_logsumexp(logs)
+
+    expected = gradient(model, expected)
+    assert np.linalg.norm(got - expected) < 0.03 * np.linalg.norm(expected)
+
+
+def test_layers_of_a_deep_machine_are_trained_in_turn_and_then_together():
+    keras.utils.set_random_seed(0)
+    model = tfgen.DBM(6, (4, 3), layer_steps=6, num_chains=30)
+    model.compile(keras.optimizers.SGD(0.1))
+    x, moved = np.repeat(DATA, 10, axis=0), []
+    chains = model.chains.states[0].numpy()
+    for _ in range(3):
+        before = [w.numpy() for w in (*model.kernels, *model.chains.states)]
+        history = model.fit(x, batch_size=10, epochs=2, verbose=0).history
+        after = [w.numpy() for w in (*model.kernels, *model.chains.states)]
+        moved.append([np.any(a != b) for a, b in zip(after, before, strict=True)][:3])
+        assert history["layer"] == [[1, 1], [2, 2], [0, 0]][len(moved) - 1]
+    assert moved == [[True, False, False], [False, True, False], [True, True, True]]
+    assert np.any(model.chains.states[0].numpy() != chains)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_layer_by_itself_has_the_gradient_of_its_own_machine(layer):
+    """That of a machine in which what is on one side is there twice, by its states."""
+    model = dbm((4, 3, 4))
+    copies, factor = [((2, 1), 1.0), ((1, 1), 2.0), ((1, 2), 1.0)][layer]
+    below, above = (all_states(model.units[layer + i].size).astype("float32") for i in (0, 1))
+    rows = below[[1, 5, 7]]
+
+    def logs(seen):
+        biases = model._biases(None)
+        field = factor * model._up(layer, seen) + biases[layer + 1]
+        of_copy = tf.reduce_logsumexp(field @ tf.transpose(above), 1)
+        return tf.reduce_sum(seen * biases[layer], -1) + copies[1] * of_copy
+
+    def likelihood():
+        # Of the copies below the data are the same, but those of the machine need not be.
+        states = below
+        for _ in range(copies[0] - 1):
+            states = (states[:, None] + below).reshape(-1, below.shape[1])
+        return tf.reduce_logsumexp(logs(states)) - tf.reduce_mean(logs(copies[0] * rows))
+
+    many = np.repeat(rows, 6000, 0)
+
+    def contrast():
+        return tf.reduce_mean(
+            layer_contrast(
+                model,
+                layer,
+                many,
+                many,
+                model._biases(None),
+                as_seed(1),
+                0,
+                copies,
+                factor,
+                num_steps=40,
+            )
+        )
+
+    expected, got = gradient(model, likelihood), gradient(model, contrast)
+    assert np.linalg.norm(got - expected) < 0.05 * np.linalg.norm(expected)
+
+
+def test_a_mean_field_that_has_not_settled_is_warned_of():
+    model = dbm(scale=3.0, mean_field_steps=1)
+    with pytest.warns(RuntimeWarning, match="mean field of a DBM has not settled.*mean_field_st"):
+        model.log_prob_unnormalised(all_states(6))
+
+
 # --------------------------------------------------------------------- partition functions
 
 
@@ -469,8 +597,6 @@ def test_a_good_estimate_warns_of_nothing():
 
 def test_draws_of_units_have_the_densities_means():
     """Of the noise of many rows, the mean of each kind of unit."""
-    from tfgen.models.energy import units
-
     noise = row_uniform(as_seed(1), 0, 100_000, (1,), "float32")
     noise = tf.clip_by_value(noise, 1e-7, 1 - 1e-7)
     precision = tf.constant([4.0])

@@ -436,10 +436,11 @@ def test_what_a_presets_optimizer_leaves_open_is_the_classs_own():
 def test_callbacks_know_that_less_of_a_term_is_better(case):
     model = case.model
     ordered = set(model.term_names) - model._unordered_terms
-    assert case.entry.terms[0] in ordered
-    assert not {"real_score", "fake_score", "active_units"} & ordered
-    stop = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}")
-    kept = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}", mode="max")
+    falls = case.entry.falls or case.entry.terms[0]
+    assert falls in ordered
+    assert not {"real_score", "fake_score", "active_units", "contrast"} & ordered
+    stop = keras.callbacks.EarlyStopping(f"val_{falls}")
+    kept = keras.callbacks.EarlyStopping(f"val_{falls}", mode="max")
     model._direct([stop, kept, keras.callbacks.TerminateOnNaN()])
     assert (stop.mode, kept.mode) == ("min", "max")
     model._direct(None)

@@ -136,7 +136,8 @@ SCORED = {
 def test_samples_with_their_log_prob(case):
     model = case.model
     if not case.model.has_likelihood:
-        with pytest.raises(NotImplementedError, match="has no likelihood"):
+        words = "has no likelihood|partition function"
+        with pytest.raises((NotImplementedError, ValueError), match=words):
             model.sample_and_log_prob(ROWS, case.some(ROWS)[1])
         return
     _, y = case.some(ROWS)

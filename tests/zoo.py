@@ -440,9 +440,10 @@ CHAINS = {
     "likelihood": "unnormalised",
     "terms": ("contrast", "reconstruction", "negative_pseudo_likelihood"),
     "summed": ("contrast",),
-    "falls": "negative_pseudo_likelihood",
+    "falls": "reconstruction",
 }
-BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2], "falls": "reconstruction"}
+BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2]}
+IN_TURN = {**CHAINS, "terms": (*BY_VALUE["terms"], "layer")}
 
 OTHERS = {
     "pixelcnn": model(pixelcnn, costly=True),
@@ -476,7 +477,7 @@ OTHERS = {
         num_mixtures=2,
         terms=("bpd",),
     ),
-    "rbm": model(tfgen.RBM, (3, 2, 1), 4, sample_steps=5, num_classes=2, costly=True, **CHAINS),
+    "rbm": model(tfgen.RBM, (3, 2, 1), 4, sample_steps=5, num_classes=2, **CHAINS),
     "rbm_real": model(
         tfgen.RBM, 3, 4, sample_steps=5, data_kind="real", condition_shape=(2,), **BY_VALUE
     ),
@@ -492,6 +493,29 @@ OTHERS = {
         num_bits=3,
         **BY_VALUE,
     ),
+    "dbm": model(
+        tfgen.DBM,
+        (3, 2, 1),
+        (4, 3),
+        num_chains=6,
+        gibbs_steps=2,
+        layer_steps=3,
+        sample_steps=5,
+        compile={"optimizer": "adam"},
+        **IN_TURN,
+    ),
+    "dbm_uint8": model(
+        tfgen.DBM,
+        (2, 2, 1),
+        (3, 2, 3),
+        estimator="cd",
+        gibbs_steps=1,
+        sample_steps=5,
+        num_classes=2,
+        data_kind="uint8",
+        num_bits=3,
+        **IN_TURN,
+    ),
 }
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
@@ -504,7 +528,7 @@ VARIANTS = {
     *("maf_1", "maf_labels", "maf_pixels", "iaf_condition", "nsf_condition", "nsf_64"),
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
-    *("nade_colour", "made_colour", "rbm_uint8"),
+    *("nade_colour", "made_colour", "rbm_real", "rbm_uint8", "dbm_uint8"),
     *("wgan_clipped", "pixelcnn_gated", "glow_real", "realnvp_bits", "vae_colour"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),

@@ -26,6 +26,7 @@ from tfgen.models import MADE
 from tfgen.models import MAF
 from tfgen.models import NADE
 from tfgen.models import NSF
+from tfgen.models import DBM
 from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
@@ -51,6 +52,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "DBM",
     "RBM",
     "VAE",
     "VAEF",

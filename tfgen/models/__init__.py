@@ -11,6 +11,7 @@ from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
 from tfgen.models.autoregressive import PixelCNN
+from tfgen.models.energy import DBM
 from tfgen.models.energy import RBM
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
@@ -44,6 +45,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "DBM",
     "RBM",
     "VAE",
     "VAEF",

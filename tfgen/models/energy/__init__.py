@@ -1,8 +1,10 @@
 """Models of energies: densities up to a partition function."""
 
+from tfgen.models.energy.dbm import DBM
 from tfgen.models.energy.rbm import RBM
 
 __all__ = [
+    "DBM",
     "RBM",
 ]
 

@@ -27,7 +27,8 @@ class EnergyModel(GenerativeModel):
     """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
 
     `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
-    called; then it is `"estimate"`, or `"exact"` where all states were summed over. A step of
+    called; then it is `"estimate"`, or where all states were summed over `"exact"`, of a free energy
+    that is a bound `"bound"`. A step of
     training makes it `"unnormalised"` again. `model(x)` and `predict` give `log_prob_unnormalised`.
 
     Samples are the last states of Gibbs chains, one for each sample.
@@ -69,15 +70,16 @@ class EnergyModel(GenerativeModel):
 
     @property
     def likelihood(self):
-        """`"unnormalised"`; `"estimate"` or `"exact"` once the partition function is known."""
+        """`"unnormalised"`; `"estimate"`, `"exact"` or `"bound"` once the partition function is
+        known."""
         if not self.built:
             return "unnormalised"
         # In the middle of tracing, too.
         with tf.init_scope():
             current = int(self.partition_step.numpy()) == int(self.steps_taken.numpy())
             kind = int(self.partition_kind.numpy()) if current else 0
-        if kind == _ENUMERATED and self._free_energy_is_exact:
-            return "exact"
+        if kind == _ENUMERATED:
+            return "exact" if self._free_energy_is_exact else "bound"
         return "estimate" if kind else "unnormalised"
 
     # --- what users call ------------------------------------------------------
@@ -264,8 +266,9 @@ class EnergyModel(GenerativeModel):
 
     def _require_likelihood(self):
         if not self.has_likelihood:
-            trained = int(self.partition_kind.numpy())
-            why = "was estimated for other weights" if trained else "is not known"
+            with tf.init_scope():
+                known = int(self.partition_kind.numpy())
+            why = "was estimated for other weights" if known else "is not known"
             raise ValueError(
                 f"the partition function of this {type(self).__name__} {why}: call "
                 "`estimate_partition()` first, or take `log_prob_unnormalised`"
@@ -347,10 +350,13 @@ class EnergyModel(GenerativeModel):
     # --- hooks of the contract ------------------------------------------------
 
     def _log_weight(self, x, condition, noise):
+        return self._log_prob_unnormalised(x, condition) - self._log_partition_of(condition)
+
+    def _log_partition_of(self, condition):
         log_partition = tf.cast(self.log_partition, self.variable_dtype)[0]
-        if self.num_classes and self._has_labels_alone:
-            log_partition = tf.gather(log_partition, tf.cast(condition, tf.int32))
-        return self._log_prob_unnormalised(x, condition) - log_partition
+        if not self._has_labels_alone:
+            return log_partition
+        return tf.gather(log_partition, tf.cast(condition, tf.int32))
 
     def _outputs(self, x, condition, seed, start):
         return self._log_prob_unnormalised(x, condition)

@@ -158,40 +158,52 @@ class TrainedByChains(EnergyModel):
         return fold_in(seed, Stream.CHAINS), tf.cast(start, tf.int64)
 
     def _terms(self, x, condition, noise, training):
+        terms, states = self._terms_and_chains(x, condition, noise, training)
+        if training and states:
+            for kept, state in zip(self.chains.states, states, strict=True):
+                kept.assign(tf.stop_gradient(state))
+        return terms
+
+    def _terms_and_chains(self, x, condition, noise, training):
+        """The terms, and the states that persistent chains have after them: `()` without such."""
         seed, start = noise
         values, features = self._values(x), self._features(condition)
-        terms = {}
+        states = ()
         if self.estimator == "pseudo_likelihood":
             loss = -self._pseudo_likelihood(values, features, seed, start, _NUM_FLIPS)
         elif self.estimator == "nce":
             loss = self._noise_contrast(values, features, seed, start)
+        elif self.estimator == "cd":
+            loss = self._contrast(values, features, seed, start)
         else:
-            loss = self._contrast(values, features, seed, start, training)
-        terms[_OBJECTIVES[self.estimator]] = terms["loss"] = loss
+            loss, states = self._persistent_contrast(values, features, seed, training)
+        terms = {_OBJECTIVES[self.estimator]: loss, "loss": loss}
         values = tf.stop_gradient(values)
         terms["reconstruction"] = tf.stop_gradient(self._reconstruction_error(values, features))
         if "negative_pseudo_likelihood" in set(self.term_names) - set(terms):
             likelihood = self._pseudo_likelihood(values, features, seed, start, 1)
             terms["negative_pseudo_likelihood"] = -tf.stop_gradient(likelihood)
-        return terms
+        return terms, states
 
-    def _contrast(self, values, features, seed, start, training):
-        """The free energy of examples less that of chains, whose gradient is that of the negative
-        log-likelihood, as far as the chains have come."""
-        positive, steps = self._free_energy(values, features), tf.constant(self.gibbs_steps)
-        if self.estimator == "cd":
-            states = self._states_of(values, features, fold_in(seed, Stream.LATENTS), start)
-            states = self._walk(states, features, seed, start, steps)
-        else:
-            # The same on each replica, whose share of the batch has other rows.
-            states = tuple(tf.convert_to_tensor(state) for state in self.chains.states)
-            if training:
-                states = self._walk_fast(values, features, states, seed, steps)
-                for kept, state in zip(self.chains.states, states, strict=True):
-                    kept.assign(tf.stop_gradient(state))
+    # The free energy of examples less that of chains: its gradient is that of the negative
+    # log-likelihood, as far as the chains have come.
+
+    def _contrast(self, values, features, seed, start):
+        states = self._states_of(values, features, fold_in(seed, Stream.LATENTS), start)
+        states = self._walk(states, features, seed, start, tf.constant(self.gibbs_steps))
         states = tf.nest.map_structure(tf.stop_gradient, states)
-        negative = -self._log_density(states, features, 1.0)
-        return positive - (negative if self.estimator == "cd" else tf.reduce_mean(negative))
+        return self._free_energy(values, features) + self._log_density(states, features, 1.0)
+
+    def _persistent_contrast(self, values, features, seed, training):
+        """The contrast, and the states of the chains."""
+        states = tuple(tf.convert_to_tensor(state) for state in self.chains.states)
+        if training:
+            # The same on each replica, whose share of the batch has other rows.
+            steps = tf.constant(self.gibbs_steps)
+            states = self._walk_fast(values, features, states, seed, steps)
+        states = tf.nest.map_structure(tf.stop_gradient, states)
+        negative = tf.reduce_mean(self._log_density(states, features, 1.0))
+        return self._free_energy(values, features) + negative, states
 
     def _walk_fast(self, values, features, states, seed, steps):
         """The chains after their steps; of fast weights by the sum of both."""

@@ -13,7 +13,6 @@ from tfgen.utils import checks
 from tfgen.utils.random import fold_in
 
 HIDDEN = {"bernoulli": Bernoulli, "relu": Rectified}
-_MEAN_FIELD_STEPS = 20
 
 
 class Layered(TrainedByChains):
@@ -38,6 +37,8 @@ class Layered(TrainedByChains):
     """
 
     _kinds = ("binary", "real", "uint8")
+    # Of several hidden layers.
+    mean_field_steps = 20
 
     def __init__(self, event_shape, hidden_units, hidden="bernoulli", **kwargs):
         super().__init__(event_shape, **kwargs)
@@ -99,6 +100,48 @@ class Layered(TrainedByChains):
     @property
     def _free_energy_is_exact(self):
         return len(self.units) == 2
+
+    @property
+    def latent_shape(self):
+        """Shape of the hidden units, those of all layers one after the other."""
+        return (sum(self._hidden_sizes),) if self.built else None
+
+    @property
+    def _hidden_sizes(self):
+        return [units.size for units in self.units[1:]]
+
+    def energy(self, x, hidden, condition=None, batch_size=256):
+        """Energies of examples together with hidden units, `[n]`, in nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            hidden: `[n, hidden units]`, those of several layers one after the other.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        >>> import tfgen
+        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
+        [0.0]
+        """
+        return self._map_rows("energy", condition, batch_size, None, {"x": x, "z": hidden}, {})
+
+    # --- cores of latents -----------------------------------------------------
+
+    def _energy(self, x, z, condition):
+        values, biases = self._values(x), self._biases(self._features(condition))
+        inputs = [self.units[0].inputs(values), *tf.split(z, self._hidden_sizes, -1)]
+        total = self._mean_energy(values, inputs, biases)
+        return total + (0.5 * tf.reduce_sum(z**2, -1) if self.hidden == "relu" else 0.0)
+
+    def _encode(self, x, condition):
+        means = self._means(self._values(x), self._biases(self._features(condition)))
+        return tf.concat(means[1:], -1)
+
+    def _decode(self, z, condition):
+        first = tf.split(z, self._hidden_sizes, -1)[0]
+        field = self._biases(self._features(condition))[0] + self._down(0, first)
+        half = tf.fill([tf.shape(field)[0], self.num_dims], tf.constant(0.5, field.dtype))
+        return self._examples([self.units[0].draw(half, field, self._precision(), 0.0)])
 
     # --- examples and values --------------------------------------------------
 
@@ -242,71 +285,69 @@ class Layered(TrainedByChains):
         return sum(self._base_of(i) for i in range(len(self.units)))
 
     def _states_of(self, values, features, seed, start):
-        """States whose visible layer is given."""
+        """States whose visible layer is given, the others drawn by their means."""
         if len(self.units) == 2:
             return (values,)
-        means = self._mean_field(values, features)
-        drawn = [values]
-        for number, i in enumerate(range(2, len(self.units), 2)):
+        means, drawn = self._means(values, self._biases(features)), [values]
+        for i in range(2, len(self.units), 2):
             odds = tf.math.log(means[i]) - tf.math.log1p(-means[i])
-            drawn.append(self.units[i].sample(fold_in(seed, number), start, odds))
+            drawn.append(self.units[i].sample(fold_in(seed, i), start, odds))
         return tuple(drawn)
 
     def _free_energy(self, values, features):
         if len(self.units) == 2:
             return -self._log_density((values,), features, 1.0)
-        means = {
-            i: tf.stop_gradient(mean) if i else mean
-            for i, mean in self._mean_field(values, features).items()
-        }
-        # The mean energy less the entropy of independent hidden units.
-        biases, total = self._biases(features), 0.0
-        for i, mean in means.items():
-            total -= tf.reduce_sum(mean * biases[i], -1)
-            if i + 1 < len(self.units):
-                total -= tf.reduce_sum(self._up(i, mean) * means[i + 1], -1)
-            if i:
-                total += tf.reduce_sum(_negative_entropy(mean), -1)
+        biases = self._biases(features)
+        # At the means where the bound has no slope in them.
+        means = self._means(values, biases)
+        means = [means[0], *(tf.stop_gradient(mean) for mean in means[1:])]
+        total = self._mean_energy(values, means, biases)
+        return total + sum(tf.reduce_sum(_negative_entropy(mean), -1) for mean in means[1:])
+
+    def _mean_energy(self, values, means, biases):
+        """The energy of values with independent hidden units of these means, `[batch]`."""
+        total = 0.0
+        for i, mean in enumerate(means):
+            field = biases[i] if i == 0 else biases[i] + self._up(i - 1, means[i - 1])
+            total -= tf.reduce_sum(mean * field, -1)
         if self.data_kind == "real":
             total += 0.5 * tf.reduce_sum(self._precision() * values**2, -1)
         return total
 
-    def _mean_field(self, values, features):
-        """Dict from the number of a layer to its inputs or means given an example."""
-        biases = self._biases(features)
-        inputs = {0: self.units[0].inputs(values)}
+    def _means(self, values, biases):
+        """List of the inputs of the visible and the means of the hidden layers given values; of
+        several hidden layers those of the mean field."""
+        means = [self.units[0].inputs(values)]
+        if len(self.units) == 2:
+            return [*means, self.units[1].mean(biases[1] + self._up(0, means[0]))]
         for i in range(1, len(self.units)):
             # As if what is above gave what is below gives (Salakhutdinov and Hinton 2009).
             twice = 2.0 if i + 1 < len(self.units) else 1.0
-            inputs[i] = tf.sigmoid(biases[i] + twice * self._up(i - 1, inputs[i - 1]))
-        hidden = tuple(inputs[i] for i in range(1, len(self.units)))
-
-        def body(_, hidden):
-            means = {0: inputs[0], **dict(enumerate(hidden, 1))}
-            for parity in (0, 1):
-                fields = self._fields(parity, means, biases)
-                for i, field in zip(range(parity, len(self.units), 2), fields, strict=True):
-                    if i:
-                        means[i] = tf.sigmoid(field)
-            return _ + 1, tuple(means[i] for i in range(1, len(self.units)))
-
-        _, hidden = tf.while_loop(
-            lambda i, _: i < _MEAN_FIELD_STEPS, body, (tf.constant(0), hidden)
+            means.append(tf.sigmoid(biases[i] + twice * self._up(i - 1, means[i - 1])))
+        _, means = tf.while_loop(
+            lambda i, _: i < self.mean_field_steps,
+            lambda i, means: (i + 1, self._next_means(means, biases)),
+            (tf.constant(0), means),
         )
-        return {0: inputs[0], **dict(enumerate(hidden, 1))}
+        return means
+
+    def _next_means(self, means, biases):
+        """One step of the mean field: the hidden layers of even number, then the others."""
+        means = list(means)
+        for parity in (0, 1):
+            numbers = range(parity, len(self.units), 2)
+            for i, field in zip(numbers, self._fields(parity, means, biases), strict=True):
+                if i:
+                    means[i] = tf.sigmoid(field)
+        return means
 
     def _reconstruction_error(self, values, features):
         """Negative log-density of examples given the means of what they make of the first hidden
         layer, `[batch]`."""
         biases = self._biases(features)
-        inputs = {0: self.units[0].inputs(values)}
-        if len(self.units) == 2:
-            (field,) = self._fields(1, inputs, biases)
-            inputs[1] = self.units[1].mean(field)
-        else:
-            inputs = self._mean_field(values, features)
-        field, precision = self._fields(0, inputs, biases)[0], self._precision()
-        total = tf.reduce_sum(inputs[0] * field, -1)
+        means = self._means(values, biases)
+        field, precision = biases[0] + self._down(0, means[1]), self._precision()
+        total = tf.reduce_sum(means[0] * field, -1)
         if precision is not None:
             total -= 0.5 * tf.reduce_sum(precision * values**2, -1)
         return self.units[0].log_normaliser(field, precision) - total

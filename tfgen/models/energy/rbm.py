@@ -85,48 +85,7 @@ class RBM(Layered):
         """Stochastic gradient descent with momentum, Hinton 2010, sections 7 and 9."""
         return keras.optimizers.SGD(0.05, momentum=0.5)
 
-    def energy(self, x, hidden, condition=None, batch_size=256):
-        """Energies of examples together with hidden units, `[n]`, in nats.
-
-        Args:
-            x: `[n, *event_shape]`.
-            hidden: `[n, num_hidden]`.
-            condition: as in `log_prob`.
-            batch_size: rows computed at a time.
-
-        >>> import tfgen
-        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
-        [0.0]
-        """
-        return self._map_rows("energy", condition, batch_size, None, {"x": x, "z": hidden}, {})
-
-    @property
-    def latent_shape(self):
-        """Shape of the hidden units."""
-        return (self.units[1].size,) if self.built else None
-
-    # --- cores and hooks ------------------------------------------------------
-
-    def _energy(self, x, z, condition):
-        values = self._values(x)
-        inputs, biases = self.units[0].inputs(values), self._biases(self._features(condition))
-        total = tf.reduce_sum(biases[0] * inputs, -1)
-        total += tf.reduce_sum((biases[1] + self._up(0, inputs)) * z, -1)
-        if self.data_kind == "real":
-            total -= 0.5 * tf.reduce_sum(self._precision() * values**2, -1)
-        if self.hidden == "relu":
-            total -= 0.5 * tf.reduce_sum(z**2, -1)
-        return -total
-
-    def _encode(self, x, condition):
-        inputs = {0: self.units[0].inputs(self._values(x))}
-        (field,) = self._fields(1, inputs, self._biases(self._features(condition)))
-        return self.units[1].mean(field)
-
-    def _decode(self, z, condition):
-        (field,) = self._fields(0, {1: z}, self._biases(self._features(condition)))
-        half = tf.fill([tf.shape(field)[0], self.num_dims], tf.constant(0.5, field.dtype))
-        return self._examples([self.units[0].draw(half, field, self._precision(), 0.0)])
+    # --- hooks ----------------------------------------------------------------
 
     def _flip_rises(self, values, features, chosen):
         inputs = self.units[0].inputs(values)
