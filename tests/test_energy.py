@@ -57,8 +57,8 @@ def true_gradient(model, x, weights=None):
     weights = np.full(len(x), 1 / len(x)) if weights is None else weights
 
     def loss():
-        log_partition = tf.reduce_logsumexp(model._log_prob_unnormalised(states, None))
-        logs = model._log_prob_unnormalised(x, None) - log_partition
+        log_partition = tf.reduce_logsumexp(model._log_unnormalised(states, None, None))
+        logs = model._log_unnormalised(x, None, None) - log_partition
         return -tf.reduce_sum(tf.cast(weights, logs.dtype) * logs)
 
     return gradient(model, loss)
@@ -92,9 +92,7 @@ def test_densities_sum_to_one(arguments):
 def test_densities_of_levels_sum_to_one():
     model = rbm(3, data_kind="uint8", num_bits=2)
     model.estimate_partition(method="enumeration")
-    np.testing.assert_allclose(
-        np.exp(model.log_prob(64 * all_states(3, 4))).sum(), 1, rtol=1e-5
-    )
+    np.testing.assert_allclose(np.exp(model.log_prob(64 * all_states(3, 4))).sum(), 1, rtol=1e-5)
     # The levels that the model does not see are all alike.
     np.testing.assert_array_equal(model.log_prob([[70, 3, 200]]), model.log_prob([[64, 0, 192]]))
 
@@ -363,7 +361,7 @@ def exact_log_prob(model, x, condition=None):
     return unnormalised(x) - np.logaddexp.reduce(unnormalised(all_states(6)))
 
 
-@pytest.mark.parametrize("sizes", [(4, 3), (3, 2, 4)])
+@pytest.mark.parametrize("sizes", [(4, 3), pytest.param((3, 2, 4), marks=pytest.mark.slow)])
 def test_deep_machines_beside_all_their_states(sizes):
     model, x = dbm(sizes, mean_field_steps=50), all_states(6)
     exact = exact_log_prob(model, x)
@@ -379,6 +377,69 @@ def test_deep_machines_beside_all_their_states(sizes):
     assert annealed.low <= total.log_partition <= annealed.high
     drawn = model.sample(20_000, num_steps=60, seed=1, batch_size=20_000)
     assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
+
+
+def dbn(sizes=(4, 3), scale=0.7, **arguments):
+    keras.utils.set_random_seed(0)
+    model = perturbed(tfgen.DBN(6, sizes, **arguments), scale)
+    model._tie(model._bottom)
+    for weight in model.recognition.weights:
+        weight.assign_add(0.1 * np.random.default_rng(5).normal(size=weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("sizes", [(4, 3), pytest.param((3, 4, 4), marks=pytest.mark.slow)])
+def test_belief_networks_beside_all_their_states(sizes):
+    model, x = dbn(sizes), all_states(6)
+    total = model.estimate_partition(method="enumeration")
+    hidden = all_states(sum(sizes)).astype("float32")
+    # The partition function of the top is that of the whole.
+    energies = [model.energy(np.tile(r, (len(hidden), 1)), hidden, batch_size=5000) for r in x]
+    exact = np.logaddexp.reduce(-np.array(energies, "float64"), 1) - total.log_partition
+    np.testing.assert_allclose(np.exp(exact).sum(), 1, rtol=1e-5)
+    assert model.likelihood == "bound"
+    bounds = np.mean([model.log_prob(x, seed=seed).numpy() for seed in range(20)], 0)
+    tight = model.estimate_log_prob(x, 1000).numpy()
+    assert np.mean(bounds) < np.mean(tight)
+    np.testing.assert_allclose(tight, exact, atol=0.25)
+    np.testing.assert_allclose(np.mean(tight), np.mean(exact), atol=0.02)
+    drawn = model.sample(20_000, num_steps=60, seed=1, batch_size=20_000)
+    assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
+
+
+def test_belief_networks_learn_in_turn_and_then_both_ways():
+    keras.utils.set_random_seed(0)
+    model = tfgen.DBN(6, (8, 5), layer_steps=50)
+    model.compile(keras.optimizers.SGD(0.1), recognition_optimizer=keras.optimizers.SGD(0.1))
+    x = np.repeat(DATA, 10, axis=0)
+    layers, scores = [], []
+    for epochs in (25, 25, 200):
+        history = model.fit(x, batch_size=15, epochs=epochs, verbose=0).history
+        model.estimate_partition(method="enumeration")
+        scores.append(float(tf.reduce_mean(model.estimate_log_prob(DATA, 300))))
+        layers.append((history["layer"][0], history["layer"][-1]))
+        tied = np.array_equal(model.recognition.kernels[0], model.kernels[0])
+        # In the last step of a layer its weights go on.
+        assert tied == (len(scores) == 2)
+    assert layers == [(1, 1), (2, 2), (0, 0)], layers
+    # Independent values of the data's means: -3.8 nats.
+    assert scores[1] < scores[2] and scores[2] > -3.4, scores
+
+
+def test_a_classifier_begins_with_what_the_way_up_finds():
+    model = dbn((5, 4))
+    network = model.classifier(3)
+    hidden = keras.Model(network.input, network.get_layer("hidden_2").output)
+    np.testing.assert_allclose(hidden(DATA), model.encode(DATA), rtol=1e-5)
+    real = dbn((5, 4), data_kind="real")
+    real.x_loc.assign(np.full(6, 3.0))
+    real.x_scale.assign(np.full(6, 0.5))
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    network = real.classifier(3)
+    hidden = keras.Model(network.input, network.get_layer("hidden_2").output)
+    np.testing.assert_allclose(hidden(x), real.encode(x), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="`classifier` is of a model without conditions"):
+        tfgen.DBN(6, (5, 4), num_classes=2).classifier(2)
 
 
 def test_gradients_of_deep_machines_are_those_of_the_bound_and_the_chains():

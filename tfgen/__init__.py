@@ -27,6 +27,7 @@ from tfgen.models import MAF
 from tfgen.models import NADE
 from tfgen.models import NSF
 from tfgen.models import DBM
+from tfgen.models import DBN
 from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
@@ -53,6 +54,7 @@ __all__ = [
     "NADE",
     "NSF",
     "DBM",
+    "DBN",
     "RBM",
     "VAE",
     "VAEF",

@@ -12,6 +12,7 @@ from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
 from tfgen.models.autoregressive import PixelCNN
 from tfgen.models.energy import DBM
+from tfgen.models.energy import DBN
 from tfgen.models.energy import RBM
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
@@ -46,6 +47,7 @@ __all__ = [
     "NADE",
     "NSF",
     "DBM",
+    "DBN",
     "RBM",
     "VAE",
     "VAEF",

@@ -102,7 +102,8 @@ class EnergyModel(GenerativeModel):
 
         Arguments as in `free_energy`.
         """
-        return self._map_examples("log_prob_unnormalised", x, condition, batch_size)
+        # As of `log_prob`, the noise where there is any.
+        return self._map_examples("log_prob_unnormalised", x, condition, batch_size, 0)
 
     def sample(
         self,
@@ -249,18 +250,18 @@ class EnergyModel(GenerativeModel):
 
     def _enumerated(self, label):
         """The logarithm of the sum over all states."""
-        sizes = self._enumerable()
-        if sizes is None or sum(sizes) > _MOST_STATES:
+        count, parity, sizes = self._enumerable() or (math.inf, None, None)
+        if count > _MOST_STATES:
             raise ValueError(
                 f'`method="enumeration"` needs a layer of at most {_MOST_STATES} units of two '
                 'states; take "ais"'
             )
         features, total = self._features_of(label), -math.inf
-        for start in range(0, 2 ** sum(sizes), _CHUNK):
-            number = np.arange(start, min(start + _CHUNK, 2 ** sum(sizes)))
-            bits = (number[:, None] >> np.arange(sum(sizes))) & 1
+        for start in range(0, 2**count, _CHUNK):
+            number = np.arange(start, min(start + _CHUNK, 2**count))
+            bits = (number[:, None] >> np.arange(count)) & 1
             parts = np.split(bits.astype(self.variable_dtype), np.cumsum(sizes)[:-1], axis=1)
-            logs = self._log_density_of(parts, features)
+            logs = self._density(parity, parts, features, 1.0)
             total = np.logaddexp(total, float(tf.reduce_logsumexp(tf.cast(logs, tf.float64))))
         return total
 
@@ -288,55 +289,54 @@ class EnergyModel(GenerativeModel):
 
         return tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))[1]
 
-    def _walk_from_noise(self, features, seed, start, num_rows, num_steps, temperature):
-        states = self._start_states(fold_in(seed, Stream.LATENTS), start, num_rows, temperature)
-        seed = fold_in(seed, Stream.CHAINS)
-        return self._walk(states, features, seed, start, num_steps, temperature)
+    def _chain_of(self, states, features, seed, start, num_steps, temperature=1.0):
+        """The examples that chains from these states end in."""
+        noise = fold_in(seed, Stream.CHAINS)
+        states = self._walk(states, features, noise, start, num_steps, temperature)
+        return self._examples(states, features, fold_in(seed, Stream.DATA), start, temperature)
 
     # --- cores ----------------------------------------------------------------
 
-    def _log_prob_unnormalised(self, x, condition):
-        return -self._free_energy(self._values(x), self._features(condition)) - self._log_units()
+    def _log_prob_unnormalised(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        return self._log_unnormalised(x, condition, noise)
 
     def _chain(self, condition, num_rows, seed, start, num_steps, temperature):
         features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
-        states = self._walk_from_noise(features, seed, start, num_rows, num_steps, temperature)
-        return self._examples(states)
+        noise = fold_in(seed, Stream.LATENTS)
+        states = self._start_states(noise, start, num_rows, temperature)
+        return self._chain_of(states, features, seed, start, num_steps, temperature)
 
     def _chain_from(self, x, condition, seed, start, num_steps, temperature):
         features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
         states = self._states_of(self._values(x), features, fold_in(seed, Stream.LATENTS), start)
-        seed = fold_in(seed, Stream.CHAINS)
-        return self._examples(self._walk(states, features, seed, start, num_steps, temperature))
+        return self._chain_of(states, features, seed, start, num_steps, temperature)
 
     def _tempered_chain(self, condition, num_rows, seed, start, num_steps, num_temperatures):
         count, seed = num_temperatures, fold_in(seed, Stream.SAMPLES)
-        features = self._features(condition)
+        own = features = self._features(condition)
         if features is not None:
-            features = tf.repeat(for_each_row(features, num_rows), count, axis=0)
+            own = for_each_row(features, num_rows)
+            features = tf.repeat(own, count, axis=0)
         # The chains of an example are rows one after the other, the model's own the first.
-        start, numbers = start * tf.cast(count, start.dtype), tf.range(num_rows * count)
-        betas = 1 - tf.cast(numbers % count, self.variable_dtype) / tf.cast(
-            tf.maximum(count - 1, 1), self.variable_dtype
-        )
-        noise = fold_in(seed, Stream.LATENTS)
-        states, seed = self._start_states(noise, start, num_rows * count), fold_in(
-            seed, Stream.CHAINS
-        )
+        first, numbers = start * tf.cast(count, start.dtype), tf.range(num_rows * count)
+        top = tf.cast(tf.maximum(count - 1, 1), self.variable_dtype)
+        betas = 1 - tf.cast(numbers % count, self.variable_dtype)[:, None] / top
+        states = self._start_states(fold_in(seed, Stream.LATENTS), first, num_rows * count)
+        steps = fold_in(seed, Stream.CHAINS)
 
         def body(i, states):
-            noise = fold_in(seed, i)
-            states = self._gibbs(states, features, noise, start, betas[:, None])
+            noise = fold_in(steps, i)
+            states = self._gibbs(states, features, noise, first, betas)
             # The neighbour on the one side, then that on the other; at the ends none.
             side = tf.where((numbers % count + i) % 2 == 0, 1, -1)
             place = numbers % count + side
             other = numbers + tf.where((place >= 0) & (place < count), side, 0)
             theirs = tf.nest.map_structure(lambda s: tf.gather(s, other), states)
-            gain = self._log_density(theirs, features, betas[:, None])
-            gain -= self._log_density(states, features, betas[:, None])
-            uniform = row_uniform(
-                fold_in(noise, Stream.BETWEEN), start, num_rows * count, (), gain.dtype
-            )
+            gain = self._log_density(theirs, features, betas)
+            gain -= self._log_density(states, features, betas)
+            noise = fold_in(noise, Stream.BETWEEN)
+            uniform = row_uniform(noise, first, num_rows * count, (), gain.dtype)
             # One draw for both of a pair.
             uniform = tf.gather(uniform, tf.minimum(numbers, other))
             swapped = tf.math.log(uniform) < gain + tf.gather(gain, other)
@@ -345,12 +345,18 @@ class EnergyModel(GenerativeModel):
             )
 
         _, states = tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))
-        return self._examples(tf.nest.map_structure(lambda s: s[::count], states))
+        states = tf.nest.map_structure(lambda s: s[::count], states)
+        return self._examples(states, own, fold_in(seed, Stream.DATA), start, 1.0)
 
     # --- hooks of the contract ------------------------------------------------
 
     def _log_weight(self, x, condition, noise):
-        return self._log_prob_unnormalised(x, condition) - self._log_partition_of(condition)
+        log_unnormalised = self._log_unnormalised(x, condition, noise)
+        return log_unnormalised - self._log_partition_of(condition)
+
+    def _log_unnormalised(self, x, condition, noise):
+        """`_log_weight` but for the partition function, `[batch]`."""
+        return -self._free_energy(self._values(x), self._features(condition)) - self._log_units()
 
     def _log_partition_of(self, condition):
         log_partition = tf.cast(self.log_partition, self.variable_dtype)[0]
@@ -359,7 +365,7 @@ class EnergyModel(GenerativeModel):
         return tf.gather(log_partition, tf.cast(condition, tf.int32))
 
     def _outputs(self, x, condition, seed, start):
-        return self._log_prob_unnormalised(x, condition)
+        return self._log_prob_unnormalised(x, condition, seed, start)
 
     def _sample_noise(self, seed, start, num_rows):
         return row_seeds_of(seed, start, num_rows)
@@ -367,9 +373,10 @@ class EnergyModel(GenerativeModel):
     def _generate(self, noise, condition, temperature):
         seeds, rows = noise
         steps, features = tf.constant(self.sample_steps), self._features(condition)
-        return self._examples(
-            self._walk_from_noise(features, seeds, rows, tf.shape(rows)[0], steps, temperature)
+        start = self._start_states(
+            fold_in(seeds, Stream.LATENTS), rows, tf.shape(rows)[0], temperature
         )
+        return self._chain_of(start, features, seeds, rows, steps, temperature)
 
 
 def _beside(by_row, values):

@@ -39,6 +39,8 @@ class Layered(TrainedByChains):
     _kinds = ("binary", "real", "uint8")
     # Of several hidden layers.
     mean_field_steps = 20
+    # Number of the lowest layer whose links go both ways.
+    _bottom = 0
 
     def __init__(self, event_shape, hidden_units, hidden="bernoulli", **kwargs):
         super().__init__(event_shape, **kwargs)
@@ -79,7 +81,7 @@ class Layered(TrainedByChains):
                 sum(num_fields), use_bias=False, name="condition", dtype=self.variable_dtype
             )
             self.condition_layer.build(self.features_shape)
-        self._build_estimator([units.size for units in self.units[::2]])
+        self._build_estimator([units.size for units in self.units[self._bottom :: 2]])
 
     def _build_links(self, num_fields):
         # Small ones, Hinton 2010, section 8.
@@ -123,15 +125,21 @@ class Layered(TrainedByChains):
         >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
         [0.0]
         """
-        return self._map_rows("energy", condition, batch_size, None, {"x": x, "z": hidden}, {})
+        rows = {"x": x, "hidden": hidden}
+        return self._map_rows("energy", condition, batch_size, None, rows, {})
+
+    def _argument_specs(self):
+        hidden = [None, sum(self._hidden_sizes)]
+        specs = {"hidden": tf.TensorSpec(hidden, self.variable_dtype, name="hidden")}
+        return {**super()._argument_specs(), **specs}
 
     # --- cores of latents -----------------------------------------------------
 
-    def _energy(self, x, z, condition):
+    def _energy(self, x, hidden, condition):
         values, biases = self._values(x), self._biases(self._features(condition))
-        inputs = [self.units[0].inputs(values), *tf.split(z, self._hidden_sizes, -1)]
-        total = self._mean_energy(values, inputs, biases)
-        return total + (0.5 * tf.reduce_sum(z**2, -1) if self.hidden == "relu" else 0.0)
+        hidden = tf.split(hidden, self._hidden_sizes, -1)
+        total = self._mean_energy(values, [self.units[0].inputs(values), *hidden], biases)
+        return total + sum(u.quadratic(h) for u, h in zip(self.units[1:], hidden, strict=True))
 
     def _encode(self, x, condition):
         means = self._means(self._values(x), self._biases(self._features(condition)))
@@ -141,7 +149,7 @@ class Layered(TrainedByChains):
         first = tf.split(z, self._hidden_sizes, -1)[0]
         field = self._biases(self._features(condition))[0] + self._down(0, first)
         half = tf.fill([tf.shape(field)[0], self.num_dims], tf.constant(0.5, field.dtype))
-        return self._examples([self.units[0].draw(half, field, self._precision(), 0.0)])
+        return self._as_data(self.units[0].draw(half, field, self._precision(), 0.0))
 
     # --- examples and values --------------------------------------------------
 
@@ -154,8 +162,11 @@ class Layered(TrainedByChains):
             x = tf.floor(x / 2 ** (8 - self.num_bits))
         return tf.reshape(x, [-1, self.num_dims])
 
-    def _examples(self, states):
-        x = tf.reshape(states[0], [-1, *self.event_shape])
+    def _examples(self, states, features, seed, start, temperature):
+        return self._as_data(states[0])
+
+    def _as_data(self, values):
+        x = tf.reshape(values, [-1, *self.event_shape])
         if self.data_kind == "real":
             return x * self.x_scale + self.x_loc
         return tf.cast(x * (2 ** (8 - self.num_bits) if self.data_kind == "uint8" else 1), tf.uint8)
@@ -197,12 +208,16 @@ class Layered(TrainedByChains):
         field = self._product(inputs, self._weight(self.kernels[i]), transpose=True)
         return field * self._precision() if i == 0 and self.log_variance is not None else field
 
+    def _numbers(self, parity):
+        """The numbers of every other layer, from the lowest or the next on."""
+        return range(self._bottom + parity, len(self.units), 2)
+
     def _fields(self, parity, inputs, biases):
         """The fields of the layers of a parity, given the inputs of those of the other."""
         fields = []
-        for i in range(parity, len(self.units), 2):
+        for i in self._numbers(parity):
             field = biases[i]
-            if i > 0:
+            if i > self._bottom:
                 field += self._up(i - 1, inputs[i - 1])
             if i + 1 < len(self.units):
                 field += self._down(i, inputs[i + 1])
@@ -220,8 +235,8 @@ class Layered(TrainedByChains):
 
     def _inputs(self, parity, states):
         """Dict from the numbers of layers of a parity to their inputs."""
-        numbers = range(parity, len(self.units), 2)
-        return {i: self.units[i].inputs(s) for i, s in zip(numbers, states, strict=True)}
+        numbered = zip(self._numbers(parity), states, strict=True)
+        return {i: self.units[i].inputs(values) for i, values in numbered}
 
     # --- hooks of an energy ---------------------------------------------------
 
@@ -232,11 +247,9 @@ class Layered(TrainedByChains):
         total = 0.0
         for (i, own), values in zip(inputs.items(), states, strict=True):
             field, precision = self._tempered(i, biases[i], beta)
-            total += tf.reduce_sum(own * field, -1)
-            if precision is not None:
-                total -= 0.5 * tf.reduce_sum(precision * values**2, -1)
-        others = range(1 - parity, len(self.units), 2)
-        for i, field in zip(others, self._fields(1 - parity, inputs, biases), strict=True):
+            total += tf.reduce_sum(own * field, -1) - self.units[i].quadratic(values, precision)
+        fields = self._fields(1 - parity, inputs, biases)
+        for i, field in zip(self._numbers(1 - parity), fields, strict=True):
             total += self.units[i].log_normaliser(*self._tempered(i, field, beta))
         return total
 
@@ -249,7 +262,7 @@ class Layered(TrainedByChains):
         for parity in (1, 0):
             inputs, drawn = self._inputs(1 - parity, states), []
             fields = self._fields(parity, inputs, biases)
-            for i, field in zip(range(parity, len(self.units), 2), fields, strict=True):
+            for i, field in zip(self._numbers(parity), fields, strict=True):
                 field, precision = self._tempered(i, field, beta)
                 noise = fold_in(seed, number)
                 drawn.append(self.units[i].sample(noise, start, field, precision, temperature))
@@ -259,7 +272,7 @@ class Layered(TrainedByChains):
 
     def _start_states(self, seed, start, num_rows, temperature=1.0):
         drawn = []
-        for number, i in enumerate(range(0, len(self.units), 2)):
+        for number, i in enumerate(self._numbers(0)):
             units = self.units[i]
             zero = tf.zeros([num_rows, units.num_fields], self.variable_dtype)
             field, precision = self._tempered(i, zero, 0.0)
@@ -269,20 +282,15 @@ class Layered(TrainedByChains):
 
     def _log_base(self, values):
         """Log-density of independent values of the data's means, `[n]`, up to its constant."""
-        inputs = self.units[0].inputs(values)
-        total = tf.reduce_sum(inputs * self.base_field, -1)
-        return (
-            total
-            - self._base_of(0)
-            - (0.5 * tf.reduce_sum(values**2, -1) if self.data_kind == "real" else 0.0)
-        )
+        zero = tf.zeros([1, self.units[0].num_fields], self.variable_dtype)
+        return self.units[0].log_prob(values, *self._tempered(0, zero, 0.0))
 
     def _base_of(self, i):
         zero = tf.zeros([1, self.units[i].num_fields], self.variable_dtype)
         return self.units[i].log_normaliser(*self._tempered(i, zero, 0.0))[0]
 
     def _log_base_partition(self):
-        return sum(self._base_of(i) for i in range(len(self.units)))
+        return sum(self._base_of(i) for i in range(self._bottom, len(self.units)))
 
     def _states_of(self, values, features, seed, start):
         """States whose visible layer is given, the others drawn by their means."""
@@ -310,9 +318,7 @@ class Layered(TrainedByChains):
         for i, mean in enumerate(means):
             field = biases[i] if i == 0 else biases[i] + self._up(i - 1, means[i - 1])
             total -= tf.reduce_sum(mean * field, -1)
-        if self.data_kind == "real":
-            total += 0.5 * tf.reduce_sum(self._precision() * values**2, -1)
-        return total
+        return total + self.units[0].quadratic(values, self._precision())
 
     def _means(self, values, biases):
         """List of the inputs of the visible and the means of the hidden layers given values; of
@@ -335,8 +341,8 @@ class Layered(TrainedByChains):
         """One step of the mean field: the hidden layers of even number, then the others."""
         means = list(means)
         for parity in (0, 1):
-            numbers = range(parity, len(self.units), 2)
-            for i, field in zip(numbers, self._fields(parity, means, biases), strict=True):
+            fields = self._fields(parity, means, biases)
+            for i, field in zip(self._numbers(parity), fields, strict=True):
                 if i:
                     means[i] = tf.sigmoid(field)
         return means
@@ -346,27 +352,18 @@ class Layered(TrainedByChains):
         layer, `[batch]`."""
         biases = self._biases(features)
         means = self._means(values, biases)
-        field, precision = biases[0] + self._down(0, means[1]), self._precision()
-        total = tf.reduce_sum(means[0] * field, -1)
-        if precision is not None:
-            total -= 0.5 * tf.reduce_sum(precision * values**2, -1)
-        return self.units[0].log_normaliser(field, precision) - total
+        field = biases[0] + self._down(0, means[1])
+        return -self.units[0].log_prob(values, field, self._precision())
 
     def _enumerable(self):
-        """The sizes of the layers of the parity with fewer units of two states, or None."""
+        """The number of units, the parity and the sizes of the layers of that with the fewest units
+        of two states, or None."""
         found = []
         for parity in (0, 1):
-            units = self.units[parity::2]
+            units = [self.units[i] for i in self._numbers(parity)]
             if all(u.num_states == 2 for u in units):
                 found.append((sum(u.size for u in units), parity, [u.size for u in units]))
-        self_parity = min(found, default=None)
-        return self_parity and self_parity[2]
-
-    def _log_density_of(self, states, features):
-        sizes = [int(s.shape[-1]) for s in states]
-        even = [u.size for u in self.units[::2]]
-        binary = all(u.num_states == 2 for u in self.units[::2])
-        return self._density(0 if binary and sizes == even else 1, states, features, 1.0)
+        return min(found, default=None)
 
     # --- initialisation -------------------------------------------------------
 

@@ -5,7 +5,6 @@ import tensorflow as tf
 from tfgen.utils.random import fold_in
 
 
-
 def mean_above(model, i, below, biases, copies=(1, 1), factor=1.0):
     """Means of layer `i + 1` given the inputs of layer `i`, without a gradient.
 
@@ -50,9 +49,7 @@ def layer_contrast(
         field = field_above(inputs)
         above = [upper.sample(fold_in(noise, -1 - k), start, field) for k in range(copies[1])]
         field = biases[i] + factor * model._down(i, sum(above))
-        below = [
-            lower.sample(fold_in(noise, k), start, field, precision) for k in range(copies[0])
-        ]
+        below = [lower.sample(fold_in(noise, k), start, field, precision) for k in range(copies[0])]
         return number + 1, *sums([lower.inputs(values) for values in below], below)
 
     def sums(inputs, values):

@@ -36,6 +36,16 @@ class Units:
         """The logarithm of the sum or integral over all values, `[...]`."""
         return tf.reduce_sum(tf.nn.softplus(field), -1)
 
+    def quadratic(self, values, precision=None):
+        """What their log-density loses to its quadratic term, `[...]`."""
+        return 0.0
+
+    def log_prob(self, values, field, precision=None):
+        """Log-density of values, `[...]`."""
+        linear = tf.reduce_sum(self.inputs(values) * field, -1)
+        own = linear - self.quadratic(values, precision)
+        return own - self.log_normaliser(field, precision)
+
     def mean(self, field, precision=None):
         """Mean of `inputs`."""
         return tf.sigmoid(field)
@@ -68,6 +78,9 @@ class Rectified(Units):
 
     num_states = None
 
+    def quadratic(self, values, precision=None):
+        return 0.5 * tf.reduce_sum(values**2, -1)
+
     def log_normaliser(self, field, precision=None):
         # The integral of exp(field v - v^2 / 2) over v > 0.
         log_cdf = _log_ndtr(field)
@@ -94,6 +107,9 @@ class Normal(Units):
     """Normal units, of a precision for each value."""
 
     num_states = None
+
+    def quadratic(self, values, precision=None):
+        return 0.5 * tf.reduce_sum(precision * values**2, -1)
 
     def log_normaliser(self, field, precision=None):
         logs = tf.math.log(precision / (2 * math.pi))
