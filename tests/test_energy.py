@@ -379,6 +379,70 @@ def test_deep_machines_beside_all_their_states(sizes):
     assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
 
 
+def boltzmann(num_hidden=3, scale=0.5, **arguments):
+    keras.utils.set_random_seed(0)
+    return perturbed(tfgen.BoltzmannMachine(6, num_hidden, **arguments), scale)
+
+
+def test_general_machines_beside_all_their_states():
+    model, x = boltzmann(), all_states(6)
+    hidden = all_states(3).astype("float32")
+    energies = [model.energy(x, np.tile(h, (64, 1))) for h in hidden]
+    exact = np.logaddexp.reduce(-np.array(energies, "float64"), 0)
+    total = model.estimate_partition(method="enumeration").log_partition
+    np.testing.assert_allclose(total, np.logaddexp.reduce(exact), rtol=1e-6)
+    exact -= total
+    bound = model.log_prob(x).numpy()
+    assert model.likelihood == "bound"
+    assert (bound < exact + 1e-4).all() and (exact - bound).mean() < 0.2
+    np.testing.assert_allclose(model.estimate_log_prob(x, 1000), exact, atol=0.1)
+    drawn = model.sample(20_000, num_steps=30, seed=1, batch_size=20_000)
+    assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
+    annealed = model.estimate_partition(num_chains=200, num_steps=200)
+    assert annealed.low <= total <= annealed.high
+
+
+def test_visible_machines_are_exact():
+    model, x = boltzmann(0, estimator="pseudo_likelihood"), all_states(6)
+    model.estimate_partition(method="enumeration")
+    assert model.likelihood == "exact"
+    expected = np.exp(model.log_prob(x))
+    np.testing.assert_allclose(expected.sum(), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.energy(x), model.free_energy(x))
+    # Besag 1975: the pseudo-likelihood is highest where the model is the data.
+    here = gradient(model, lambda: tf.reduce_sum(expected * model.loss(x)))
+    assert np.abs(here).max() < 1e-5
+    total = 0.0
+    for i in range(6):
+        flipped = DATA.copy()
+        flipped[:, i] = 1 - flipped[:, i]
+        both = [model.log_prob(rows).numpy() for rows in (DATA, flipped)]
+        total += both[0] - np.logaddexp(*both)
+    np.testing.assert_allclose(-model.loss(DATA), total, rtol=1e-4)
+    with pytest.raises(ValueError, match="`hidden` must be None"):
+        model.energy(x, x)
+    with pytest.raises(ValueError, match='"pseudo_likelihood" is of a machine without hidden'):
+        tfgen.BoltzmannMachine(6, 2, "pseudo_likelihood")
+
+
+@pytest.mark.parametrize("num_hidden", [0, 3])
+def test_gradients_of_general_machines_are_those_of_all_states(num_hidden):
+    model = boltzmann(num_hidden, gibbs_steps=5, num_chains=20_000, mean_field_steps=60)
+    loss = tf.function(lambda seed: tf.reduce_mean(model.loss(DATA, seed=seed)))
+    for seed in range(6):
+        loss(tf.constant([seed, 0]))
+    got = gradient(model, lambda: tf.reduce_mean(model.loss(DATA, seed=99)))
+    states = all_states(6 + num_hidden).astype("float32")
+
+    def expected():
+        logs = model._log_density((states,), None, 1.0)
+        free = model._free_energy(tf.constant(DATA, tf.float32), None)
+        return tf.reduce_mean(free) + tf.reduce_logsumexp(logs)
+
+    expected = gradient(model, expected)
+    assert np.linalg.norm(got - expected) < 0.03 * np.linalg.norm(expected)
+
+
 def dbn(sizes=(4, 3), scale=0.7, **arguments):
     keras.utils.set_random_seed(0)
     model = perturbed(tfgen.DBN(6, sizes, **arguments), scale)

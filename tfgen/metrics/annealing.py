@@ -27,8 +27,8 @@ class AnnealingPath:
 
     Args:
         draw: function of `(seed, start, num_rows)` that gives states of `beta` 0.
-        log_density: function of `(states, beta)` that gives `[n]`, up to a constant: its integral at
-            `beta` 1 is the partition function.
+        log_density: function of `(states, beta)` that gives `[n]`, up to a constant: its integral
+            at `beta` 1 is the partition function.
         step: function of `(states, beta, seed, start)` that gives the next states of chains that
             leave the distribution of `beta` as it is.
         log_partition: the logarithm of the integral at `beta` 0.

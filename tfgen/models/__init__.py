@@ -14,6 +14,7 @@ from tfgen.models.autoregressive import PixelCNN
 from tfgen.models.energy import DBM
 from tfgen.models.energy import DBN
 from tfgen.models.energy import RBM
+from tfgen.models.energy import BoltzmannMachine
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
 from tfgen.models.flows import NSF
@@ -46,6 +47,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "BoltzmannMachine",
     "DBM",
     "DBN",
     "RBM",

@@ -1,25 +1,19 @@
 """DBM: several hidden layers, each linked to the next in both directions."""
 
-import warnings
-
 import keras
 import tensorflow as tf
 
-from tfgen.core.symbolic import is_symbolic
 from tfgen.models.energy.layered import Layered
 from tfgen.models.energy.layers_in_turn import layer_contrast
 from tfgen.models.energy.layers_in_turn import layer_in_turn
 from tfgen.models.energy.layers_in_turn import mean_above
+from tfgen.models.energy.mean_field import MeanField
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
-from tfgen.utils.random import row_seeds_of
-
-# Means that a further step moves by more are not those of the bound.
-_SETTLED = 0.05
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class DBM(Layered):
+class DBM(MeanField, Layered):
     """Deep Boltzmann machine (Salakhutdinov and Hinton 2009, "Deep Boltzmann Machines", AISTATS).
 
     Hidden layers hang on each other, so given an example they are known by a mean field: the free
@@ -106,50 +100,18 @@ class DBM(Layered):
         """Stochastic gradient descent with momentum, slow enough for the chains."""
         return keras.optimizers.SGD(0.01, momentum=0.5)
 
-    # --- machinery ------------------------------------------------------------
-
-    def _map_examples(self, name, x, condition, batch_size, seed=None, **arguments):
-        found = super()._map_examples(name, x, condition, batch_size, seed, **arguments)
-        scores = name in ("log_prob", "log_prob_unnormalised", "estimate_log_prob")
-        if scores and tf.executing_eagerly() and not is_symbolic(x, condition):
-            gaps = super()._map_examples("mean_field_gap", x, condition, batch_size)
-            gap = float(tf.reduce_max(gaps)) if len(gaps) else 0.0
-            if gap > _SETTLED:
-                warnings.warn(
-                    f"the mean field of a {type(self).__name__} has not settled: a further step "
-                    f"moves a mean by {gap:.2f}; the bound is lower than it could be: take more "
-                    f"than {self.mean_field_steps} steps (`mean_field_steps`)",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
-        return found
-
     def _mean_field_gap(self, x, condition):
-        """What one more step moves a mean by, at most, `[batch]`."""
         biases = self._biases(self._features(condition))
         means = self._means(self._values(x), biases)
-        then = self._next_means(means, biases)
-        moved = [tf.abs(a - b) for a, b in zip(means[1:], then[1:], strict=True)]
-        return tf.reduce_max(tf.concat(moved, -1), -1)
+        moved = zip(means[1:], self._next_means(means, biases)[1:], strict=True)
+        return tf.reduce_max(tf.concat([tf.abs(a - b) for a, b in moved], -1), -1)
 
     # --- hooks ----------------------------------------------------------------
 
-    def _log_prob_noise(self, seed, start, num_rows):
-        return row_seeds_of(seed, start, num_rows)
-
     def _log_weight_of(self, x, condition):
-        values, features = self._values(x), self._features(condition)
-        means = self._means(values, self._biases(features))[2::2]
-        offset = self._log_units() + self._log_partition_of(condition)
-
-        def log_weight(noise):
-            seeds, rows = noise
-            states = self._states_of(values, features, seeds, rows)
-            drawn = zip(states[1:], means, strict=True)
-            log_q = sum(tf.reduce_sum(_log_bernoulli(s, mean), -1) for s, mean in drawn)
-            return self._log_density(states, features, 1.0) - log_q - offset
-
-        return log_weight
+        features = self._features(condition)
+        means = self._means(self._values(x), self._biases(features))[2::2]
+        return self._weight_by_draws(x, condition, means)
 
     def _term_names(self):
         return (*super()._term_names(), "layer")
@@ -187,7 +149,3 @@ class DBM(Layered):
             return terms, tuple(tf.convert_to_tensor(state) for state in chains)
 
         return layer_in_turn(self, alone, together, last + 1)
-
-
-def _log_bernoulli(values, mean):
-    return tf.math.xlogy(values, mean) + tf.math.xlog1py(1 - values, -mean)

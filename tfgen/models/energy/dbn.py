@@ -123,7 +123,7 @@ class DBN(Layered):
         self._tie(self._bottom)
 
     def _tie(self, count):
-        """Makes the ways up of the lowest layers those of the machines that they were trained as."""
+        """Makes the way up through the lowest layers that of the machines they were trained as."""
         for i in range(count):
             self.recognition.kernels[i].assign(self.kernels[i])
             self.recognition.biases[i].assign(self.biases[i + 1])

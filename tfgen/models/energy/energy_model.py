@@ -27,9 +27,9 @@ class EnergyModel(GenerativeModel):
     """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
 
     `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
-    called; then it is `"estimate"`, or where all states were summed over `"exact"`, of a free energy
-    that is a bound `"bound"`. A step of
-    training makes it `"unnormalised"` again. `model(x)` and `predict` give `log_prob_unnormalised`.
+    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"` of a
+    free energy that is a bound. A step of training makes it `"unnormalised"` again. `model(x)` and
+    `predict` give `log_prob_unnormalised`.
 
     Samples are the last states of Gibbs chains, one for each sample.
 
@@ -83,6 +83,28 @@ class EnergyModel(GenerativeModel):
         return "estimate" if kind else "unnormalised"
 
     # --- what users call ------------------------------------------------------
+
+    def energy(self, x, hidden=None, condition=None, batch_size=256):
+        """Energies of examples together with hidden units, `[n]`, in nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            hidden: `[n, hidden units]`, those of several layers one after the other; None for a
+                model without such.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        >>> import tfgen
+        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
+        [0.0]
+        """
+        if (hidden is None) == bool(self._num_hidden_units):
+            raise ValueError(
+                f"`hidden` must be {self._num_hidden_units or 'None, of no'} hidden units; got "
+                f"{'None' if hidden is None else 'some'}"
+            )
+        rows = {"x": x} if hidden is None else {"x": x, "hidden": hidden}
+        return self._map_rows("energy", condition, batch_size, None, rows, {})
 
     def free_energy(self, x, condition=None, batch_size=256):
         """`-log sum_h exp(-energy(x, h))`, up to a constant that no weight changes, in nats.
@@ -242,6 +264,15 @@ class EnergyModel(GenerativeModel):
 
     # --- machinery ------------------------------------------------------------
 
+    # Number of units that an example says nothing of.
+    _num_hidden_units = 0
+    # Whether the free energy is not a bound.
+    _free_energy_is_exact = True
+
+    def _log_units(self):
+        """The logarithm of the unit that values are measured in, in the data's."""
+        return tf.zeros([], self.variable_dtype)
+
     def _features_of(self, label):
         if self.num_classes is None:
             return None
@@ -277,8 +308,11 @@ class EnergyModel(GenerativeModel):
         super()._require_likelihood()
 
     def _argument_specs(self):
-        count = tf.TensorSpec([], tf.int32, name="num_temperatures")
-        return {**super()._argument_specs(), "num_temperatures": count}
+        count, hidden = tf.TensorSpec([], tf.int32, name="num_temperatures"), None
+        if self._num_hidden_units:
+            shape = [None, self._num_hidden_units]
+            hidden = tf.TensorSpec(shape, self.variable_dtype, name="hidden")
+        return {**super()._argument_specs(), "num_temperatures": count, "hidden": hidden}
 
     def _walk(self, states, features, seed, start, num_steps, temperature=1.0):
         """The states of chains after `num_steps` steps."""

@@ -49,8 +49,8 @@ class Layered(TrainedByChains):
             raise ValueError(f"`hidden` must be one of {list(HIDDEN)}; got {hidden!r}")
         if hidden == "relu" and self.data_kind == "real":
             raise ValueError(
-                '`hidden` "relu" is for binary and uint8 data: with normal values the energy has no '
-                "lower bound"
+                '`hidden` "relu" is for binary and uint8 data: with normal values the energy has '
+                "no lower bound"
             )
         self.hidden = hidden
         self.units = [self._visible_units(), *(HIDDEN[hidden](size) for size in sizes)]
@@ -106,32 +106,15 @@ class Layered(TrainedByChains):
     @property
     def latent_shape(self):
         """Shape of the hidden units, those of all layers one after the other."""
-        return (sum(self._hidden_sizes),) if self.built else None
+        return (self._num_hidden_units,) if self.built else None
+
+    @property
+    def _num_hidden_units(self):
+        return sum(self._hidden_sizes)
 
     @property
     def _hidden_sizes(self):
         return [units.size for units in self.units[1:]]
-
-    def energy(self, x, hidden, condition=None, batch_size=256):
-        """Energies of examples together with hidden units, `[n]`, in nats.
-
-        Args:
-            x: `[n, *event_shape]`.
-            hidden: `[n, hidden units]`, those of several layers one after the other.
-            condition: as in `log_prob`.
-            batch_size: rows computed at a time.
-
-        >>> import tfgen
-        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
-        [0.0]
-        """
-        rows = {"x": x, "hidden": hidden}
-        return self._map_rows("energy", condition, batch_size, None, rows, {})
-
-    def _argument_specs(self):
-        hidden = [None, sum(self._hidden_sizes)]
-        specs = {"hidden": tf.TensorSpec(hidden, self.variable_dtype, name="hidden")}
-        return {**super()._argument_specs(), **specs}
 
     # --- cores of latents -----------------------------------------------------
 
@@ -172,9 +155,8 @@ class Layered(TrainedByChains):
         return tf.cast(x * (2 ** (8 - self.num_bits) if self.data_kind == "uint8" else 1), tf.uint8)
 
     def _log_units(self):
-        """The logarithm of the unit that values are measured in, in the data's."""
         if self.data_kind != "real":
-            return tf.zeros([], self.variable_dtype)
+            return super()._log_units()
         return tf.reduce_sum(tf.math.log(tf.broadcast_to(self.x_scale, self.event_shape)))
 
     # --- fields ---------------------------------------------------------------
