@@ -335,7 +335,7 @@ def adversarial(recipe, **arguments):
 
 
 def outputs(model, x, y, **arguments):
-    if model.likelihood == "none":
+    if not model.has_likelihood:
         return model.critic_score(x, y, **arguments)
     return model.log_prob(x, y, **arguments)
 

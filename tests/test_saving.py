@@ -178,7 +178,7 @@ def test_served_without_tfgen(name, server, tmp_path):
     x, y = case.x, case.y
     expected = {"sample": model.sample(len(x), y, TEMPERATURE, seed=SEED)}
     expected["sample_by_row"] = model.sample(len(x), y, seed=SEED)
-    if case.entry.likelihood != "none":
+    if case.model.has_likelihood:
         expected["log_prob"] = model.log_prob(x, y, seed=0)
         expected["log_prob_by_row"] = model.log_prob(x, y, seed=SEED)
     if "encode" in model.signatures():

@@ -48,7 +48,7 @@ def test_the_objective_is_open_to_loops_of_ones_own(case):
         again, other = (model.loss(tf.constant(case.x), y, seed=s).numpy() for s in (3, 4))
     # Means of critics and of batches may be equal by chance for single rows, not as a whole.
     np.testing.assert_allclose(terms["loss"], again, rtol=1e-5)
-    if case.noisy or model.likelihood == "none" and hasattr(model, "critic"):
+    if case.noisy or not model.has_likelihood and hasattr(model, "critic"):
         assert not np.array_equal(again, other)
 
 
@@ -436,10 +436,11 @@ def test_what_a_presets_optimizer_leaves_open_is_the_classs_own():
 def test_callbacks_know_that_less_of_a_term_is_better(case):
     model = case.model
     ordered = set(model.term_names) - model._unordered_terms
-    assert case.entry.terms[0] in ordered
-    assert not {"real_score", "fake_score", "active_units"} & ordered
-    stop = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}")
-    kept = keras.callbacks.EarlyStopping(f"val_{case.entry.terms[0]}", mode="max")
+    falls = case.entry.falls or case.entry.terms[0]
+    assert falls in ordered
+    assert not {"real_score", "fake_score", "active_units", "contrast"} & ordered
+    stop = keras.callbacks.EarlyStopping(f"val_{falls}")
+    kept = keras.callbacks.EarlyStopping(f"val_{falls}", mode="max")
     model._direct([stop, kept, keras.callbacks.TerminateOnNaN()])
     assert (stop.mode, kept.mode) == ("min", "max")
     model._direct(None)

@@ -39,8 +39,8 @@ def assert_same(case, got, expected, examples=False, tolerance=1e-5):
 def has(model, name):
     """True if a model has what a method computes."""
     if name in ("log_prob", "bits_per_dim"):
-        bits = model.likelihood not in ("none", "manifold")
-        return bits or (name == "log_prob" and model.likelihood != "none")
+        bits = model.likelihood != "manifold"
+        return model.has_likelihood and (bits or name == "log_prob")
     if name == "decode":
         return model.latent_shape is not None
     return "encode" in model.signatures()

@@ -454,6 +454,15 @@ ADVERSARIAL = {
     ),
 }
 
+CHAINS = {
+    "likelihood": "unnormalised",
+    "terms": ("contrast", "reconstruction", "negative_pseudo_likelihood"),
+    "summed": ("contrast",),
+    "falls": "reconstruction",
+}
+BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2]}
+IN_TURN = {**CHAINS, "terms": (*BY_VALUE["terms"], "layer")}
+
 OTHERS = {
     "pixelcnn": model(pixelcnn, costly=True),
     "pixelcnn_colour": model(
@@ -522,6 +531,88 @@ OTHERS = {
         num_mixtures=2,
         terms=("bpd",),
     ),
+    "rbm": model(tfgen.RBM, (3, 2, 1), 4, sample_steps=5, num_classes=2, **CHAINS),
+    "rbm_real": model(
+        tfgen.RBM, 3, 4, sample_steps=5, data_kind="real", condition_shape=(2,), **BY_VALUE
+    ),
+    "rbm_uint8": model(
+        tfgen.RBM,
+        (2, 2, 1),
+        4,
+        hidden="relu",
+        estimator="fpcd",
+        num_chains=6,
+        sample_steps=5,
+        data_kind="uint8",
+        num_bits=3,
+        **BY_VALUE,
+    ),
+    "dbm": model(
+        tfgen.DBM,
+        (3, 2, 1),
+        (4, 3),
+        num_chains=6,
+        gibbs_steps=2,
+        layer_steps=3,
+        sample_steps=5,
+        compile={"optimizer": "adam"},
+        **IN_TURN,
+    ),
+    "boltzmann": model(
+        tfgen.BoltzmannMachine,
+        (3, 2, 1),
+        3,
+        num_chains=6,
+        gibbs_steps=1,
+        sample_steps=3,
+        **BY_VALUE,
+    ),
+    "boltzmann_visible": model(
+        tfgen.BoltzmannMachine,
+        (3, 2, 1),
+        estimator="pseudo_likelihood",
+        sample_steps=3,
+        num_classes=2,
+        likelihood="unnormalised",
+        terms=("negative_pseudo_likelihood", "reconstruction"),
+        summed=("negative_pseudo_likelihood",),
+    ),
+    "dbn": model(
+        tfgen.DBN,
+        (3, 2, 1),
+        (4, 3),
+        layer_steps=3,
+        sample_steps=5,
+        likelihood="unnormalised",
+        terms=(*IN_TURN["terms"], "recognition_loss"),
+        summed=("contrast",),
+        falls="reconstruction",
+    ),
+    "dbn_real": model(
+        tfgen.DBN,
+        3,
+        (4, 3, 2),
+        layer_steps=2,
+        sample_steps=5,
+        data_kind="real",
+        num_classes=2,
+        likelihood="unnormalised",
+        terms=(*IN_TURN["terms"], "recognition_loss"),
+        summed=("contrast",),
+        falls="reconstruction",
+    ),
+    "dbm_uint8": model(
+        tfgen.DBM,
+        (2, 2, 1),
+        (3, 2, 3),
+        estimator="cd",
+        gibbs_steps=1,
+        sample_steps=5,
+        num_classes=2,
+        data_kind="uint8",
+        num_bits=3,
+        **IN_TURN,
+    ),
 }
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
@@ -535,15 +626,9 @@ VARIANTS = {
     *("flow_own_transform", "vae_real", "vae_images", "vae_pixel_flow"),
     *("autoencoder_images", "injective_flow_fitted", "injective_flow_images"),
     *("nade_colour", "made_colour", "deep_nade_colour", "deep_nade_real"),
-    *(
-        "wgan_clipped",
-        "vlae_downsampled",
-        "pixelcnn_gated",
-        "pixelrnn_row",
-        "glow_real",
-        "realnvp_bits",
-        "vae_colour",
-    ),
+    *("wgan_clipped", "vlae_downsampled", "pixelcnn_gated", "pixelrnn_row", "glow_real"),
+    *("realnvp_bits", "vae_colour"),
+    *("rbm_real", "rbm_uint8", "dbm_uint8", "dbn_real", "boltzmann_visible"),
     # Its map is in the bijectors' contract, and solved as that of `maf`; `test_table` has tables.
     *("nsf_autoregressive", "nsf_table"),
     # Configurations of other recipes, which have no method of their own.

@@ -18,6 +18,8 @@ from tfgen._version import __version__  # noqa: F401  an attribute, as other pac
 from tfgen.models import AFVAE
 from tfgen.models import CQ
 from tfgen.models import CQF
+from tfgen.models import DBM
+from tfgen.models import DBN
 from tfgen.models import FVSBN
 from tfgen.models import GAN
 from tfgen.models import IAF
@@ -26,11 +28,13 @@ from tfgen.models import MADE
 from tfgen.models import MAF
 from tfgen.models import NADE
 from tfgen.models import NSF
+from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
 from tfgen.models import VLAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
+from tfgen.models import BoltzmannMachine
 from tfgen.models import DeepNADE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
@@ -52,6 +56,10 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "BoltzmannMachine",
+    "DBM",
+    "DBN",
+    "RBM",
     "VAE",
     "VAEF",
     "VLAE",

@@ -31,9 +31,10 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
         List of dicts `name`, `value`, `unit`, and of means over examples `interval`, in which the
         mean over all such examples lies with 95 per cent.
     """
+    rows = partition_rows(net)
     pixels = net.data_kind == "uint8"
     # A density on a manifold is of other dimensions than the pixels.
-    in_bits = pixels and net.likelihood not in ("manifold", "none")
+    in_bits = pixels and net.has_likelihood and net.likelihood != "manifold"
     unit = "bits per dimension" if in_bits else "nats"
 
     def row(name, log_prob):
@@ -48,12 +49,11 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
     if examples.binarised:
         of += f", {examples.binarised} binarisation"
     kind = f"{type(net).__name__} ({net.likelihood}, {of})"
-    rows = []
     if isinstance(net, models.Autoencoder | models.InjectiveFlow):
         error = x.astype("float64") - net.reconstruct(x, y).numpy()
         error = ((error / (255 if pixels else 1)) ** 2).reshape(len(x), -1).sum(1)
         rows.append(_mean(f"{kind}: squared error of reconstructions", error, ""))
-    if net.likelihood == "none":
+    if not net.has_likelihood:
         return rows
     rows.append(row(kind, net.log_prob(x, y).numpy()))
     if num_samples and net.likelihood in ("bound", "estimate"):
@@ -72,6 +72,30 @@ def likelihood_rows(net, examples, x, y, num_samples=None):
         }
         rows += [_row(name, value, unit) for name, value in yardsticks.items()]
     return rows
+
+
+def partition_rows(net):
+    """Gives the partition function that a model has beside its `log_prob`; one that is not known
+    yet is estimated, and kept with the weights.
+
+    Args:
+        net: a `tfgen.GenerativeModel`.
+
+    Returns:
+        List of dicts `name`, `value`, `unit`, `interval`, of a model with labels one for each.
+        Empty for what has no partition function, or one for each vector that it is given.
+    """
+    if net.likelihood == "unnormalised" and not net.condition_shape:
+        print("Estimating the partition function ...", flush=True)
+        net.estimate_partition()
+    if not net.has_likelihood or not hasattr(net, "log_partition"):
+        return []
+    values = net.log_partition.numpy().reshape(3, -1).T.tolist()
+    of = [""] if net.num_classes is None else [f" of label {i}" for i in range(len(values))]
+    return [
+        {**_row(f"log of the partition function{label}", value, "nats"), "interval": [low, high]}
+        for label, (value, low, high) in zip(of, values, strict=True)
+    ]
 
 
 def quality_rows(net, examples, x, y, extractor, cache_dir=None, cache=None):

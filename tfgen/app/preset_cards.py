@@ -92,6 +92,8 @@ def make_preset(
     # A path is of this machine alone.
     about["run"]["data"] = Path(about["run"]["data"]).name
     about["run"]["class_names"] = examples.class_names
+    # Before it is written: it goes with the weights.
+    evaluation.partition_rows(opened.net)
     opened.net.save_to_preset(
         folder,
         description,
@@ -105,7 +107,7 @@ def make_preset(
     if extractor is not None:
         rows += evaluation.quality_rows(written, examples, x, y, extractor, cache_dir)
     about = {**read_json(folder / METADATA), "figures": rows}
-    if written.likelihood != "none":
+    if written.has_likelihood:
         about["train_log_prob"] = evaluation.log_prob_quantiles(written, examples)
     with replacing(folder / METADATA) as path:
         path.write_text(json.dumps(about, indent=2) + "\n")

@@ -318,7 +318,7 @@ def _train(out, settings, download, devices, is_chief, export, verbose, callback
         _fit_latents(net, x, y, kind, settings, verbose)
     if not is_chief:
         return None
-    if kind is not None:
+    if evaluation.partition_rows(net) or kind is not None:
         net.save(out / "model.keras")
     if export:
         export_version(net, settings, out / "export", verbose)

@@ -53,7 +53,8 @@ def score(run, data, *, out=None, num_samples=None, data_dir=None, seed=0):
     """
     opened = open_model(run, data_dir)
     net = opened.net
-    if net.likelihood == "none":
+    evaluation.partition_rows(net)
+    if not net.has_likelihood:
         raise ValueError(f"{type(net).__name__} has no likelihood to score examples by")
     rows = _rows(data, opened, data_dir)
     x = rows.x

@@ -298,6 +298,11 @@ class Family(Trainable, metaclass=Recorded):
         # The constructor builds; a loader has nothing left to do.
         return None
 
+    @property
+    def has_likelihood(self):
+        """True if `log_prob` gives something."""
+        return self.likelihood not in ("none", "unnormalised")
+
     # --- hooks of a family ----------------------------------------------------
 
     # What `y` is: a condition of densities and samples, or a `"target"`, which only training sees.
@@ -353,7 +358,7 @@ class Family(Trainable, metaclass=Recorded):
 
     def _term_names(self):
         """Names of the terms of `_terms`, in order, but for `"loss"`."""
-        return () if self.likelihood == "none" else (self._objective,)
+        return (self._objective,) if self.has_likelihood else ()
 
     def _terms(self, x, condition, noise, training):
         """Dict of the objective's terms, `"loss"` among them: `[batch]` or scalars. By default the

@@ -50,7 +50,9 @@ class GenerativeModel(Family):
 
     Attributes:
         likelihood: the meaning of `log_prob`: `"exact"`, `"bound"`, `"estimate"`,
-            `"manifold"` or `"none"`.
+            `"manifold"`, `"none"`, or `"unnormalised"` of an energy model whose partition function
+            was not estimated yet.
+        has_likelihood: False of the last two, for which `log_prob` refuses.
         data_spec: the `DataSpec` of its data.
         players: the list of `Player`s that train it.
 
@@ -374,7 +376,7 @@ class GenerativeModel(Family):
         """Names of the functions that `export` serves."""
         names = []
         if self.can_sample:
-            names = ["sample"] if self.likelihood == "none" else ["log_prob", "sample"]
+            names = ["log_prob", "sample"] if self.has_likelihood else ["sample"]
         if self.latent_shape and self._has_encoder:
             names.append("encode")
         return names + (["decode"] if self.latent_shape else [])

@@ -1,5 +1,8 @@
 """Figures of merit: likelihoods, sample quality, coverage, and the use of latents."""
 
+from tfgen.metrics.annealing import Annealed
+from tfgen.metrics.annealing import AnnealingPath
+from tfgen.metrics.annealing import ais
 from tfgen.metrics.classifiers import classifier
 from tfgen.metrics.coverage import ModeCoverage
 from tfgen.metrics.coverage import mode_coverage
@@ -31,6 +34,8 @@ from tfgen.metrics.yardsticks import histogram_bits_per_dim
 from tfgen.metrics.yardsticks import png_bits_per_dim
 
 __all__ = [
+    "Annealed",
+    "AnnealingPath",
     "FeatureExtractor",
     "InceptionScore",
     "KerasExtractor",
@@ -43,6 +48,7 @@ __all__ = [
     "Reference",
     "SavedModelExtractor",
     "active_units",
+    "ais",
     "bits_per_dim",
     "classifier",
     "frechet_distance",

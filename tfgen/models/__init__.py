@@ -13,6 +13,10 @@ from tfgen.models.autoregressive import NADE
 from tfgen.models.autoregressive import DeepNADE
 from tfgen.models.autoregressive import PixelCNN
 from tfgen.models.autoregressive import PixelRNN
+from tfgen.models.energy import DBM
+from tfgen.models.energy import DBN
+from tfgen.models.energy import RBM
+from tfgen.models.energy import BoltzmannMachine
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
 from tfgen.models.flows import NSF
@@ -45,6 +49,10 @@ __all__ = [
     "MAF",
     "NADE",
     "NSF",
+    "BoltzmannMachine",
+    "DBM",
+    "DBN",
+    "RBM",
     "VAE",
     "VAEF",
     "VLAE",

@@ -94,7 +94,7 @@ def _figures(case, model):
     """Figures by which a model and its copies are compared."""
     found = {}
     if case.can_score:
-        name = "log_prob" if model.likelihood != "none" else "outputs"
+        name = "log_prob" if model.has_likelihood else "outputs"
         found[name] = outputs(model, case.x, case.condition, seed=case.seed)
     if model.can_sample:
         found["samples"] = model.sample(len(case.x), case.condition, seed=case.seed)

@@ -27,7 +27,7 @@ def assert_hooks(case):
     real, latents = model.variable_dtype, model.latent_shape
     x, condition, one = tf.constant(case.x), case.condition_tensors, tf.constant(1.0, real)
     seed, start = tf.constant([case.seed, 0]), tf.constant(0, tf.int64)
-    if model.likelihood != "none" and model.can_sample:
+    if model.has_likelihood and model.can_sample:
         name, noise = f"{kind}._log_prob_noise", functools.partial(model._log_prob_noise, seed)
         require_noise_of_rows(name, noise)
         noise = noise(start, num_rows)
@@ -66,7 +66,7 @@ def outputs(model, x, condition=None, **arguments):
         condition: as of `log_prob`.
         **arguments: of `log_prob`.
     """
-    if model.likelihood != "none":
+    if model.has_likelihood:
         return model.log_prob(x, condition, **arguments)
     settings = {"batch_size": 256, "seed": 0, **arguments}
     return model._map_examples("outputs", x, condition, **settings)
@@ -81,12 +81,12 @@ def assert_outputs(case, tolerance=None):
         tolerance: relative; by default that of the dtype.
     """
     model, x, condition = case.model, case.x, case.condition
-    name = f"{case.kind}.log_prob" if model.likelihood != "none" else f"{case.kind}.call"
+    name = f"{case.kind}.log_prob" if model.has_likelihood else f"{case.kind}.call"
     with calling(name):
         expected = outputs(model, x, condition, seed=case.seed)
     require_shape(name, "what it gives", expected, (len(x), *model._output_event_shape))
     require_finite(name, "what it gives", expected)
-    if model.likelihood != "none":
+    if model.has_likelihood:
         require_dtype(name, "what it gives", expected, model.variable_dtype)
     for size in (1, 3):
         with calling(name):

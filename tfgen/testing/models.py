@@ -118,7 +118,7 @@ class Case:
     @property
     def can_score(self):
         """False if `call` gives nothing for rows of data."""
-        return self.model.likelihood == "none" or self.model.can_sample
+        return not self.model.has_likelihood or self.model.can_sample
 
     @property
     def condition_tensors(self):

@@ -52,6 +52,8 @@ class Stream(enum.IntEnum):
     FRESH = 0x46
     # The bits drawn from probabilities: dynamic binarisation.
     BITS = 0x64
+    # The steps of Markov chains.
+    CHAINS = 0x43
 
 
 def as_seed(seed):
@@ -122,7 +124,15 @@ def fold_in(seed, data):
         int32 tensor of the seed's shape.
     """
     if _by_row(seed):
-        return tf.map_fn(lambda one: fold_in(one, data), seed)
+
+        def once():
+            return tf.broadcast_to(fold_in(_first(seed), data), tf.shape(seed))
+
+        return tf.cond(
+            tf.reduce_all(seed == seed[:1]),
+            once,
+            lambda: tf.map_fn(lambda one: fold_in(one, data), seed),
+        )
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(data, tf.int32))
 
 
@@ -176,6 +186,32 @@ def row_seeds(seed, start, num_rows):
     return _rows(draw, seed, start, num_rows, (2,), "int32", tf.int32)
 
 
+def row_seeds_of(seed, start, num_rows):
+    """The seed and the number of each of the rows from `start` to `start + num_rows - 1`: noise of
+    rows, of which they can draw more and more.
+
+    Args:
+        seed: int32 tensor `[2]`; or `[num_rows, 2]`, a seed for each row.
+        start: number of the first row: an int or a scalar tensor; or `[num_rows]`, a number for
+            each row, where each has a seed.
+        num_rows: number of rows: an int or a scalar tensor.
+
+    Returns:
+        Pair of an int32 tensor `[num_rows, 2]` and an int64 tensor `[num_rows]`, a `seed` and a
+        `start` as the functions of this module take them.
+    """
+    if _by_row(seed):
+        return seed, tf.broadcast_to(tf.cast(start, tf.int64), [num_rows])
+    rows = tf.cast(start, tf.int64) + tf.range(tf.cast(num_rows, tf.int64))
+    return tf.broadcast_to(seed, [num_rows, 2]), rows
+
+
+def _first(values):
+    """The first of `[n, ...]`; zeros of none."""
+    none = tf.zeros([1, *values.shape[1:]], values.dtype)
+    return tf.concat([values[:1], none], 0)[0]
+
+
 def _by_row(seed):
     return tf.is_tensor(seed) and seed.shape.rank == 2
 
@@ -183,12 +219,21 @@ def _by_row(seed):
 def _rows(draw, seed, start, num_rows, shape, dtype, drawn=tf.float32):
     if _by_row(seed):
         numbers = tf.broadcast_to(tf.cast(start, tf.int64), [num_rows])
-        noise = tf.map_fn(
-            lambda row: _rows(draw, *row, 1, shape, drawn, drawn)[0],
-            (seed, numbers),
-            fn_output_signature=tf.TensorSpec(shape, drawn),
-        )
-        return tf.cast(noise, dtype)
+
+        def each():
+            return tf.map_fn(
+                lambda row: _rows(draw, *row, 1, shape, drawn, drawn)[0],
+                (seed, numbers),
+                fn_output_signature=tf.TensorSpec(shape, drawn),
+            )
+
+        def once():
+            return _rows(draw, _first(seed), _first(numbers), num_rows, shape, drawn, drawn)
+
+        # Rows of one caller are drawn at once.
+        after = numbers[:1] + tf.range(tf.cast(num_rows, tf.int64))
+        together = tf.reduce_all(seed == seed[:1]) & tf.reduce_all(numbers == after)
+        return tf.cast(tf.cond(together, once, each), dtype)
     size = math.prod(shape)
     # Philox is a counter-based generator that yields four float32 per count:
     # a row that takes whole counts can be drawn by itself.

@@ -261,7 +261,7 @@ class Adversarial(metaclass=Recorded):
         training = training and self.adversarial_weight > 0
         # Moving averages are of the passes that are scored with them: of the likelihood's, where
         # there is one. In the scope, what a pass of samples would assign to them is let go.
-        if not training or self.likelihood == "none":
+        if not training or not self.has_likelihood:
             decoded = self._decoded(self.prior.sample(for_latents), condition, training)
             return self._observed.rsample(for_data, decoded)
         with keras.StatelessScope() as scope:

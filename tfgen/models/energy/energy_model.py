@@ -1,0 +1,418 @@
+"""EnergyModel: densities known up to their partition function, and the chains that sample them."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.core.model import GenerativeModel
+from tfgen.core.symbolic import for_each_row
+from tfgen.metrics import ais
+from tfgen.metrics.annealing import Annealed
+from tfgen.metrics.annealing import AnnealingPath
+from tfgen.utils import checks
+from tfgen.utils.random import Stream
+from tfgen.utils.random import fold_in
+from tfgen.utils.random import row_seeds_of
+from tfgen.utils.random import row_uniform
+
+# States of units that are enumerated, at most: 2^20.
+_MOST_STATES = 20
+# States enumerated at a time.
+_CHUNK = 2**12
+_ANNEALED, _ENUMERATED = 1, 2
+
+
+class EnergyModel(GenerativeModel):
+    """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
+
+    `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
+    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"` of a
+    free energy that is a bound. A step of training makes it `"unnormalised"` again. `model(x)` and
+    `predict` give `log_prob_unnormalised`.
+
+    Samples are the last states of Gibbs chains, one for each sample.
+
+    A subclass implements the hooks at the end of the class. Conditions are labels, vectors or both.
+
+    Args:
+        event_shape: shape of one example.
+        data_kind: one of the `_kinds` of the class.
+        sample_steps: steps of the chains of `sample`.
+        **kwargs: `GenerativeModel` arguments.
+
+    Raises:
+        ValueError: another `data_kind`, or conditions that are no vectors.
+    """
+
+    _kinds = ("binary",)
+
+    def __init__(self, event_shape, data_kind="binary", sample_steps=1000, **kwargs):
+        super().__init__(event_shape, data_kind=data_kind, **kwargs)
+        if data_kind not in self._kinds:
+            raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
+        if len(self.condition_shape or ()) > 1:
+            raise ValueError(
+                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
+            )
+        self.sample_steps = checks.check_count(sample_steps, "sample_steps")
+
+    def _build_parts(self):
+        labels = [self.num_classes] if self._has_labels_alone else []
+        # The estimate, and the ends of its interval; for each label, where there are labels.
+        self.log_partition = self._state("log_partition", np.zeros([3, *labels]), "float64")
+        self.partition_step = self._state("partition_step", np.array(-1), "int64")
+        self.partition_kind = self._state("partition_kind", np.array(0), "int32")
+
+    @property
+    def _has_labels_alone(self):
+        return bool(self.num_classes) and not self.condition_shape
+
+    @property
+    def likelihood(self):
+        """`"unnormalised"`; `"estimate"`, `"exact"` or `"bound"` once the partition function is
+        known."""
+        if not self.built:
+            return "unnormalised"
+        # In the middle of tracing, too.
+        with tf.init_scope():
+            current = int(self.partition_step.numpy()) == int(self.steps_taken.numpy())
+            kind = int(self.partition_kind.numpy()) if current else 0
+        if kind == _ENUMERATED:
+            return "exact" if self._free_energy_is_exact else "bound"
+        return "estimate" if kind else "unnormalised"
+
+    # --- what users call ------------------------------------------------------
+
+    def energy(self, x, hidden=None, condition=None, batch_size=256):
+        """Energies of examples together with hidden units, `[n]`, in nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            hidden: `[n, hidden units]`, those of several layers one after the other; None for a
+                model without such.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        >>> import tfgen
+        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
+        [0.0]
+        """
+        if (hidden is None) == bool(self._num_hidden_units):
+            raise ValueError(
+                f"`hidden` must be {self._num_hidden_units or 'None, of no'} hidden units; got "
+                f"{'None' if hidden is None else 'some'}"
+            )
+        rows = {"x": x} if hidden is None else {"x": x, "hidden": hidden}
+        return self._map_rows("energy", condition, batch_size, None, rows, {})
+
+    def free_energy(self, x, condition=None, batch_size=256):
+        """`-log sum_h exp(-energy(x, h))`, up to a constant that no weight changes, in nats.
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor; of a model of several hidden layers its mean-field bound from above.
+        """
+        return -self.log_prob_unnormalised(x, condition, batch_size)
+
+    def log_prob_unnormalised(self, x, condition=None, batch_size=256):
+        """`log_prob` plus the logarithm of the partition function, in nats: `[n]`.
+
+        Arguments as in `free_energy`.
+        """
+        # As of `log_prob`, the noise where there is any.
+        return self._map_examples("log_prob_unnormalised", x, condition, batch_size, 0)
+
+    def sample(
+        self,
+        num_samples,
+        condition=None,
+        temperature=1.0,
+        seed=None,
+        batch_size=256,
+        per_condition=False,
+        num_steps=None,
+        from_data=None,
+        num_temperatures=1,
+    ):
+        """Draws examples: the last states of as many Gibbs chains.
+
+        Args:
+            num_samples: number of examples.
+            condition: one condition for all, or one for each sample.
+            temperature: temperature of the chains, `p(x, h)^(1 / temperature)`; 0 for the way
+                downhill from the likeliest start, which is the same for all.
+            seed: integer or two integers; None draws afresh.
+            batch_size: chains at a time.
+            per_condition: True for `num_samples` examples of each of n conditions.
+            num_steps: steps of each chain; None for `sample_steps`.
+            from_data: examples that the chains start from, `[num_samples, *event_shape]`; None for
+                noise.
+            num_temperatures: number of chains for each example, at inverse temperatures from 1 down
+                to that of the noise, which exchange their states after each step (parallel
+                tempering; Desjardins et al. 2010, "Parallel Tempering for Training of Restricted
+                Boltzmann Machines", AISTATS): so that examples come from all modes.
+
+        Returns:
+            `[num_samples, *event_shape]` tensor, or `[n, num_samples, *event_shape]`.
+
+        Raises:
+            ValueError: for a bad argument, by its name.
+        """
+        if num_steps is None and from_data is None and num_temperatures == 1:
+            return super().sample(
+                num_samples, condition, temperature, seed, batch_size, per_condition
+            )
+        num_samples = checks.check_count(num_samples, "num_samples")
+        num_steps = self.sample_steps if num_steps is None else num_steps
+        num_steps = checks.check_count(num_steps, "num_steps")
+        num_temperatures = checks.check_count(num_temperatures, "num_temperatures")
+        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
+        arguments = {
+            "condition": condition,
+            "temperature": self._as_temperature(temperature),
+            "num_steps": tf.constant(num_steps),
+        }
+        if num_temperatures > 1:
+            if from_data is not None or temperature != 1:
+                raise ValueError(
+                    "`num_temperatures` must be 1 where chains start `from_data` or have a "
+                    f"`temperature` of their own; got {num_temperatures}"
+                )
+            del arguments["temperature"]
+            name = "tempered_chain"
+            arguments["num_temperatures"] = tf.constant(num_temperatures)
+        elif from_data is not None:
+            name, arguments["x"] = "chain_from", self.data_spec.check_x(from_data)
+            if len(arguments["x"]) != rows:
+                raise ValueError(
+                    f"`from_data` must hold an example for each of {rows} chains; got "
+                    f"{len(arguments['x'])}"
+                )
+        else:
+            name = "chain"
+        x = self._rows.run(name, rows, batch_size, seed, **arguments)
+        return tf.reshape(x, [-1, num_samples, *self.event_shape]) if per_condition else x
+
+    def estimate_partition(
+        self, method="ais", num_chains=100, num_steps=10_000, condition=None, seed=0
+    ):
+        """Estimates the partition function and keeps it with the weights: `log_prob` needs it.
+
+        Args:
+            method: `"ais"`, annealed importance sampling (`tfgen.metrics.ais`), or `"enumeration"`,
+                the sum over all states, of models of few units.
+            num_chains: number of annealed chains.
+            num_steps: steps of each.
+            condition: None; of a model with labels the partition functions of all are estimated,
+                one with vectors has none that could be kept.
+            seed: integer or two integers.
+
+        Returns:
+            `tfgen.metrics.annealing.Annealed`, or a list of them, one for each label. Of sums all
+            ends of intervals are the sum itself.
+
+        Raises:
+            ValueError: a model that is conditional on vectors, or too large to enumerate.
+
+        Warns:
+            RuntimeWarning: as `tfgen.metrics.ais` does.
+        """
+        methods = ("ais", "enumeration")
+        if method not in methods:
+            raise ValueError(f"`method` must be one of {list(methods)}; got {method!r}")
+        if condition is not None or (self.condition_shape and len(self.condition_shape)):
+            raise ValueError(
+                f"`estimate_partition` of a {type(self).__name__} needs no vectors as conditions, "
+                "as each of them has a partition function of its own"
+            )
+        labels = [None] if self.num_classes is None else range(self.num_classes)
+        found = []
+        for label in labels:
+            if method == "ais":
+                path = self.annealing_path(label)
+                found.append(ais(path, num_chains, num_steps, seed=seed))
+            else:
+                total = float(self._enumerated(label))
+                found.append(Annealed(total, total, total, None, math.inf, 1, 1))
+        values = np.array([[f.log_partition, f.low, f.high] for f in found]).T
+        self.log_partition.assign(values if self.num_classes else values[:, 0])
+        self.partition_kind.assign(_ANNEALED if method == "ais" else _ENUMERATED)
+        self.partition_step.assign(self.steps_taken)
+        return found if self.num_classes else found[0]
+
+    def annealing_path(self, label=None):
+        """Distributions from independent values to this model, for `tfgen.metrics.ais`.
+
+        Args:
+            label: the label that is given, of a model with labels.
+
+        Returns:
+            `tfgen.metrics.annealing.AnnealingPath`.
+        """
+        features = self._features_of(label)
+        return AnnealingPath(
+            self._start_states,
+            lambda states, beta: self._log_density(states, features, beta),
+            lambda states, beta, seed, start: self._gibbs(states, features, seed, start, beta),
+            self._log_base_partition(),
+        )
+
+    # --- machinery ------------------------------------------------------------
+
+    # Number of units that an example says nothing of.
+    _num_hidden_units = 0
+    # Whether the free energy is not a bound.
+    _free_energy_is_exact = True
+
+    def _log_units(self):
+        """The logarithm of the unit that values are measured in, in the data's."""
+        return tf.zeros([], self.variable_dtype)
+
+    def _features_of(self, label):
+        if self.num_classes is None:
+            return None
+        label = checks.check_int(label, "label", 0, self.num_classes - 1)
+        return self._features(tf.constant([label]))
+
+    def _enumerated(self, label):
+        """The logarithm of the sum over all states."""
+        count, parity, sizes = self._enumerable() or (math.inf, None, None)
+        if count > _MOST_STATES:
+            raise ValueError(
+                f'`method="enumeration"` needs a layer of at most {_MOST_STATES} units of two '
+                'states; take "ais"'
+            )
+        features, total = self._features_of(label), -math.inf
+        for start in range(0, 2**count, _CHUNK):
+            number = np.arange(start, min(start + _CHUNK, 2**count))
+            bits = (number[:, None] >> np.arange(count)) & 1
+            parts = np.split(bits.astype(self.variable_dtype), np.cumsum(sizes)[:-1], axis=1)
+            logs = self._density(parity, parts, features, 1.0)
+            total = np.logaddexp(total, float(tf.reduce_logsumexp(tf.cast(logs, tf.float64))))
+        return total
+
+    def _require_likelihood(self):
+        if not self.has_likelihood:
+            with tf.init_scope():
+                known = int(self.partition_kind.numpy())
+            why = "was estimated for other weights" if known else "is not known"
+            raise ValueError(
+                f"the partition function of this {type(self).__name__} {why}: call "
+                "`estimate_partition()` first, or take `log_prob_unnormalised`"
+            )
+        super()._require_likelihood()
+
+    def _argument_specs(self):
+        count, hidden = tf.TensorSpec([], tf.int32, name="num_temperatures"), None
+        if self._num_hidden_units:
+            shape = [None, self._num_hidden_units]
+            hidden = tf.TensorSpec(shape, self.variable_dtype, name="hidden")
+        return {**super()._argument_specs(), "num_temperatures": count, "hidden": hidden}
+
+    def _walk(self, states, features, seed, start, num_steps, temperature=1.0):
+        """The states of chains after `num_steps` steps."""
+
+        def body(i, states):
+            noise = fold_in(seed, i)
+            return i + 1, self._gibbs(states, features, noise, start, 1.0, temperature)
+
+        return tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))[1]
+
+    def _chain_of(self, states, features, seed, start, num_steps, temperature=1.0):
+        """The examples that chains from these states end in."""
+        noise = fold_in(seed, Stream.CHAINS)
+        states = self._walk(states, features, noise, start, num_steps, temperature)
+        return self._examples(states, features, fold_in(seed, Stream.DATA), start, temperature)
+
+    # --- cores ----------------------------------------------------------------
+
+    def _log_prob_unnormalised(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        return self._log_unnormalised(x, condition, noise)
+
+    def _chain(self, condition, num_rows, seed, start, num_steps, temperature):
+        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
+        noise = fold_in(seed, Stream.LATENTS)
+        states = self._start_states(noise, start, num_rows, temperature)
+        return self._chain_of(states, features, seed, start, num_steps, temperature)
+
+    def _chain_from(self, x, condition, seed, start, num_steps, temperature):
+        features, seed = self._features(condition), fold_in(seed, Stream.SAMPLES)
+        states = self._states_of(self._values(x), features, fold_in(seed, Stream.LATENTS), start)
+        return self._chain_of(states, features, seed, start, num_steps, temperature)
+
+    def _tempered_chain(self, condition, num_rows, seed, start, num_steps, num_temperatures):
+        count, seed = num_temperatures, fold_in(seed, Stream.SAMPLES)
+        own = features = self._features(condition)
+        if features is not None:
+            own = for_each_row(features, num_rows)
+            features = tf.repeat(own, count, axis=0)
+        # The chains of an example are rows one after the other, the model's own the first.
+        first, numbers = start * tf.cast(count, start.dtype), tf.range(num_rows * count)
+        top = tf.cast(tf.maximum(count - 1, 1), self.variable_dtype)
+        betas = 1 - tf.cast(numbers % count, self.variable_dtype)[:, None] / top
+        states = self._start_states(fold_in(seed, Stream.LATENTS), first, num_rows * count)
+        steps = fold_in(seed, Stream.CHAINS)
+
+        def body(i, states):
+            noise = fold_in(steps, i)
+            states = self._gibbs(states, features, noise, first, betas)
+            # The neighbour on the one side, then that on the other; at the ends none.
+            side = tf.where((numbers % count + i) % 2 == 0, 1, -1)
+            place = numbers % count + side
+            other = numbers + tf.where((place >= 0) & (place < count), side, 0)
+            theirs = tf.nest.map_structure(lambda s: tf.gather(s, other), states)
+            gain = self._log_density(theirs, features, betas)
+            gain -= self._log_density(states, features, betas)
+            noise = fold_in(noise, Stream.BETWEEN)
+            uniform = row_uniform(noise, first, num_rows * count, (), gain.dtype)
+            # One draw for both of a pair.
+            uniform = tf.gather(uniform, tf.minimum(numbers, other))
+            swapped = tf.math.log(uniform) < gain + tf.gather(gain, other)
+            return i + 1, tf.nest.map_structure(
+                lambda own, their: tf.where(_beside(swapped, own), their, own), states, theirs
+            )
+
+        _, states = tf.while_loop(lambda i, _: i < num_steps, body, (tf.constant(0), states))
+        states = tf.nest.map_structure(lambda s: s[::count], states)
+        return self._examples(states, own, fold_in(seed, Stream.DATA), start, 1.0)
+
+    # --- hooks of the contract ------------------------------------------------
+
+    def _log_weight(self, x, condition, noise):
+        log_unnormalised = self._log_unnormalised(x, condition, noise)
+        return log_unnormalised - self._log_partition_of(condition)
+
+    def _log_unnormalised(self, x, condition, noise):
+        """`_log_weight` but for the partition function, `[batch]`."""
+        return -self._free_energy(self._values(x), self._features(condition)) - self._log_units()
+
+    def _log_partition_of(self, condition):
+        log_partition = tf.cast(self.log_partition, self.variable_dtype)[0]
+        if not self._has_labels_alone:
+            return log_partition
+        return tf.gather(log_partition, tf.cast(condition, tf.int32))
+
+    def _outputs(self, x, condition, seed, start):
+        return self._log_prob_unnormalised(x, condition, seed, start)
+
+    def _sample_noise(self, seed, start, num_rows):
+        return row_seeds_of(seed, start, num_rows)
+
+    def _generate(self, noise, condition, temperature):
+        seeds, rows = noise
+        steps, features = tf.constant(self.sample_steps), self._features(condition)
+        start = self._start_states(
+            fold_in(seeds, Stream.LATENTS), rows, tf.shape(rows)[0], temperature
+        )
+        return self._chain_of(start, features, seeds, rows, steps, temperature)
+
+
+def _beside(by_row, values):
+    """Values of rows `[n]` in the shape of others, `[n, 1, ...]`."""
+    return tf.reshape(by_row, [-1] + [1] * (values.shape.rank - 1))

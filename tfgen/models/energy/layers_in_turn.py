@@ -1,0 +1,78 @@
+"""Layers trained one after the other, each as a restricted Boltzmann machine of its own."""
+
+import tensorflow as tf
+
+from tfgen.utils.random import fold_in
+
+
+def mean_above(model, i, below, biases, copies=(1, 1), factor=1.0):
+    """Means of layer `i + 1` given the inputs of layer `i`, without a gradient.
+
+    Arguments as for `layer_contrast`.
+    """
+    field = biases[i + 1] + factor * copies[0] * model._up(i, below)
+    return tf.stop_gradient(model.units[i + 1].mean(field))
+
+
+def layer_contrast(
+    model, i, values, below, biases, seed, start, copies=(1, 1), factor=1.0, num_steps=1
+):
+    """Contrastive divergence of the layers `i` and `i + 1` by themselves, `[batch]`.
+
+    Args:
+        model: a `Layered` model.
+        i: number of the lower layer.
+        values: examples, of which the lower layer has some values.
+        below: inputs or means of the lower layer, `[batch, num_fields]`.
+        biases: those of all layers.
+        seed: of the chains.
+        start: number of the first row.
+        copies: number of copies of the lower layer that the upper one sees, and the other way round
+            (Salakhutdinov and Hinton 2009, figure 2).
+        factor: of the links.
+        num_steps: steps of the chains.
+    """
+    lower, upper = model.units[i], model.units[i + 1]
+    precision = model._precision() if i == 0 else None
+
+    def field_above(inputs):
+        return biases[i + 1] + factor * model._up(i, inputs)
+
+    def free_energy(inputs, squares):
+        total = tf.reduce_sum(inputs * biases[i], -1)
+        if precision is not None:
+            total -= 0.5 * tf.reduce_sum(precision * squares, -1)
+        return -total - copies[1] * upper.log_normaliser(field_above(inputs))
+
+    def step(number, inputs, _):
+        noise = fold_in(seed, number)
+        field = field_above(inputs)
+        above = [upper.sample(fold_in(noise, -1 - k), start, field) for k in range(copies[1])]
+        field = biases[i] + factor * model._down(i, sum(above))
+        below = [lower.sample(fold_in(noise, k), start, field, precision) for k in range(copies[0])]
+        return number + 1, *sums([lower.inputs(values) for values in below], below)
+
+    def sums(inputs, values):
+        return sum(inputs), sum(v**2 for v in values)
+
+    # Of the copies only sums count.
+    examples = sums([below] * copies[0], [values if i == 0 else below] * copies[0])
+    _, *chains = tf.while_loop(
+        lambda number, *_: number < num_steps, step, (tf.constant(0), *examples)
+    )
+    return free_energy(*examples) - free_energy(*(tf.stop_gradient(part) for part in chains))
+
+
+def layer_in_turn(model, alone, together, num_layers):
+    """What `alone(i)` gives while layer `i` is trained, and `together()` afterwards.
+
+    Args:
+        model: a model with `layer_steps`, whose `steps_taken` tell.
+        alone: function of the number of a layer, from 0.
+        together: function of nothing, that gives the same structure.
+        num_layers: number of layers.
+    """
+    stage = tf.convert_to_tensor(model.steps_taken) // model.layer_steps
+    stage = tf.cast(tf.minimum(stage, num_layers), tf.int32)
+    branches = [lambda i=i: alone(i) for i in range(num_layers)]
+    return tf.switch_case(stage, [*branches, together])
