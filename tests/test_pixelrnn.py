@@ -113,7 +113,7 @@ def test_draws_are_those_of_passes_pixel_by_pixel(sides, network, kind):
 def test_every_lstm_sees_the_condition(kind):
     network = PixelRNNStack(kind, 4, 3, 3)
     network.build((None, 4, 4, 1), (None, 4, 4, 2))
-    added = network.added(network.read_context(tf.ones([1, 4, 4, 2])))
+    added = network._added(network.read_context(tf.ones([1, 4, 4, 2])))
     assert len(added) == 3 and {int(a.shape[-1]) for a in added} == {network.lstms[0].num_gates}
     x = tf.ones([1, 4, 4, 8])
     for lstm, more in zip(network.lstms, added, strict=True):

@@ -92,11 +92,8 @@ class GatedPixelCNNStack(WeightNormed):
         self.kernel_size = checks.check_count(kernel_size, "kernel_size")
         if self.kernel_size < 3 or not self.kernel_size % 2:
             raise ValueError(f"`kernel_size` must be 3, 5, ...; got {kernel_size!r}")
+        self.reach = self.num_layers * (self.kernel_size // 2)
         self.layers = [self._layer(first=not i) for i in range(self.num_layers)]
-
-    @property
-    def reach(self):
-        return self.num_layers * (self.kernel_size // 2)
 
     def _layer(self, first):
         gates = 2 * self.filters

@@ -116,6 +116,7 @@ class PixelCNNStack(WeightNormed):
         self.deep_context = checks.check_bool(deep_context, "deep_context")
         if self.kernel_size == 1:
             raise ValueError("`kernel_size` must be 3, 5, ...; got 1")
+        self.reach = self.num_layers * (self.kernel_size // 2)
         self.num_mixers = checks.check_int(num_mixers, "num_mixers", 0, 1000)
         self.tied = checks.check_bool(tied, "tied")
         others = self.num_layers - 1
@@ -160,10 +161,6 @@ class PixelCNNStack(WeightNormed):
         TensorShape([2, 5, 7, 8])
         """
         return None if context is None else self.context_layer(context)
-
-    @property
-    def reach(self):
-        return self.num_layers * (self.kernel_size // 2)
 
     def _layer(self, i):
         return self.masked[min(i, len(self.masked) - 1)]

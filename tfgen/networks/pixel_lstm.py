@@ -12,9 +12,10 @@ class PixelLSTM(Configured, keras.layers.Layer):
     """LSTM over the positions of an image.
 
     A pass computes what the gates take of the inputs everywhere at once (`read`), and then goes
-    through the image (`scan`). A draw goes row by row and, in a row, from left to right: a subclass
-    says what a row takes of the one above (`above`), what happens at a position (`step`), and what
-    it leaves for the next row (`below`). Columns come first there: `[width, batch, ...]`.
+    through the image (`_scan`). A draw goes row by row and, in a row, from left to right: a
+    subclass says what a row takes of the one above (`_above`), what happens at a position
+    (`_step`), and what it leaves for the next row (`_below`). Columns come first there:
+    `[width, batch, ...]`.
 
     Args:
         filters: units at each position.
@@ -23,16 +24,13 @@ class PixelLSTM(Configured, keras.layers.Layer):
     Shapes: `[batch, height, width, channels]` -> `[batch, height, width, filters]`.
     """
 
+    # A subclass has `read`, the layer from inputs to gates.
     num_directions = 1
 
     def __init__(self, filters, **kwargs):
         super().__init__(**kwargs)
         self.filters = checks.check_count(filters, "filters")
-
-    @property
-    def num_gates(self):
-        """Number of values that the inputs, and a context, add to the gates of a position."""
-        return 4 * self.filters * self.num_directions
+        self.num_gates = 4 * self.filters * self.num_directions
 
     def build(self, inputs_shape, added_shape=None):
         self.channels = inputs_shape[-1]
@@ -46,7 +44,7 @@ class PixelLSTM(Configured, keras.layers.Layer):
             added: `[batch, height, width, num_gates]`, for the gates, or None.
         """
         gates = self.read(inputs)
-        return self.scan(gates if added is None else gates + added)
+        return self._scan(gates if added is None else gates + added)
 
     def compute_output_shape(self, inputs_shape, added_shape=None):
         return (*inputs_shape[:-1], self.filters)
@@ -131,7 +129,7 @@ class RowLSTM(PixelLSTM):
             name="kernel", shape=(self.kernel_size * self.filters, 4 * self.filters)
         )
 
-    def scan(self, gates):
+    def _scan(self, gates):
         """Outputs for gates that lack what comes from the row above."""
         gates = tf.transpose(gates, [1, 2, 0, 3])
         width, batch = gates.shape[1], tf.shape(gates)[2]
@@ -154,20 +152,20 @@ class RowLSTM(PixelLSTM):
 
     # --- draws ----------------------------------------------------------------
 
-    def before(self, width, batch):
+    def _before(self, width, batch):
         """What a row above the image would leave: outputs and memory."""
         return (self._zeros(width, batch),) * 2
 
-    def above(self, left):
+    def _above(self, left):
         """Parts of the columns that a row takes of the one above."""
         outputs, memory = left
         return self._across(outputs, self._weight(self.kernel)), memory
 
-    def carried(self, batch):
+    def _carried(self, batch):
         """What is carried to the first position of a row: the inputs before it."""
         return tf.zeros([batch, self.kernel_size // 2, self.channels], self.compute_dtype)
 
-    def step(self, x, carried, above, added):
+    def _step(self, x, carried, above, added):
         """Output of a position, what it carries on, and what is recorded of it."""
         seen = tf.concat([carried, x[:, None]], 1)
         kernel, bias = self._weight(self.read.kernel)[0], self._weight(self.read.bias)
@@ -178,11 +176,11 @@ class RowLSTM(PixelLSTM):
         return output, seen[:, 1:], (output, memory)
 
     @property
-    def record_sizes(self):
-        """Sizes of what `step` records: outputs and memory."""
+    def _record_sizes(self):
+        """Sizes of what `_step` records: outputs and memory."""
         return self.filters, self.filters
 
-    def below(self, left, recorded, added):
+    def _below(self, left, recorded, added):
         """What a row leaves for the next one."""
         return recorded
 
@@ -222,7 +220,7 @@ class DiagonalBiLSTM(PixelLSTM):
             initializer=keras.initializers.VarianceScaling(1 / 2, "fan_out", "uniform"),
         )
 
-    def scan(self, gates):
+    def _scan(self, gates):
         """Outputs for gates that lack what comes from the positions beside and above."""
         height, width = gates.shape[1:3]
         left, right = tf.split(gates, 2, -1)
@@ -251,20 +249,20 @@ class DiagonalBiLSTM(PixelLSTM):
 
     # --- draws ----------------------------------------------------------------
 
-    def before(self, width, batch):
+    def _before(self, width, batch):
         """What a row above the image would leave: outputs from the left and from the right."""
         return (self._zeros(width, batch),) * 2
 
-    def above(self, left):
+    def _above(self, left):
         """Parts of the columns that a row takes of the one above."""
         from_left, from_right = left
         return tf.matmul(from_left, self._kernels(0)[1][None]), from_right
 
-    def carried(self, batch):
+    def _carried(self, batch):
         """What is carried to the first position of a row: the output and memory before it."""
         return (self._zeros(batch),) * 2
 
-    def step(self, x, carried, above, added):
+    def _step(self, x, carried, above, added):
         """Output of a position, what it carries on, and what is recorded of it."""
         gates = self._read_one(x, 0) + above[0] + tf.matmul(carried[0], self._kernels(0)[0])
         if added is not None:
@@ -273,11 +271,11 @@ class DiagonalBiLSTM(PixelLSTM):
         return carried[0] + above[1], carried, (carried[0], x)
 
     @property
-    def record_sizes(self):
-        """Sizes of what `step` records: outputs and inputs."""
+    def _record_sizes(self):
+        """Sizes of what `_step` records: outputs and inputs."""
         return self.filters, self.channels
 
-    def below(self, left, recorded, added):
+    def _below(self, left, recorded, added):
         """What a row leaves for the next one: also the outputs from the right, which it needs."""
         outputs, inputs = recorded
         beside, up = self._kernels(1)
@@ -288,7 +286,7 @@ class DiagonalBiLSTM(PixelLSTM):
         def step(state, gates):
             return cell(gates + tf.matmul(state[0], beside), state[1])
 
-        state = self.carried(tf.shape(gates)[1])
+        state = self._carried(tf.shape(gates)[1])
         return outputs, run_through(step, gates, state, backwards=True)
 
 

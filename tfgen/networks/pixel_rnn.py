@@ -71,11 +71,11 @@ class PixelRNNStack(Configured, keras.layers.Layer):
             self.context_layer.build(context_shape)
 
     def call(self, inputs, context=None):
-        added = self.added(self.read_context(context))
+        added = self._added(self.read_context(context))
         x = self.first(inputs)
         for lstm, out, more in zip(self.lstms, self.outs, added, strict=True):
             x += out(lstm(x, more))
-        return self.mixed(x)
+        return self._mixed(x)
 
     def read_context(self, context):
         """Addition of the context to the gates of each position, or None.
@@ -94,13 +94,13 @@ class PixelRNNStack(Configured, keras.layers.Layer):
         """
         return None if context is None else self.context_layer(context)
 
-    def added(self, context):
+    def _added(self, context):
         """What is read of the context, for each LSTM."""
         return (
             [None] * self.num_layers if context is None else tf.split(context, self.num_layers, -1)
         )
 
-    def mixed(self, x):
+    def _mixed(self, x):
         """Features of the last LSTM's."""
         for layer in self.mixers:
             x = layer(tf.nn.relu(x))
@@ -142,12 +142,12 @@ class Raster:
 
         def row(i, seen, left, drawn):
             above = tf.transpose(tf.nn.conv2d(seen, kernel[:reach], 1, "VALID")[:, 0], [1, 0, 2])
-            parts = [lstm.above(part) for lstm, part in zip(stack.lstms, left, strict=True)]
-            here = stack.added(None if added is None else added[i])
-            kept = [lstm.carried(batch) for lstm in stack.lstms]
+            parts = [lstm._above(part) for lstm, part in zip(stack.lstms, left, strict=True)]
+            here = stack._added(None if added is None else added[i])
+            kept = [lstm._carried(batch) for lstm in stack.lstms]
             records = [
                 tuple(tf.TensorArray(real, width, element_shape=[None, n]) for n in sizes)
-                for sizes in (lstm.record_sizes for lstm in stack.lstms)
+                for sizes in (lstm._record_sizes for lstm in stack.lstms)
             ]
             inputs = tf.TensorArray(real, width, element_shape=[None, channels])
 
@@ -156,11 +156,11 @@ class Raster:
                 carried, written = [], []
                 for n, (lstm, out) in enumerate(zip(stack.lstms, stack.outs, strict=True)):
                     more = None if here[n] is None else here[n][j]
-                    output, carry, record = lstm.step(x, kept[n], [p[j] for p in parts[n]], more)
+                    output, carry, record = lstm._step(x, kept[n], [p[j] for p in parts[n]], more)
                     carried.append(carry)
                     written.append(record)
                     x += out(output)
-                pixels, new = draw(i * width + j, stack.mixed(x)[:, None])
+                pixels, new = draw(i * width + j, stack._mixed(x)[:, None])
                 new = tf.cast(new, real)
                 before = tf.concat([before[:, 1:], new], 1)
                 records = tf.nest.map_structure(lambda a, v: a.write(j, v), records, written)
@@ -177,7 +177,7 @@ class Raster:
                 for record in records
             ]
             ends = zip(stack.lstms, left, records, here, strict=True)
-            left = [lstm.below(*arguments) for lstm, *arguments in ends]
+            left = [lstm._below(*arguments) for lstm, *arguments in ends]
             new = tf.ensure_shape(inputs.stack(), [width, None, channels])
             new = tf.transpose(new, [1, 0, 2])[:, None]
             new = tf.pad(new, [[0, 0], [0, 0], [reach, reach], [0, 0]])
@@ -186,7 +186,7 @@ class Raster:
         size = self.height * width
         drawn = tf.TensorArray(dtype, size, element_shape=[None, channels])
         seen = tf.zeros([batch, reach, width + 2 * reach, channels], real)
-        left = [lstm.before(width, batch) for lstm in stack.lstms]
+        left = [lstm._before(width, batch) for lstm in stack.lstms]
         start = (tf.constant(0), seen, left, drawn)
         *_, drawn = tf.while_loop(
             lambda i, *_: i < self.height, row, start, maximum_iterations=self.height
