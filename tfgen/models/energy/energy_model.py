@@ -27,9 +27,9 @@ class EnergyModel(GenerativeModel):
     """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
 
     `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
-    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"` of a
-    free energy that is a bound. A step of training makes it `"unnormalised"` again. `model(x)` and
-    `predict` give `log_prob_unnormalised`.
+    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"`
+    where the free energy is a bound. A step of training makes it `"unnormalised"` again. `model(x)`
+    and `predict` give `log_prob_unnormalised`.
 
     Samples are the last states of Gibbs chains, one for each sample.
 
