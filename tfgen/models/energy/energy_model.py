@@ -281,7 +281,7 @@ class EnergyModel(GenerativeModel):
 
     def _enumerated(self, label):
         """The logarithm of the sum over all states."""
-        count, parity, sizes = self._enumerable() or (math.inf, None, None)
+        count, which, sizes = self._enumerable() or (math.inf, None, None)
         if count > _MOST_STATES:
             raise ValueError(
                 f'`method="enumeration"` needs a layer of at most {_MOST_STATES} units of two '
@@ -292,7 +292,7 @@ class EnergyModel(GenerativeModel):
             number = np.arange(start, min(start + _CHUNK, 2**count))
             bits = (number[:, None] >> np.arange(count)) & 1
             parts = np.split(bits.astype(self.variable_dtype), np.cumsum(sizes)[:-1], axis=1)
-            logs = self._density(parity, parts, features, 1.0)
+            logs = self._density(which, parts, features, 1.0)
             total = np.logaddexp(total, float(tf.reduce_logsumexp(tf.cast(logs, tf.float64))))
         return total
 
@@ -411,6 +411,57 @@ class EnergyModel(GenerativeModel):
             fold_in(seeds, Stream.LATENTS), rows, tf.shape(rows)[0], temperature
         )
         return self._chain_of(start, features, seeds, rows, steps, temperature)
+
+    # --- hooks of an energy ---------------------------------------------------
+
+    # A state of a chain is a tuple of tensors `[n, ...]`; `features` are those of a condition, and
+    # `beta`, a scalar or `[n, 1]`, the inverse temperature between independent values, 0, and the
+    # model, 1. What a state does not have is summed out.
+
+    def _values(self, x):
+        """Examples as the energy takes them."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _values")
+
+    def _free_energy(self, values, features):
+        """`[batch]`, or a bound of it from above."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _free_energy")
+
+    def _energy(self, x, hidden, condition):
+        """`[batch]`, of examples and hidden units."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _energy")
+
+    def _log_density(self, states, features, beta):
+        """`[n]`, up to the partition function."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _log_density")
+
+    def _gibbs(self, states, features, seed, start, beta, temperature=1.0):
+        """The states after a step."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _gibbs")
+
+    def _start_states(self, seed, start, num_rows, temperature=1.0):
+        """States of `beta` 0."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _start_states")
+
+    def _states_of(self, values, features, seed, start):
+        """States of examples, what is hidden drawn."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _states_of")
+
+    def _examples(self, states, features, seed, start, temperature):
+        """Examples of states, in the data's type."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _examples")
+
+    def _log_base_partition(self):
+        """The logarithm of the partition function at `beta` 0."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _log_base_partition")
+
+    def _enumerable(self):
+        """How the partition function is a sum over units of two states: their number, a number
+        that `_density` takes, and the sizes of the parts of a state; None where it is none."""
+        return None
+
+    def _density(self, which, states, features, beta):
+        """`_log_density` of the states that `_enumerable` names, `[n]`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _density")
 
 
 def _beside(by_row, values):

@@ -178,7 +178,6 @@ class TrainedByChains(EnergyModel):
         else:
             loss, states = self._persistent_contrast(values, features, seed, training)
         terms = {_OBJECTIVES[self.estimator]: loss, "loss": loss}
-        values = tf.stop_gradient(values)
         terms["reconstruction"] = tf.stop_gradient(self._reconstruction_error(values, features))
         if "negative_pseudo_likelihood" in set(self.term_names) - set(terms):
             likelihood = self._pseudo_likelihood(values, features, seed, start, 1)
