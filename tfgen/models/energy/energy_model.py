@@ -316,6 +316,7 @@ class EnergyModel(GenerativeModel):
 
     def _walk(self, states, features, seed, start, num_steps, temperature=1.0):
         """The states of chains after `num_steps` steps."""
+        seed = fold_in(seed, Stream.CHAINS)
 
         def body(i, states):
             noise = fold_in(seed, i)
@@ -325,8 +326,7 @@ class EnergyModel(GenerativeModel):
 
     def _chain_of(self, states, features, seed, start, num_steps, temperature=1.0):
         """The examples that chains from these states end in."""
-        noise = fold_in(seed, Stream.CHAINS)
-        states = self._walk(states, features, noise, start, num_steps, temperature)
+        states = self._walk(states, features, seed, start, num_steps, temperature)
         return self._examples(states, features, fold_in(seed, Stream.DATA), start, temperature)
 
     # --- cores ----------------------------------------------------------------

@@ -155,7 +155,7 @@ class TrainedByChains(EnergyModel):
         return tuple(dict.fromkeys(names))
 
     def _terms_noise(self, seed, start, num_rows):
-        return fold_in(seed, Stream.CHAINS), tf.cast(start, tf.int64)
+        return seed, tf.cast(start, tf.int64)
 
     def _terms(self, x, condition, noise, training):
         terms, states = self._terms_and_chains(x, condition, noise, training)
