@@ -95,8 +95,8 @@ class EnergyModel(GenerativeModel):
             batch_size: rows computed at a time.
 
         >>> import tfgen
-        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
-        [0.0]
+        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).shape
+        TensorShape([1])
         """
         if (hidden is None) == bool(self._num_hidden_units):
             raise ValueError(
@@ -116,6 +116,10 @@ class EnergyModel(GenerativeModel):
 
         Returns:
             `[n]` tensor; of a model of several hidden layers its mean-field bound from above.
+
+        >>> import tfgen
+        >>> tfgen.RBM(2, num_hidden=1).free_energy([[0, 1], [1, 1]]).shape
+        TensorShape([2])
         """
         return -self.log_prob_unnormalised(x, condition, batch_size)
 
@@ -123,6 +127,11 @@ class EnergyModel(GenerativeModel):
         """`log_prob` plus the logarithm of the partition function, in nats: `[n]`.
 
         Arguments as in `free_energy`.
+
+        >>> import tfgen
+        >>> model = tfgen.RBM(2, num_hidden=1)
+        >>> float(model.log_prob_unnormalised([[0, 1]]) + model.free_energy([[0, 1]]))
+        0.0
         """
         # As of `log_prob`, the noise where there is any.
         return self._map_examples("log_prob_unnormalised", x, condition, batch_size, 0)
@@ -221,6 +230,14 @@ class EnergyModel(GenerativeModel):
 
         Warns:
             RuntimeWarning: as `tfgen.metrics.ais` does.
+
+        >>> import tfgen
+        >>> model = tfgen.RBM(6, num_hidden=4)
+        >>> found = model.estimate_partition(num_chains=20, num_steps=30)
+        >>> model.likelihood, found.low < found.log_partition < found.high
+        ('estimate', True)
+        >>> model.estimate_partition(method="enumeration").reverse is None
+        True
         """
         methods = ("ais", "enumeration")
         if method not in methods:
@@ -253,6 +270,11 @@ class EnergyModel(GenerativeModel):
 
         Returns:
             `tfgen.metrics.annealing.AnnealingPath`.
+
+        >>> import tfgen
+        >>> path = tfgen.RBM(6, num_hidden=4).annealing_path()
+        >>> round(float(path.log_partition), 3)  # of ten units of two states
+        6.931
         """
         features = self._features_of(label)
         return AnnealingPath(
