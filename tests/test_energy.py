@@ -379,6 +379,76 @@ def test_deep_machines_beside_all_their_states(sizes):
     assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
 
 
+def conv_rbm(shape=(3, 4, 1), filters=2, kernel_size=2, pool_size=1, **arguments):
+    keras.utils.set_random_seed(0)
+    return perturbed(tfgen.ConvRBM(shape, filters, kernel_size, pool_size, **arguments))
+
+
+def test_maps_without_pooling_are_an_rbm_with_links_that_are_shared():
+    model = conv_rbm()
+    plain = tfgen.RBM(12, model.units[1].size)
+    unit = np.eye(12, dtype="float32")
+    plain.kernels[0].assign(model._product(unit, model.kernels[0]))
+    plain.biases[0].assign(model.biases[0])
+    plain.biases[1].assign(model._biases(None)[1][0])
+    x = np.random.default_rng(0).integers(2, size=(5, 12))
+    images = x.reshape(5, 3, 4, 1)
+    np.testing.assert_allclose(model(images), plain(x), rtol=1e-5)
+    np.testing.assert_allclose(model.encode(images), plain.encode(x), rtol=1e-5)
+    np.testing.assert_array_equal(
+        tf.reshape(model.reconstruct(images), [5, 12]), plain.reconstruct(x)
+    )
+
+
+def test_of_a_block_one_unit_at_most_is_on():
+    model = conv_rbm((3, 5, 1), pool_size=2)
+    x = np.random.default_rng(0).integers(2, size=(4, 3, 5, 1))
+    means = model.encode(x).numpy().reshape(4, 2, 4, 2)
+    # Each unit against the others of its block and none, section 3.3.
+    fields = (model._up(0, model._values(x)) + model._biases(None)[1]).numpy().reshape(means.shape)
+    blocks = np.exp(fields).reshape(4, 2, 2, 2, 2)
+    expected = blocks / (1 + blocks.sum((1, 3), keepdims=True))
+    np.testing.assert_allclose(means, expected.reshape(means.shape), rtol=1e-5)
+    np.testing.assert_allclose(model.pooled(x)[:, 0], expected.sum((1, 3)), rtol=1e-5)
+    drawn = model.units[1].sample(as_seed(0), 0, tf.tile(fields[:1].reshape(1, 16), [20_000, 1]))
+    drawn = drawn.numpy().reshape(-1, 2, 2, 2, 2)
+    assert drawn.sum((1, 3)).max() == 1
+    np.testing.assert_allclose(drawn.mean(0), expected[0], atol=0.02)
+
+
+def test_pooled_machines_beside_all_their_states():
+    model, x = conv_rbm((3, 3, 1), pool_size=2, sample_steps=40), all_states(9)
+    images = x.reshape(-1, 3, 3, 1)
+    total = model.estimate_partition(method="enumeration").log_partition
+    expected = np.exp(model.log_prob(images))
+    np.testing.assert_allclose(expected.sum(), 1, rtol=1e-5)
+    annealed = model.estimate_partition(num_chains=200, num_steps=200)
+    assert annealed.low <= total <= annealed.high
+    drawn = model.sample(20_000, seed=1, batch_size=20_000).numpy().reshape(-1, 9)
+    np.testing.assert_allclose(drawn.mean(0), expected @ x, atol=0.02)
+    # The energy, where a block's units are not both on, and the free energy.
+    blocks = np.eye(5)[:, 1:]
+    hidden = [np.stack([a, b], -1).ravel() for a in blocks for b in blocks]
+    energies = [model.energy(images, np.tile(h, (512, 1)).astype("float32")) for h in hidden]
+    free = -np.logaddexp.reduce(-np.array(energies, "float64"), 0)
+    np.testing.assert_allclose(model.free_energy(images), free, rtol=1e-5, atol=1e-5)
+    rises = model._flip_rises(model._values(images[:2]), None, tf.constant([[0, 4], [8, 1]]))
+    flipped = images[0].copy()
+    flipped[0, 0] = 1 - flipped[0, 0]
+    both = model.free_energy([images[0], flipped]).numpy()
+    np.testing.assert_allclose(rises[0, 0], both[1] - both[0], rtol=1e-4)
+
+
+def test_images_that_do_not_fit_filters_are_refused():
+    for shape, message in [
+        ((6, 6), r"`event_shape` must be \[height"),
+        ((6, 6, 1), "must leave sides that `pool_size` 2 divides.*\\[5, 5\\]"),
+        ((1, 6, 1), "must leave sides"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            tfgen.ConvRBM(shape, 2, 2)
+
+
 def boltzmann(num_hidden=3, scale=0.5, **arguments):
     keras.utils.set_random_seed(0)
     return perturbed(tfgen.BoltzmannMachine(6, num_hidden, **arguments), scale)

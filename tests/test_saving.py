@@ -65,13 +65,14 @@ for line in sys.stdin:
     if any(name.endswith("_of_image") for name in served):
         files = {"image": tf.stack([tf.io.encode_png(image) for image in data["x"]])}
         own |= {"log_prob_of_image": files, "encode_of_image": files}
-    own["serving_default"] = own["log_prob" if "log_prob" in served else "decode"]
+    first = next(k for k in ("log_prob", "decode", "sample") if k in served)
+    own["serving_default"] = own[first]
     noise = {"seed": tf.constant([3, 0]), "temperature": tf.constant(0.7)}
     by_row = {"seed": tf.fill([n], tf.constant(3, tf.int64)), "row": tf.range(n, dtype=tf.int64)}
     results = {}
     for name, function in served.items():
         rows = {**own[name.removesuffix("_by_row")], **condition}
-        if name == "sample":
+        if name == "sample" or (name, first) == ("serving_default", "sample"):
             rows |= {"num_samples": tf.constant(n), **noise}
         elif name.endswith("_by_row"):
             rows |= by_row

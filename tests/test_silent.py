@@ -133,7 +133,7 @@ def test_a_checkpoint_of_tensorflow_is_whole(case, compiled, tmp_path):
     path = tf.train.Checkpoint(model=case.model).save(tmp_path / "checkpoint")
     model = case.entry.build()
     if compiled:
-        model.compile()
+        model.compile(**case.entry.compile)
     status = tf.train.Checkpoint(model=model).restore(path)
     status.assert_existing_objects_matched()
     for a, b in zip(model.weights, case.model.weights, strict=True):

@@ -461,6 +461,7 @@ CHAINS = {
     "falls": "reconstruction",
 }
 BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2]}
+QUICK = {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.3}}}
 IN_TURN = {**CHAINS, "terms": (*BY_VALUE["terms"], "layer")}
 
 OTHERS = {
@@ -555,8 +556,21 @@ OTHERS = {
         gibbs_steps=2,
         layer_steps=3,
         sample_steps=5,
-        compile={"optimizer": "adam"},
+        compile=QUICK,
         **IN_TURN,
+    ),
+    "convrbm": model(tfgen.ConvRBM, (5, 5, 1), 2, 2, sample_steps=5, compile=QUICK, **CHAINS),
+    "convrbm_real": model(
+        tfgen.ConvRBM,
+        (4, 6, 2),
+        3,
+        3,
+        pool_size=1,
+        estimator="pcd",
+        num_chains=6,
+        sample_steps=5,
+        data_kind="real",
+        **BY_VALUE,
     ),
     "boltzmann": model(
         tfgen.BoltzmannMachine,
@@ -583,6 +597,7 @@ OTHERS = {
         (4, 3),
         layer_steps=3,
         sample_steps=5,
+        compile=QUICK,
         likelihood="unnormalised",
         terms=(*IN_TURN["terms"], "recognition_loss"),
         summed=("contrast",),
@@ -721,7 +736,8 @@ class Case(testing.Case):
         """True if the outputs of `call` depend on noise."""
         scores = hasattr(self.model, "critic") and self.entry.likelihood == "none"
         dequantised = scores and self.model.data_kind == "uint8"
-        return dequantised or self.entry.likelihood in ("bound", "estimate")
+        drawn = isinstance(self.model, tfgen.DBN)
+        return dequantised or drawn or self.entry.likelihood in ("bound", "estimate")
 
     def untouched(self):
         weights = zip(self.model.weights, self._weights, strict=True)

@@ -35,6 +35,7 @@ from tfgen.models import VLAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
 from tfgen.models import BoltzmannMachine
+from tfgen.models import ConvRBM
 from tfgen.models import DeepNADE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
@@ -57,6 +58,7 @@ __all__ = [
     "NADE",
     "NSF",
     "BoltzmannMachine",
+    "ConvRBM",
     "DBM",
     "DBN",
     "RBM",

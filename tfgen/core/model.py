@@ -60,6 +60,8 @@ class GenerativeModel(Family):
     >>> model = tfgen.RealNVP(2, num_layers=2)
     >>> model.likelihood, model.data_kind, model.num_dims, model.signatures()
     ('exact', 'real', 2, ['log_prob', 'sample', 'encode', 'decode'])
+    >>> model.has_likelihood
+    True
     """
 
     def call(self, inputs, training=False):

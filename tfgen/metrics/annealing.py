@@ -35,6 +35,12 @@ class AnnealingPath:
 
     Each `seed` is an int32 tensor `[2]` and `start` the number of the first row, as of
     `tfgen.utils.random`; `beta` is a scalar tensor.
+
+    >>> import tensorflow as tf, tfgen
+    >>> path = tfgen.RBM(6, num_hidden=4).annealing_path()
+    >>> states = path.draw(tf.constant([0, 1]), 0, 5)
+    >>> path.log_density(states, 0.5).shape
+    TensorShape([5])
     """
 
     draw: Callable
@@ -58,6 +64,11 @@ class Annealed:
         effective_sample_size: number of equal weights that would say as much.
         num_chains: number of chains.
         num_steps: number of steps of each.
+
+    >>> import tfgen
+    >>> found = tfgen.metrics.ais(tfgen.RBM(6, num_hidden=4), num_chains=20, num_steps=30)
+    >>> found.low < found.log_partition < found.high, found.num_chains
+    (True, 20)
     """
 
     log_partition: float
@@ -105,7 +116,9 @@ def ais(model, num_chains=100, num_steps=1000, reverse=True, seed=0, **of_path):
     >>> path = AnnealingPath(
     ...     lambda seed, start, n: 2 * row_normal(seed, start, n, ()),
     ...     lambda x, beta: -0.5 * (x / deviation(beta)) ** 2,
-    ...     lambda x, beta, seed, start: deviation(beta) * row_normal(seed, start, len(x), ()),
+    ...     lambda x, beta, seed, start: deviation(beta) * row_normal(
+    ...         seed, start, tf.shape(x)[0], ()
+    ...     ),
     ...     log_partition=float(tf.math.log(2 * (2 * 3.141592653589793) ** 0.5)),
     ... )
     >>> found = ais(path, num_chains=200, num_steps=50)
@@ -130,8 +143,8 @@ def ais(model, num_chains=100, num_steps=1000, reverse=True, seed=0, **of_path):
     error = 3 * weights.std(ddof=min(1, num_chains - 1)) / num_chains**0.5
     found = Annealed(
         log_partition=start + mean,
-        low=start + mean + (np.log1p(-error) if error < 1 else -np.inf),
-        high=start + mean + np.log1p(error),
+        low=start + mean + float(np.log1p(-error) if error < 1 else -np.inf),
+        high=start + mean + float(np.log1p(error)),
         reverse=None if back is None else start - _log_mean(back.numpy()),
         effective_sample_size=float(weights.sum() ** 2 / (weights**2).sum()),
         num_chains=num_chains,

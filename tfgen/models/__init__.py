@@ -17,6 +17,7 @@ from tfgen.models.energy import DBM
 from tfgen.models.energy import DBN
 from tfgen.models.energy import RBM
 from tfgen.models.energy import BoltzmannMachine
+from tfgen.models.energy import ConvRBM
 from tfgen.models.flows import IAF
 from tfgen.models.flows import MAF
 from tfgen.models.flows import NSF
@@ -50,6 +51,7 @@ __all__ = [
     "NADE",
     "NSF",
     "BoltzmannMachine",
+    "ConvRBM",
     "DBM",
     "DBN",
     "RBM",

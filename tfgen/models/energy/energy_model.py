@@ -27,9 +27,9 @@ class EnergyModel(GenerativeModel):
     """Model of a density `exp(-free_energy(x)) / Z`, whose partition function Z is not known.
 
     `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
-    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"` of a
-    free energy that is a bound. A step of training makes it `"unnormalised"` again. `model(x)` and
-    `predict` give `log_prob_unnormalised`.
+    called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"`
+    where the free energy is a bound. A step of training makes it `"unnormalised"` again. `model(x)`
+    and `predict` give `log_prob_unnormalised`.
 
     Samples are the last states of Gibbs chains, one for each sample.
 
@@ -95,8 +95,8 @@ class EnergyModel(GenerativeModel):
             batch_size: rows computed at a time.
 
         >>> import tfgen
-        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).numpy().tolist()
-        [0.0]
+        >>> tfgen.RBM(2, num_hidden=3).energy([[0, 1]], [[0, 0, 0]]).shape
+        TensorShape([1])
         """
         if (hidden is None) == bool(self._num_hidden_units):
             raise ValueError(
@@ -116,6 +116,10 @@ class EnergyModel(GenerativeModel):
 
         Returns:
             `[n]` tensor; of a model of several hidden layers its mean-field bound from above.
+
+        >>> import tfgen
+        >>> tfgen.RBM(2, num_hidden=1).free_energy([[0, 1], [1, 1]]).shape
+        TensorShape([2])
         """
         return -self.log_prob_unnormalised(x, condition, batch_size)
 
@@ -123,6 +127,11 @@ class EnergyModel(GenerativeModel):
         """`log_prob` plus the logarithm of the partition function, in nats: `[n]`.
 
         Arguments as in `free_energy`.
+
+        >>> import tfgen
+        >>> model = tfgen.RBM(2, num_hidden=1)
+        >>> float(model.log_prob_unnormalised([[0, 1]]) + model.free_energy([[0, 1]]))
+        0.0
         """
         # As of `log_prob`, the noise where there is any.
         return self._map_examples("log_prob_unnormalised", x, condition, batch_size, 0)
@@ -221,6 +230,14 @@ class EnergyModel(GenerativeModel):
 
         Warns:
             RuntimeWarning: as `tfgen.metrics.ais` does.
+
+        >>> import tfgen
+        >>> model = tfgen.RBM(6, num_hidden=4)
+        >>> found = model.estimate_partition(num_chains=20, num_steps=30)
+        >>> model.likelihood, found.low < found.log_partition < found.high
+        ('estimate', True)
+        >>> model.estimate_partition(method="enumeration").reverse is None
+        True
         """
         methods = ("ais", "enumeration")
         if method not in methods:
@@ -253,6 +270,11 @@ class EnergyModel(GenerativeModel):
 
         Returns:
             `tfgen.metrics.annealing.AnnealingPath`.
+
+        >>> import tfgen
+        >>> path = tfgen.RBM(6, num_hidden=4).annealing_path()
+        >>> round(float(path.log_partition), 3)  # of ten units of two states
+        6.931
         """
         features = self._features_of(label)
         return AnnealingPath(
@@ -281,7 +303,7 @@ class EnergyModel(GenerativeModel):
 
     def _enumerated(self, label):
         """The logarithm of the sum over all states."""
-        count, parity, sizes = self._enumerable() or (math.inf, None, None)
+        count, which, sizes = self._enumerable() or (math.inf, None, None)
         if count > _MOST_STATES:
             raise ValueError(
                 f'`method="enumeration"` needs a layer of at most {_MOST_STATES} units of two '
@@ -292,7 +314,7 @@ class EnergyModel(GenerativeModel):
             number = np.arange(start, min(start + _CHUNK, 2**count))
             bits = (number[:, None] >> np.arange(count)) & 1
             parts = np.split(bits.astype(self.variable_dtype), np.cumsum(sizes)[:-1], axis=1)
-            logs = self._density(parity, parts, features, 1.0)
+            logs = self._density(which, parts, features, 1.0)
             total = np.logaddexp(total, float(tf.reduce_logsumexp(tf.cast(logs, tf.float64))))
         return total
 
@@ -316,6 +338,7 @@ class EnergyModel(GenerativeModel):
 
     def _walk(self, states, features, seed, start, num_steps, temperature=1.0):
         """The states of chains after `num_steps` steps."""
+        seed = fold_in(seed, Stream.CHAINS)
 
         def body(i, states):
             noise = fold_in(seed, i)
@@ -325,8 +348,7 @@ class EnergyModel(GenerativeModel):
 
     def _chain_of(self, states, features, seed, start, num_steps, temperature=1.0):
         """The examples that chains from these states end in."""
-        noise = fold_in(seed, Stream.CHAINS)
-        states = self._walk(states, features, noise, start, num_steps, temperature)
+        states = self._walk(states, features, seed, start, num_steps, temperature)
         return self._examples(states, features, fold_in(seed, Stream.DATA), start, temperature)
 
     # --- cores ----------------------------------------------------------------
@@ -411,6 +433,57 @@ class EnergyModel(GenerativeModel):
             fold_in(seeds, Stream.LATENTS), rows, tf.shape(rows)[0], temperature
         )
         return self._chain_of(start, features, seeds, rows, steps, temperature)
+
+    # --- hooks of an energy ---------------------------------------------------
+
+    # A state of a chain is a tuple of tensors `[n, ...]`; `features` are those of a condition, and
+    # `beta`, a scalar or `[n, 1]`, the inverse temperature between independent values, 0, and the
+    # model, 1. What a state does not have is summed out.
+
+    def _values(self, x):
+        """Examples as the energy takes them."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _values")
+
+    def _free_energy(self, values, features):
+        """`[batch]`, or a bound of it from above."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _free_energy")
+
+    def _energy(self, x, hidden, condition):
+        """`[batch]`, of examples and hidden units."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _energy")
+
+    def _log_density(self, states, features, beta):
+        """`[n]`, up to the partition function."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _log_density")
+
+    def _gibbs(self, states, features, seed, start, beta, temperature=1.0):
+        """The states after a step."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _gibbs")
+
+    def _start_states(self, seed, start, num_rows, temperature=1.0):
+        """States of `beta` 0."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _start_states")
+
+    def _states_of(self, values, features, seed, start):
+        """States of examples, what is hidden drawn."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _states_of")
+
+    def _examples(self, states, features, seed, start, temperature):
+        """Examples of states, in the data's type."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _examples")
+
+    def _log_base_partition(self):
+        """The logarithm of the partition function at `beta` 0."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _log_base_partition")
+
+    def _enumerable(self):
+        """How the partition function is a sum over units of two states: their number, a number
+        that `_density` takes, and the sizes of the parts of a state; None where it is none."""
+        return None
+
+    def _density(self, which, states, features, beta):
+        """`_log_density` of the states that `_enumerable` names, `[n]`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _density")
 
 
 def _beside(by_row, values):

@@ -155,7 +155,7 @@ class TrainedByChains(EnergyModel):
         return tuple(dict.fromkeys(names))
 
     def _terms_noise(self, seed, start, num_rows):
-        return fold_in(seed, Stream.CHAINS), tf.cast(start, tf.int64)
+        return seed, tf.cast(start, tf.int64)
 
     def _terms(self, x, condition, noise, training):
         terms, states = self._terms_and_chains(x, condition, noise, training)
@@ -178,7 +178,6 @@ class TrainedByChains(EnergyModel):
         else:
             loss, states = self._persistent_contrast(values, features, seed, training)
         terms = {_OBJECTIVES[self.estimator]: loss, "loss": loss}
-        values = tf.stop_gradient(values)
         terms["reconstruction"] = tf.stop_gradient(self._reconstruction_error(values, features))
         if "negative_pseudo_likelihood" in set(self.term_names) - set(terms):
             likelihood = self._pseudo_likelihood(values, features, seed, start, 1)

@@ -65,7 +65,7 @@ class Layered(TrainedByChains):
         num_fields = [units.num_fields for units in self.units]
         self.biases = [
             self.add_weight(name=f"bias_{i}", shape=(n,), initializer="zeros")
-            for i, n in enumerate(num_fields)
+            for i, n in enumerate(self._bias_sizes(num_fields))
         ]
         self.kernels = self._build_links(num_fields)
         self.log_variance = None
@@ -82,6 +82,10 @@ class Layered(TrainedByChains):
             )
             self.condition_layer.build(self.features_shape)
         self._build_estimator([units.size for units in self.units[self._bottom :: 2]])
+
+    def _bias_sizes(self, num_fields):
+        """Numbers of biases of the layers: one for each field, or for each map of such."""
+        return num_fields
 
     def _build_links(self, num_fields):
         # Small ones, Hinton 2010, section 8.
@@ -168,6 +172,11 @@ class Layered(TrainedByChains):
     def _biases(self, features):
         """The biases of all layers, `[1 or batch, num_fields]`; normal ones by their precision."""
         biases = [self._weight(bias)[None] for bias in self.biases]
+        # Of maps each has one.
+        biases = [
+            tf.tile(bias, [1, units.num_fields // bias.shape[1]])
+            for bias, units in zip(biases, self.units, strict=True)
+        ]
         if features is not None:
             sizes = [units.num_fields for units in self.units]
             offsets = tf.split(self.condition_layer(features), sizes, -1)

@@ -146,20 +146,84 @@ class Categorical(Units):
         return self._flat(tf.nn.softmax(self._by_value(field), -1))
 
     def draw(self, uniform, field, precision=None, temperature=1.0):
-        fields = self._by_value(field)
-        cold = tf.cast(temperature, field.dtype) <= 0
-        scaled = fields / tf.where(cold, tf.ones([], field.dtype), temperature)
-        # The state at which the distribution function passes the noise.
-        below = tf.cumsum(tf.nn.softmax(scaled, -1), -1)[..., :-1] < uniform[..., None]
-        drawn = tf.reduce_sum(tf.cast(below, tf.int32), -1)
-        best = tf.argmax(fields, -1, output_type=tf.int32)
-        return tf.cast(tf.where(cold, best, drawn), field.dtype)
+        return tf.cast(categories(uniform, self._by_value(field), temperature), field.dtype)
 
     def _by_value(self, field):
         return tf.reshape(field, [*tf.unstack(tf.shape(field)[:-1]), self.size, self.num_states])
 
     def _flat(self, values):
         return tf.reshape(values, [*tf.unstack(tf.shape(values)[:-2]), self.num_fields])
+
+
+class Pooled(Units):
+    """Units of maps in blocks, of which one at most is 1: probabilistic max-pooling (Lee et al.
+    2009, section 3.3).
+
+    Args:
+        shape: height, width and number of the maps.
+        pool_size: side of a block.
+    """
+
+    # Those of a unit hang on its block's.
+    num_states = None
+
+    def __init__(self, shape, pool_size):
+        super().__init__(math.prod(shape))
+        self.shape, self.pool_size = tuple(shape), pool_size
+
+    def log_normaliser(self, field, precision=None):
+        return tf.reduce_sum(tf.reduce_logsumexp(self._states(field), -1), -1)
+
+    def mean(self, field, precision=None):
+        return self._flat(tf.nn.softmax(self._states(field), -1)[..., 1:])
+
+    def pooled(self, field):
+        """Probabilities that a block has a unit that is 1, `[batch, height, width, maps]`."""
+        height, width, maps = self.shape
+        on = 1 - tf.nn.softmax(self._states(field), -1)[..., 0]
+        return tf.reshape(on, [-1, height // self.pool_size, width // self.pool_size, maps])
+
+    def draw(self, uniform, field, precision=None, temperature=1.0):
+        drawn = categories(uniform, self._states(field), temperature)
+        one_hot = tf.one_hot(drawn, self.pool_size**2 + 1, dtype=field.dtype)
+        return self._flat(one_hot[..., 1:])
+
+    def sample(self, seed, start, field, precision=None, temperature=1.0):
+        blocks = self.size // self.pool_size**2
+        noise = row_uniform(seed, start, tf.shape(field)[0], (blocks,), field.dtype)
+        return self.draw(noise, field, precision, temperature)
+
+    def _states(self, field):
+        """Fields of the states of each block: none is 1, or one of them."""
+        (height, width, maps), side = self.shape, self.pool_size
+        field = tf.reshape(field, [-1, height // side, side, width // side, side, maps])
+        field = tf.transpose(field, [0, 1, 3, 5, 2, 4])
+        field = tf.reshape(field, [-1, self.size // side**2, side**2])
+        return tf.pad(field, [[0, 0], [0, 0], [1, 0]])
+
+    def _flat(self, values):
+        (height, width, maps), side = self.shape, self.pool_size
+        values = tf.reshape(values, [-1, height // side, width // side, maps, side, side])
+        return tf.reshape(tf.transpose(values, [0, 1, 4, 2, 5, 3]), [-1, self.size])
+
+
+def categories(uniform, fields, temperature=1.0):
+    """Numbers of categories drawn by uniform noise, of `softmax(fields / temperature)`.
+
+    Args:
+        uniform: `[...]`.
+        fields: `[..., categories]`.
+        temperature: 0 for the likeliest.
+
+    Returns:
+        int32 tensor `[...]`.
+    """
+    cold = tf.cast(temperature, fields.dtype) <= 0
+    scaled = fields / tf.where(cold, tf.ones([], fields.dtype), temperature)
+    # The one at which the distribution function passes the noise.
+    below = tf.cumsum(tf.nn.softmax(scaled, -1), -1)[..., :-1] < uniform[..., None]
+    drawn = tf.reduce_sum(tf.cast(below, tf.int32), -1)
+    return tf.where(cold, tf.argmax(fields, -1, output_type=tf.int32), drawn)
 
 
 def _log_ndtr(x):
