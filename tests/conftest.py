@@ -67,11 +67,17 @@ def latent_case(request):
 
 
 COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
-# With a loop in their graphs, which XLA compiles in its own way, or a derivative.
-XLA = {"glow_classes", "maf", "vlae", "injective_flow", "cq", "pixelcnn"}
+# A loop of blocks, one of values in turn, and a critic: XLA takes long to compile each.
+XLA = {"glow_classes", "maf", "cq"}
 
 
-@pytest.fixture(params=zoo.but_slow(COSTLY - {"glow_image_condition"}, COSTLY))
+@pytest.fixture(params=zoo.but_slow(zoo.CORE))
+def core_case(request):
+    """A case like `case`, of the few models that checks of the core run on."""
+    yield from zoo.shared(request.param)
+
+
+@pytest.fixture(params=sorted(COSTLY))
 def costly_case(request):
     """A case like `case`, of the few models that the checks which take longest run on."""
     yield from zoo.shared(request.param)

@@ -20,8 +20,8 @@ def inputs(case, x=None):
     return x if case.y is None else (x, tf.constant(case.y))
 
 
-def test_a_call_in_training_draws_afresh(case):
-    model = case.model
+def test_a_call_in_training_draws_afresh(core_case):
+    case, model = core_case, core_case.model
     with case.restored():
         calls = [model(inputs(case), training=True).numpy() for _ in range(2)]
         if case.entry.costly and case.noisy:
@@ -33,7 +33,8 @@ def test_a_call_in_training_draws_afresh(case):
     np.testing.assert_array_equal(model(inputs(case)), model(inputs(case)))
 
 
-def test_the_objective_is_open_to_loops_of_ones_own(case):
+def test_the_objective_is_open_to_loops_of_ones_own(core_case):
+    case = core_case
     model, y = case.model, None if case.y is None else tf.constant(case.y)
     with case.restored(), tf.GradientTape() as tape:
         loss = model.loss(tf.constant(case.x), y)
@@ -58,12 +59,10 @@ def test_the_objective_has_the_noise_of_no_evaluation():
     assert not np.isclose(trained, -case.model.log_prob(case.x, seed=0), rtol=1e-4).any()
 
 
-# What is checked of them is the core's: with noise and without, labels, vectors and neither.
-FEW = {"realnvp_condition", "vae", "autoencoder", "cq"}
 COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
 
 
-@pytest.mark.parametrize("case", zoo.but_slow(FEW, COSTLY), indirect=True)
+@pytest.mark.parametrize("case", zoo.but_slow(zoo.CORE, COSTLY), indirect=True)
 def test_draws_in_graphs_are_fresh_and_take_tensors_as_seeds(case):
     model, condition = case.model, None if case.y is None else case.y[0]
     fresh = tf.function(lambda: model.sample(2, condition))
@@ -102,7 +101,7 @@ class Batches(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize("workers", [1, *zoo.slow(3)])
-@pytest.mark.parametrize("case", zoo.but_slow(FEW, COSTLY), indirect=True)
+@pytest.mark.parametrize("case", zoo.but_slow(zoo.CORE, COSTLY), indirect=True)
 def test_the_same_figures_from_arrays_and_from_a_pydataset(case, workers):
     model, size, batches = case.model, zoo.BATCH_SIZE, Batches(case, workers=workers)
     expected = model.evaluate(case.x, case.y, batch_size=size, verbose=0, return_dict=True)
@@ -129,7 +128,8 @@ def test_batches_of_a_pydataset_are_of_one_size():
 
 
 @pytest.mark.parametrize("compiled", [True, *zoo.slow(False)])
-def test_a_checkpoint_of_tensorflow_is_whole(case, compiled, tmp_path):
+def test_a_checkpoint_of_tensorflow_is_whole(core_case, compiled, tmp_path):
+    case = core_case
     path = tf.train.Checkpoint(model=case.model).save(tmp_path / "checkpoint")
     model = case.entry.build()
     if compiled:

@@ -29,7 +29,8 @@ def test_fit_lowers_the_loss(case):
         assert case.history["loss"][-1] < case.history["loss"][0]
 
 
-def test_another_seed_is_another_model(case):
+def test_another_seed_is_another_model(core_case):
+    case = core_case
     keras.utils.set_random_seed(1)
     seeds = [w for w in case.entry.build().weights if w.path.endswith("noise_seed")]
     (own,) = (w for w in case.model.weights if w.path.endswith("noise_seed"))
