@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [v for v in given if isinstance(v, str) and v in entries]
-        if zoo.VARIANTS & set(named):
+        if (zoo.VARIANTS | zoo.SLOW_BIJECTORS) & set(named):
             item.add_marker(pytest.mark.slow)
         named = named or [v for v in constants(item) if v in entries] or [item.path.stem]
         item.add_marker(pytest.mark.xdist_group(named[0]))
@@ -77,7 +77,8 @@ def core_case(request):
     yield from zoo.shared(request.param)
 
 
-@pytest.fixture(params=sorted(COSTLY))
+# A loop, sweeps, a Jacobian and a critic.
+@pytest.fixture(params=zoo.but_slow({"glow_classes", "maf", "injective_flow", "cq"}, COSTLY))
 def costly_case(request):
     """A case like `case`, of the few models that the checks which take longest run on."""
     yield from zoo.shared(request.param)

@@ -128,7 +128,8 @@ def test_a_view_takes_any_batch_shape():
 # ------------------------------------------------------------------------------------- Repeat
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+# `test_autoregressive` compares the gradients of a loop in a graph.
+@pytest.mark.parametrize("compiled", [False, *zoo.slow(True)])
 def test_repeat_is_the_unrolled_chain(compiled):
     case = zoo.bijector_case("repeat")
     chain = tfg.Chain(zoo.unrolled(case.layer), dtype="float64")

@@ -302,7 +302,10 @@ def test_latents_are_fitted_as_asked(tmp_path, model, kind):
     assert "squared error of reconstructions" in result.output and "bits" not in result.output
     assert (out / "reconstructed.png").is_file() and (out / "samples.png").is_file()
     if model == "InjectiveFlow":
-        x, rows = tfgen.data.load("digits").test[0], json.loads((out / "evaluation.json").read_text())
+        x, rows = (
+            tfgen.data.load("digits").test[0],
+            json.loads((out / "evaluation.json").read_text()),
+        )
         assert rows[1]["name"] == "InjectiveFlow (manifold, 297 held-out examples)"
         assert rows[1]["value"] == pytest.approx(-np.mean(net.log_prob(x)), rel=1e-5)
         assert rows[1]["unit"] == "nats"
@@ -457,6 +460,8 @@ def test_functions_traced_again_are_no_news(caplog):
     assert words in caplog.text
 
 
+# `test_costs` looks at the report itself.
+@pytest.mark.slow
 def test_cost_of_a_run(run):
     out, _ = run
     result = invoke("cost", out, "--devices", 2)

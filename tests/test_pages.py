@@ -35,7 +35,7 @@ TOY = {
     "notebooks/tables": "epochs = 1",
     "../examples/colab_tpu": "num_steps, filters, epochs, rows_each = 1, 4, 1, 16",
 }
-QUICK = ["quickstart", "guides/serving", "notebooks/tables"]
+QUICK = ["quickstart"]
 
 
 def cells(name):
@@ -69,7 +69,7 @@ def test_toy_numbers_are_those_of_the_page(name):
     assert sum(named, []) == toy
 
 
-# The others train several models, or images.
+# The others train several models, or images, or export: what they show has tests of its own.
 @pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize("name", [*QUICK, *zoo.slow(*(name for name in TOY if name not in QUICK))])
 def test_the_code_runs(name, tmp_path, monkeypatch):

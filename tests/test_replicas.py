@@ -41,13 +41,14 @@ def assert_equal(one, two, history, other_history):
         )
 
 
-def test_two_replicas_train_as_one(strategy):
+@pytest.mark.parametrize("sizes", [(17,), *zoo.slow((20, 19, 17))])
+def test_two_replicas_train_as_one(strategy, sizes):
     """Labels, dequantisation noise, an initialisation from data, a new order each epoch."""
     entry = zoo.MODELS["glow_classes"]
     models = [build(entry, None), build(entry, strategy)]
     x, y = zoo.make_data(models[0])
     # Last batches of 4, which divide evenly, of 3, and of 1, which leaves nothing for a replica.
-    for num_rows in (20, 19, 17):
+    for num_rows in sizes:
         data, arguments = (x[:num_rows], y[:num_rows]), {"batch_size": zoo.BATCH_SIZE, "epochs": 2}
         histories = [model.fit(*data, **arguments, verbose=0).history for model in models]
         assert_equal(*models, *histories)

@@ -145,7 +145,8 @@ def test_a_checkpoint_of_tensorflow_is_whole(core_case, compiled, tmp_path):
                 np.testing.assert_array_equal(mine, other, err_msg=mine.path)
 
 
-@pytest.mark.parametrize("recipe", ["CQ", "CQF", "VAE", "GAN"])
+# CQF is a CQ with another observation.
+@pytest.mark.parametrize("recipe", ["CQ", "VAE", "GAN", *zoo.slow("CQF")])
 def test_averages_are_of_the_passes_that_are_scored(recipe):
     """Passes of samples leave no trace in the moving averages of a model with a likelihood."""
     keras.utils.set_random_seed(0)
@@ -173,6 +174,7 @@ def small(recipe, **arguments):
     return recipe(3, latent_dim=2, data_kind="real", **networks, **arguments)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_checkpoint_waits_for_what_is_made_later(tmp_path):
     """A model compiled after it was restored, and a variable of the user's own."""
 
@@ -254,7 +256,7 @@ class Mean(tfgen.GenerativeModel):
         return {"error": error, "loss": tf.reduce_mean(error) if self.whole else error}
 
 
-@pytest.mark.parametrize("sample_weight", [None, np.ones(16)])
+@pytest.mark.parametrize("sample_weight", [np.ones(16), *zoo.slow(None)])
 def test_a_loss_of_the_batch_trains_as_that_of_its_rows(sample_weight):
     x = np.random.default_rng(0).normal(5, 1, (16, 2)).astype("float32")
     locs = []
@@ -280,6 +282,7 @@ def test_a_term_without_a_name_is_told():
         model.fit(np.ones((4, 2)), verbose=0)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_weight_of_the_objective_may_change_its_type():
     model = small(tfgen.VAE)
     model.beta = 2
@@ -288,6 +291,7 @@ def test_a_weight_of_the_objective_may_change_its_type():
     assert model.get_config()["beta"] == 2
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_refused_compile_leaves_the_model_as_it_was():
     model, x = small(tfgen.GAN), np.ones((4, 3))
     lead = keras.optimizers.Adam()

@@ -128,7 +128,7 @@ def test_a_view_sees_weights_that_change():
 # Real flows in one pass, the others in two; with loops and without, with noise and without.
 SCORED = {
     *("glow_classes", "realnvp_condition", "maf", "vae", "vlae", "injective_flow"),
-    *("gan", "gan_images", "pixelcnn_colour"),
+    *("gan", "fvsbn"),
 }
 
 

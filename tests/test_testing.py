@@ -300,7 +300,8 @@ def small_pixelcnn():
         (distributions.Bernoulli, (2, 3, 1), {"features_shape": (2, 3, 4)}),
         (distributions.Deterministic, 3, {"has_density": False}),
         (lambda: distributions.PixelFlow(bijectors.Standardise(), num_bits=5), (2, 2, 1), {}),
-        (small_pixelcnn, (2, 2, 1), {"features_shape": None}),
+        # The model around it is checked in the contract suite.
+        pytest.param(small_pixelcnn, (2, 2, 1), {"features_shape": None}, marks=pytest.mark.slow),
     ],
 )
 def test_good_observations_pass(make, shape, arguments):
