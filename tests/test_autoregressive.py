@@ -28,8 +28,8 @@ def jacobian(network, x, condition=None):
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("hidden_units", [(1,), (3,), (32, 32), (32, 32, 32)])
-@pytest.mark.parametrize("ordering", ["natural", "reverse", "random", [2, 0, 4, 1, 3]])
+@pytest.mark.parametrize("hidden_units", [(3,), (32, 32), *zoo.slow((1,), (32, 32, 32))])
+@pytest.mark.parametrize("ordering", ["natural", "random", *zoo.slow("reverse", [2, 0, 4, 1, 3])])
 @pytest.mark.parametrize("conditional", [False, True])
 def test_outputs_depend_on_earlier_inputs_only(ordering, hidden_units, residual, conditional):
     network = MADE(2, hidden_units, ordering, residual, "tanh")
@@ -118,7 +118,15 @@ def strongly_autoregressive(size, ordering="natural", dtype="float32"):
 
 
 @pytest.mark.parametrize("transform", zoo.TRANSFORMS)
-@pytest.mark.parametrize("size, ordering", [(1, "natural"), (2, "reverse"), (12, "random")])
+@pytest.mark.parametrize(
+    "size, ordering",
+    [
+        # `test_bijectors` inverts single values and pairs.
+        pytest.param(1, "natural", marks=pytest.mark.slow),
+        pytest.param(2, "reverse", marks=pytest.mark.slow),
+        (12, "random"),
+    ],
+)
 def test_samples_are_those_of_the_sequential_inverse(transform, size, ordering):
     network = MADE(zoo.TRANSFORMS[transform][1], (32, 32), ordering)
     layer = tfgen.bijectors.Autoregressive(zoo.TRANSFORMS[transform][0], network)

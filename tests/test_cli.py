@@ -207,8 +207,8 @@ def autoencoder(tmp_path_factory):
     return out, result.output
 
 
-# `test_latents_are_fitted_as_asked` has a run of an epoch, and `test_evaluate_scores_images_of_a_flow`
-# the distances of samples.
+# `test_latents_are_fitted_as_asked` has a run of an epoch, and
+# `test_evaluate_scores_images_of_a_flow` the distances of samples.
 @pytest.mark.slow
 def test_an_autoencoders_run_has_fitted_latents(autoencoder):
     out, output = autoencoder
@@ -302,10 +302,8 @@ def test_latents_are_fitted_as_asked(tmp_path, model, kind):
     assert "squared error of reconstructions" in result.output and "bits" not in result.output
     assert (out / "reconstructed.png").is_file() and (out / "samples.png").is_file()
     if model == "InjectiveFlow":
-        x, rows = (
-            tfgen.data.load("digits").test[0],
-            json.loads((out / "evaluation.json").read_text()),
-        )
+        x = tfgen.data.load("digits").test[0]
+        rows = json.loads((out / "evaluation.json").read_text())
         assert rows[1]["name"] == "InjectiveFlow (manifold, 297 held-out examples)"
         assert rows[1]["value"] == pytest.approx(-np.mean(net.log_prob(x)), rel=1e-5)
         assert rows[1]["unit"] == "nats"

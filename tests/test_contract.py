@@ -152,11 +152,11 @@ def test_xla_equals_eager(xla_case):
 
 
 def test_variants_in_brief():
-    """Entries that are slow ones have parts of their own: couplings of images, images as conditions,
-    a critic of dequantised images, levels of colours, a penalty of gradients, mixtures of reals."""
+    """Entries that are slow ones have parts of their own: couplings of images, images as
+    conditions, a critic of dequantised images, levels of colours, mixtures of reals."""
     # In a loop: a parameter with such a name makes a test slow.
     images = ("realnvp_images", "glow_image_condition", "gan_images", "pixelcnn_colour")
-    for name in (*images, "wgan", "nade_real"):
+    for name in (*images, "nade_real"):
         case = zoo.untrained(name)
         model, (_, y, _) = case.model, case.tensors()
         with case.restored():

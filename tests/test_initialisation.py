@@ -154,15 +154,8 @@ def test_constants_and_single_rows_lose_no_digits():
 # --------------------------------------------------------------------------------- conditions
 
 
-CONDITIONAL = ["realnvp_condition"]
-CONDITIONAL += zoo.slow(
-    "wgan",
-    "glow_image_condition",
-    "iaf_condition",
-    "vae_real",
-    "injective_flow_fitted",
-    "pixelcnn_gated",
-)
+CONDITIONAL = ["realnvp_condition", *zoo.slow("wgan", "glow_image_condition", "iaf_condition")]
+CONDITIONAL += zoo.slow("vae_real", "injective_flow_fitted", "pixelcnn_gated")
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)

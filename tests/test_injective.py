@@ -363,8 +363,8 @@ def test_without_a_distribution_of_latents(tmp_path):
     assert sorted(served) == ["decode", "encode", "serving_default"]
 
 
-# The entry `autoencoder` has a mixture that is saved and exported; `test_what_is_given_stays_the_givers`
-# saves a flow.
+# The entry `autoencoder` has a mixture that is saved and exported;
+# `test_what_is_given_stays_the_givers` saves a flow.
 @pytest.mark.parametrize("kind", zoo.slow("flow", "gaussian", "gmm", flow_of_codes))
 def test_fitted_latents_are_saved_and_exported(kind, tmp_path):
     model, x = trained_autoencoder()

@@ -259,7 +259,7 @@ def test_config_round_trip(name):
     assert copy.condition_shape == model.condition_shape
 
 
-@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF])
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, *zoo.slow(tfgen.MAF)])
 @pytest.mark.parametrize("transform", ["affine", tfgen.bijectors.SigmoidAffine()])
 def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
     """A name means something else to a recipe than to a coupling."""
@@ -290,7 +290,7 @@ def test_no_argument_is_forgotten(name):
 # ------------------------------------------------------------------------------------ presets
 
 
-@pytest.mark.parametrize("name", ["glow_classes", "realnvp_condition"])
+@pytest.mark.parametrize("name", ["glow_classes", *zoo.slow("realnvp_condition")])
 def test_preset_round_trip(name, tmp_path):
     case = zoo.case(name)
     case.model.save_to_preset(tmp_path / "preset", description="a test's")
@@ -321,15 +321,21 @@ def test_presets_are_described():
         assert set(content["model"]["config"]) <= arguments(recipe) | {"name", "dtype"}
 
 
-# Where there is a small one of the same model, the large ones are built among the slow tests; so are
-# all but one of each class.
+# Where there is a small one of the same model, the large ones are built among the slow tests; so
+# are all but one of each package of models.
 def small_one(name):
     return re.sub("_(mnist|fashion_mnist|cifar10)$", "_fashion_mnist_small", name)
 
 
 LARGE = {name for name in PRESETS if small_one(name) != name and small_one(name) in PRESETS}
-CLASSES = {n: tfgen.GenerativeModel.read_preset(n)["model"]["class_name"] for n in PRESETS}
-BUILT = {CLASSES[name]: name for name in PRESETS if name not in LARGE}.values()
+
+
+def package(name):
+    content = tfgen.GenerativeModel.read_preset(name)
+    return getattr(tfgen, content["model"]["class_name"].split(">")[-1]).__module__.split(".")[-2]
+
+
+BUILT = {package(name): name for name in PRESETS if name not in LARGE}.values()
 
 
 @pytest.mark.parametrize("name", zoo.but_slow(BUILT, PRESETS))

@@ -255,7 +255,7 @@ def test_a_resumed_count_is_that_of_the_unbroken_run(tmp_path):
     assert histories[1]["skipped_steps"] == [3]
 
 
-# `test_contract` and `test_actnorm` have offsets of other models, whose data are standardised alike.
+# `test_actnorm` has offsets of a flow, whose data are standardised alike.
 @pytest.mark.slow
 def test_offsets_do_not_change_the_volume_of_an_injective_flow():
     models = [build("injective_flow"), build("injective_flow")]

@@ -428,7 +428,7 @@ def test_bijectors_take_keras_tensors():
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("time", [3, None])
+@pytest.mark.parametrize("time", [None, *zoo.slow(3)])
 def test_time_distributed(time):
     flow, x = zoo.case("realnvp_2").model, np.random.default_rng(0).normal(size=(4, 3, 2))
     steps = keras.Input((time, 2))

@@ -37,7 +37,7 @@ def test_another_seed_is_another_model(core_case):
     assert (seeds[0].numpy() != own.numpy()).all()
 
 
-# Loops compile long; their operations are looked at in `test_tpu_ops`, their values in `test_contract`.
+# Loops compile long; `test_tpu_ops` looks at their operations, `test_contract` at their values.
 @pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("glow_classes")])
 def test_trains_under_xla(name):
     case = zoo.case(name)
@@ -123,9 +123,10 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-# Of two players `test_own_family` and `test_faults` see the same.
+# Of two players `test_own_family` and `test_faults` see the same, of files `test_saved_before`.
+@pytest.mark.parametrize("from_file", [False, *zoo.slow(True)])
 @pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("gan_images", "glow_classes", "cq")])
-def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
+def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, from_file, tmp_path):
     case = zoo.case(name)
 
     def backup():
@@ -140,14 +141,15 @@ def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
         case.fit(killed, callbacks=callbacks, validation_data=None)
     # Another process: neither weights nor noise nor order come from here.
     keras.utils.set_random_seed(1)
-    resumed = case.entry.build()
-    resumed.compile(**case.entry.compile)
-    history = case.fit(resumed, callbacks=[backup()])
+    if from_file:
+        # Without saying which epoch it is.
+        resumed = keras.models.load_model(tmp_path / "2.keras")
+        history = case.fit(resumed, epochs=zoo.EPOCHS - 2)
+    else:
+        resumed = case.entry.build()
+        resumed.compile(**case.entry.compile)
+        history = case.fit(resumed, callbacks=[backup()])
     assert_as_unbroken(case, resumed, history)
-    # And from a file, with or without saying which epoch it is.
-    loaded = keras.models.load_model(tmp_path / "2.keras")
-    history = case.fit(loaded, epochs=zoo.EPOCHS - 2)
-    assert_as_unbroken(case, loaded, history)
 
 
 def assert_as_unbroken(case, model, history):

@@ -487,7 +487,7 @@ VARIANTS = {
     # Configurations of other recipes, which have no method of their own.
     *("iaf", "iafvae", "afvae", "vaef", "cqf"),
     # Slow to build: `test_contract` looks at what no other entry has of them.
-    *("realnvp_images", "glow_image_condition", "gan_images", "pixelcnn_colour", "wgan"),
+    *("realnvp_images", "glow_image_condition", "gan_images", "pixelcnn_colour"),
     "nade_real",
 }
 
@@ -797,8 +797,8 @@ for mask, flip in itertools.product(MASKS, (False, True)):
         BIJECTORS[name] = BijectorEntry(build, shape)
         MASKED.add(name)
 
-# The checks of the others are slow ones. Of each transform both ways round, several dimensions and a
-# condition are quick; of each mask even sides, odd ones and a single one.
+# The checks of the others are slow ones. Of each transform both ways round, several dimensions and
+# a condition are quick; of each mask even sides, odd ones and a single one.
 QUICK = {f"{name}_{form}" for name in TRANSFORMS for form in ("5", "2_condition")}
 QUICK = {f"{way}autoregressive_{name}" for way in ("", "inverse_") for name in QUICK}
 QUICK |= {"autoregressive_default", "autoregressive_affine_1"}
