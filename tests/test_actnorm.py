@@ -109,7 +109,11 @@ def vector_chain():
 
 
 @pytest.mark.parametrize(
-    "build, shape, num_actnorms", [(glow_like, (4, 4, 3), 5)] + [(vector_chain, (4,), 4)]
+    "build, shape, num_actnorms",
+    [
+        (glow_like, (4, 4, 3), 5),
+        pytest.param(vector_chain, (4,), 4, marks=pytest.mark.slow),
+    ],
 )
 def test_every_actnorm_inside_is_standardised(build, shape, num_actnorms):
     bijector = build()
