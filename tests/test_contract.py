@@ -186,8 +186,9 @@ def test_call_and_predict(core_case):
     testing.assert_outputs(core_case, ROUNDING)
 
 
-def test_outputs(case):
+def test_outputs(core_case):
     """Outputs are the same, whatever the chunks."""
+    case = core_case
     expected = testing.outputs(case.model, case.x, case.y, seed=3)
     assert np.isfinite(expected).all()
     for batch_size in (1, 3, len(case.x) - 1, 1000):
@@ -201,7 +202,8 @@ def test_samples(case):
     testing.assert_samples(case, len(case.x))
 
 
-def test_samples_for_each_condition_do_not_depend_on_the_chunks(case):
+def test_samples_for_each_condition_do_not_depend_on_the_chunks(core_case):
+    case = core_case
     if case.y is not None:
         samples = [case.model.sample(len(case.x), case.y, 1.0, 3, size) for size in (3, 256)]
         assert_same_data(case, *samples)

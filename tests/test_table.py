@@ -160,6 +160,8 @@ def test_a_saved_model_gives_frames(table, model, tmp_path):
     pd.testing.assert_frame_equal(*frames)
 
 
+# `test_server` has an exported model of a table.
+@pytest.mark.slow
 def test_an_exported_model_scores_rows(table, model, tmp_path):
     model.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(tmp_path / "served").signatures["log_prob"]

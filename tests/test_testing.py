@@ -458,6 +458,11 @@ class Gauss(tfgen.GenerativeModel):
 
 def test_good_models_pass():
     check_model(Gauss(3), X)
+
+
+# `test_own_family` and the examples of the documentation pass, too.
+@pytest.mark.slow
+def test_good_flows_pass():
     model = tfgen.RealNVP(3, num_layers=1, hidden_units=(4,), condition_shape=(2,))
     check_model(model, X, X[:, :2], export=False)
 

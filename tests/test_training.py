@@ -123,9 +123,10 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-# Of two players `test_own_family` and `test_faults` see the same, of files `test_saved_before`.
-@pytest.mark.parametrize("from_file", [False, *zoo.slow(True)])
-@pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("gan_images", "glow_classes", "cq")])
+# `test_own_family` and `test_faults` see the same, `test_saved_before` training that goes on from a
+# file.
+@pytest.mark.parametrize("from_file", [False, True])
+@pytest.mark.parametrize("name", zoo.slow("realnvp_2", "gan_images", "glow_classes", "cq"))
 def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, from_file, tmp_path):
     case = zoo.case(name)
 

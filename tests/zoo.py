@@ -797,10 +797,13 @@ for mask, flip in itertools.product(MASKS, (False, True)):
         BIJECTORS[name] = BijectorEntry(build, shape)
         MASKED.add(name)
 
-# The checks of the others are slow ones. Of each transform both ways round, several dimensions and
-# a condition are quick; of each mask even sides, odd ones and a single one.
-QUICK = {f"{name}_{form}" for name in TRANSFORMS for form in ("5", "2_condition")}
-QUICK = {f"{way}autoregressive_{name}" for way in ("", "inverse_") for name in QUICK}
+# The checks of the others are slow ones. Quick are both ways round of each transform, one way of
+# several dimensions and one with a condition (of two transforms all four); of each mask even sides,
+# odd ones and a single one.
+QUICK = {f"autoregressive_{name}_5" for name in TRANSFORMS}
+QUICK |= {f"inverse_autoregressive_{name}_2_condition" for name in TRANSFORMS}
+QUICK |= {f"autoregressive_{name}_2_condition" for name in ("affine", "spline")}
+QUICK |= {f"inverse_autoregressive_{name}_5" for name in ("affine", "spline")}
 QUICK |= {"autoregressive_default", "autoregressive_affine_1"}
 QUICK |= {"halves_5", "halves_flipped_4", "halves_1", "channel_3x5x3", "channel_flipped_4x4x3"}
 QUICK |= {"checkerboard_5", "checkerboard_flipped_4", "checkerboard_1x1x1", "checkerboard_3x5x3"}
