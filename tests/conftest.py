@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [v for v in given if isinstance(v, str) and v in entries]
-        if zoo.VARIANTS & set(named):
+        if (zoo.VARIANTS | zoo.SLOW_BIJECTORS) & set(named):
             item.add_marker(pytest.mark.slow)
         named = named or [v for v in constants(item) if v in entries] or [item.path.stem]
         item.add_marker(pytest.mark.xdist_group(named[0]))
@@ -67,11 +67,18 @@ def latent_case(request):
 
 
 COSTLY = {name for name, entry in zoo.MODELS.items() if entry.costly}
-# With a loop in their graphs, which XLA compiles in its own way, or a derivative.
-XLA = {"glow_classes", "maf", "vlae", "injective_flow", "cq", "pixelcnn"}
+# A loop of blocks, one of values in turn, and a critic: XLA takes long to compile each.
+XLA = {"glow_classes", "maf", "cq"}
 
 
-@pytest.fixture(params=zoo.but_slow(COSTLY - {"glow_image_condition"}, COSTLY))
+@pytest.fixture(params=zoo.but_slow(zoo.CORE))
+def core_case(request):
+    """A case like `case`, of the few models that checks of the core run on."""
+    yield from zoo.shared(request.param)
+
+
+# A loop, sweeps, a Jacobian and a critic.
+@pytest.fixture(params=zoo.but_slow({"glow_classes", "maf", "injective_flow", "cq"}, COSTLY))
 def costly_case(request):
     """A case like `case`, of the few models that the checks which take longest run on."""
     yield from zoo.shared(request.param)

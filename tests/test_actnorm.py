@@ -109,7 +109,11 @@ def vector_chain():
 
 
 @pytest.mark.parametrize(
-    "build, shape, num_actnorms", [(glow_like, (4, 4, 3), 5)] + [(vector_chain, (4,), 4)]
+    "build, shape, num_actnorms",
+    [
+        (glow_like, (4, 4, 3), 5),
+        pytest.param(vector_chain, (4,), 4, marks=pytest.mark.slow),
+    ],
 )
 def test_every_actnorm_inside_is_standardised(build, shape, num_actnorms):
     bijector = build()
@@ -186,7 +190,7 @@ def test_units_of_vectors_do_not_matter(recipe):
     np.testing.assert_allclose(models[0] - np.log(units).sum(), models[1], atol=0.02)
 
 
-@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF])
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, *zoo.slow(tfgen.MAF)])
 def test_columns_that_are_constant_at_first(recipe):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1000, 2))

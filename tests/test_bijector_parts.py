@@ -128,7 +128,8 @@ def test_a_view_takes_any_batch_shape():
 # ------------------------------------------------------------------------------------- Repeat
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+# `test_autoregressive` compares the gradients of a loop in a graph.
+@pytest.mark.parametrize("compiled", [False, *zoo.slow(True)])
 def test_repeat_is_the_unrolled_chain(compiled):
     case = zoo.bijector_case("repeat")
     chain = tfg.Chain(zoo.unrolled(case.layer), dtype="float64")
@@ -203,7 +204,7 @@ def test_repeat_needs_a_step_that_keeps_the_shape():
 # ------------------------------------------------------------------------------ half precision
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", *zoo.slow("mixed_float16")])
 @pytest.mark.parametrize("name", ["chain", "repeat", "multi_scale_condition", "glow_step"])
 def test_networks_compute_in_half_precision_and_flows_do_not(name, policy):
     entry = zoo.BIJECTORS[name]

@@ -154,7 +154,7 @@ def assert_same_state(got, expected):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("loss_scaled", [False, True])
+@pytest.mark.parametrize("loss_scaled", [False, *zoo.slow(True)])
 def test_restores_the_last_finite_epoch_end(capsys, loss_scaled):
     optimizer = keras.optimizers.Adam(0.01)
     if loss_scaled:

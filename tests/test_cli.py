@@ -156,13 +156,17 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
         assert f"`overrides` has ['{name}'], which GAN does not take" in result.output
 
 
+NETWORKS = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
+
+
+@pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "model, overrides, picture",
     [
-        (
-            "VLAE",
-            {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp", "prior": "normal"},
-            "decompressed",
+        ("VAE", NETWORKS, "decompressed"),
+        # What draws its pixels in turn takes longest.
+        pytest.param(
+            "VLAE", {**NETWORKS, "prior": "normal"}, "decompressed", marks=pytest.mark.slow
         ),
         pytest.param(
             "PixelCNN", {"filters": 4, "num_layers": 1}, "inpainted", marks=pytest.mark.slow
@@ -181,7 +185,7 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
         with Image.open(tmp_path / "run" / f"{name}.png") as image:
             # Below a caption, whose letters are smoothed.
             assert set(np.unique(np.asarray(image)[40:])) == {0, 128, 255}
-    latents = model == "VLAE"
+    latents = model != "PixelCNN"
     assert ("code of the latents" in result.output) == latents
     assert ("epoch 1, latents: KL" in result.output) == latents
     # Of the test images, drawn once: the same figure each time.
@@ -203,6 +207,9 @@ def autoencoder(tmp_path_factory):
     return out, result.output
 
 
+# `test_latents_are_fitted_as_asked` has a run of an epoch, and
+# `test_evaluate_scores_images_of_a_flow` the distances of samples.
+@pytest.mark.slow
 def test_an_autoencoders_run_has_fitted_latents(autoencoder):
     out, output = autoencoder
     assert "Fitting the latents (gmm) ..." in output
@@ -224,6 +231,7 @@ def test_an_autoencoders_run_has_fitted_latents(autoencoder):
     }
 
 
+@pytest.mark.slow
 def test_evaluate_scores_images(autoencoder, tmp_path):
     out, _ = autoencoder
     result = invoke("evaluate", out, "--extractor", "classifier", "--cache-dir", tmp_path)
@@ -256,40 +264,49 @@ def test_evaluate_scores_images(autoencoder, tmp_path):
     assert [row["name"] for row in again][2] == "Frechet distance of 50 training images"
 
 
-def test_evaluate_scores_images_of_a_flow(run):
+@pytest.mark.parametrize("from_folder", [True, *zoo.slow(False)])
+def test_evaluate_scores_images_of_a_flow(run, from_folder):
     out, _ = run
     model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Flatten()], name="pixels")
-    model.export(out / "extractor", verbose=False)
-    for extractor in (out / "extractor", tfgen.metrics.KerasExtractor(model)):
-        rows = runs.evaluate(out, extractor=extractor, num_examples=20)
-        assert [row["name"] for row in rows][-2:] == [
-            "Frechet distance of 20 training images",
-            "Frechet distance of 20 samples",
-        ]
+    if from_folder:
+        model.export(out / "extractor", verbose=False)
+    extractor = out / "extractor" if from_folder else tfgen.metrics.KerasExtractor(model)
+    rows = runs.evaluate(out, extractor=extractor, num_examples=20)
+    assert [row["name"] for row in rows][-2:] == [
+        "Frechet distance of 20 training images",
+        "Frechet distance of 20 samples",
+    ]
     with pytest.raises(ValueError, match="`extractor` must be \"classifier\", .* got 'fid'"):
         runs.evaluate(out, extractor="fid")
 
 
 @pytest.mark.usefixtures("eager_training")
-def test_scores_of_images_that_are_none(tmp_path):
-    settings = {"overrides": {"num_layers": 1}, "batch_size": 5000, "epochs": 1, "export": False}
-    runs.train(tmp_path, "RealNVP", "two_moons", **settings, verbose=0)
-    with pytest.raises(ValueError, match="`extractor` is for images; the data are .*two_moons"):
-        runs.evaluate(tmp_path, extractor="classifier")
-
-
-@pytest.mark.usefixtures("eager_training")
-@pytest.mark.parametrize("kind", ["gaussian", *zoo.slow("flow")])
-def test_latents_are_fitted_as_asked(tmp_path, kind):
-    settings = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
+@pytest.mark.parametrize(
+    "model, kind",
+    [
+        ("InjectiveFlow", "gaussian"),
+        pytest.param("Autoencoder", "gaussian", marks=pytest.mark.slow),
+        pytest.param("Autoencoder", "flow", marks=pytest.mark.slow),
+    ],
+)
+def test_latents_are_fitted_as_asked(tmp_path, model, kind):
+    out = tmp_path / "run"
     result = invoke(
-        "train", "Autoencoder", "--data", "digits", "--out", tmp_path / "run", "--epochs", 1,
-        *(f"--set={k}={v}" for k, v in settings.items()), "--latents", kind, "--verbose", 0,
-        "--batch-size", 500,
+        "train", model, "--data", "digits", "--out", out, "--epochs", 1,
+        *(f"--set={k}={v}" for k, v in NETWORKS.items()), "--latents", kind, "--batch-size", 500,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    latents = runs.load_model(tmp_path / "run").latents
-    assert type(latents).__name__ == ("Transformed" if kind == "flow" else "GaussianMixture")
+    net = runs.load_model(out)
+    assert type(net.latents).__name__ == ("Transformed" if kind == "flow" else "GaussianMixture")
+    assert f"Fitting the latents ({kind}) ..." in result.output
+    assert "squared error of reconstructions" in result.output and "bits" not in result.output
+    assert (out / "reconstructed.png").is_file() and (out / "samples.png").is_file()
+    if model == "InjectiveFlow":
+        x = tfgen.data.load("digits").test[0]
+        rows = json.loads((out / "evaluation.json").read_text())
+        assert rows[1]["name"] == "InjectiveFlow (manifold, 297 held-out examples)"
+        assert rows[1]["value"] == pytest.approx(-np.mean(net.log_prob(x)), rel=1e-5)
+        assert rows[1]["unit"] == "nats"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +354,7 @@ def test_a_folder_keeps_to_its_run(run, tmp_path):
 
 @pytest.mark.usefixtures("eager_training")
 def test_conditions_that_are_no_labels(tmp_path):
-    """Pictures and samples take those of the held-out examples."""
+    """Pictures and samples take those of the held-out examples; of vectors there is no distance."""
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "data.npz", x=rng.normal(size=(40, 2)), y=rng.normal(size=(40, 3)))
     settings = ["--set=condition_shape=[3]", "--set=num_layers=1", "--set=hidden_units=[4]"]
@@ -348,6 +365,8 @@ def test_conditions_that_are_no_labels(tmp_path):
     result = invoke("sample", tmp_path / "run", "--num", 9, "--out", tmp_path / "drawn.npy")
     assert result.exit_code == 0, result.output
     assert np.load(tmp_path / "drawn.npy").shape == (9, 2)
+    with pytest.raises(ValueError, match=r"`extractor` is for images; the data are .*data"):
+        runs.evaluate(tmp_path / "run", extractor="classifier")
 
 
 def test_a_learning_rate_takes_the_place_of_a_presets_schedule():
@@ -362,6 +381,7 @@ def test_a_learning_rate_takes_the_place_of_a_presets_schedule():
     assert training["epochs"] == 24
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_run_that_became_nan_says_so(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 2))
     np.save(tmp_path / "data.npy", x)
@@ -383,9 +403,14 @@ def test_lists():
 MOONS = ("train", "RealNVP", "--data", "two_moons", "--set", "num_layers=2", "--epochs", 1)
 
 
+def test_all_devices_are_mirrored():
+    assert get_strategy("mirrored").num_replicas_in_sync == 2
+
+
+# `test_replicas` compares the training on two and on one without the command.
+@pytest.mark.slow
 def test_a_run_on_two_devices_is_that_on_one(tmp_path, strategy, monkeypatch):
     """And it goes on, and ends, on another number of them."""
-    assert get_strategy("mirrored").num_replicas_in_sync == 2
     # TensorFlow mixes up the reductions of two such strategies in one process.
     monkeypatch.setattr(
         runs, "get_strategy", lambda name: strategy if name == "mirrored" else get_strategy(name)
@@ -433,6 +458,8 @@ def test_functions_traced_again_are_no_news(caplog):
     assert words in caplog.text
 
 
+# `test_costs` looks at the report itself.
+@pytest.mark.slow
 def test_cost_of_a_run(run):
     out, _ = run
     result = invoke("cost", out, "--devices", 2)

@@ -163,7 +163,9 @@ def flow(num_layers):
     return model
 
 
-@pytest.mark.parametrize(("num_layers", "num_rows"), [(2, ROWS), (5, 2 * ROWS)])
+@pytest.mark.parametrize(
+    ("num_layers", "num_rows"), [(2, ROWS), pytest.param(5, 2 * ROWS, marks=pytest.mark.slow)]
+)
 def test_steps_of_deep_flows_are_counted_by_layer(num_layers, num_rows):
     """The layers are one block in a loop."""
     cost = count_step(traced_step(flow(num_layers), num_rows))

@@ -224,9 +224,12 @@ def test_observation_scales_that_are_learned(kind, by_default, names):
     "recipe, arguments",
     [
         (tfgen.VAE, {"data_kind": "real"}),
-        (tfgen.IAFVAE, {"data_kind": "uint8", "observation": "normal"}),
         (tfgen.CQ, {}),
-        (tfgen.CQF, {"observation": "normal"}),
+        # Recipes of these two with other parts.
+        pytest.param(
+            tfgen.IAFVAE, {"data_kind": "uint8", "observation": "normal"}, marks=pytest.mark.slow
+        ),
+        pytest.param(tfgen.CQF, {"observation": "normal"}, marks=pytest.mark.slow),
     ],
 )
 def test_models_take_an_observation_scale(recipe, arguments, tmp_path):

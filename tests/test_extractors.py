@@ -328,6 +328,8 @@ def test_classifier(tmp_path, capsys, monkeypatch):
     assert again.hash == first.hash
 
 
+# `test_classifier` sees that its draws are apart from the global ones.
+@pytest.mark.slow
 def test_classifier_is_the_same_whatever_the_global_seed(tmp_path):
     data = tfgen.data.load("digits", binarise="dynamic")
     hashes = []

@@ -122,7 +122,7 @@ def test_steps_per_epoch_go_through_all_rows(shuffle):
     assert (passes[0] == passes[1]) == (not shuffle)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, *zoo.slow(False)])
 def test_resumed_steps_per_epoch_follow_the_unbroken_run(shuffle):
     arguments = {"steps_per_epoch": 2, "shuffle": shuffle}
     keras.utils.set_random_seed(0)
@@ -172,7 +172,11 @@ def steps(kind, name="steps_per_epoch"):
     return {name: 3} if kind.startswith(("generator", "iterator")) else {}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# Streams of each of Keras's adapters; the others are the same with other elements.
+FEW = {"dataset", "pydataset", "generator", "iterator_of_dataset"}
+
+
+@pytest.mark.parametrize("kind", zoo.but_slow(FEW, KINDS))
 @pytest.mark.parametrize("num_init_batches", [2, *zoo.slow(0)])
 def test_every_batch_is_trained_on_once(kind, num_init_batches):
     """Every batch counts, those among them that the initialisation read from an iterator."""
@@ -183,7 +187,7 @@ def test_every_batch_is_trained_on_once(kind, num_init_batches):
     assert int(model.adapted.numpy()) == adaptive
 
 
-@pytest.mark.parametrize("kind", ["dataset", "pydataset", "generator"])
+@pytest.mark.parametrize("kind", ["dataset", *zoo.slow("pydataset", "generator")])
 def test_kinds_carry_conditions(kind):
     model, seen = watched(num_classes=3)
     train(model, KINDS[kind](), batch_size=None, **steps(kind))
@@ -213,22 +217,27 @@ def test_an_unconditional_model_ignores_y():
     assert np.isfinite(model.evaluate(X, Y, verbose=0)).all()
 
 
-def test_streams_evaluate_and_predict_as_arrays():
+@pytest.mark.parametrize("kinds", [("dataset", "generator"), *zoo.slow((*KINDS,))])
+def test_streams_evaluate_and_predict_as_arrays(kinds):
     model, _ = watched()
     model.compile()
     expected = model.evaluate(X, batch_size=4, verbose=0)
-    for kind in KINDS:
+    for kind in kinds:
         got = model.evaluate(KINDS[kind](), verbose=0, **steps(kind, "steps"))
         np.testing.assert_allclose(got, expected, rtol=1e-6)
     np.testing.assert_allclose(model.predict(dataset(X), verbose=0), model.log_prob(X), rtol=1e-6)
 
 
-def test_streams_evaluate_with_the_noise_of_arrays():
+OF_NOISE = ("dataset_of_x", "generator", "generator_of_x", "iterator_of_dataset")
+
+
+@pytest.mark.parametrize("kinds", [("dataset_of_x", "generator"), *zoo.slow(OF_NOISE)])
+def test_streams_evaluate_with_the_noise_of_arrays(kinds):
     model = Flow((1,), tfg.Coupling(network=MLP((2,))), data_kind="uint8")
     model.compile()
     expected = model.evaluate(X, None, 4, 0)
     np.testing.assert_allclose(expected[0], model.bits_per_dim(X).numpy().mean(), rtol=1e-6)
-    for kind in ("dataset_of_x", "generator", "generator_of_x", "iterator_of_dataset"):
+    for kind in kinds:
         got = model.evaluate(KINDS[kind](), verbose=0, **steps(kind, "steps"))
         np.testing.assert_allclose(got, expected, rtol=1e-6)
         got = model.predict(KINDS[kind](), verbose=0, **steps(kind, "steps"))
@@ -268,11 +277,12 @@ def test_validation_split_holds_the_last_rows_out():
     np.testing.assert_allclose(history["val_nll"], -np.mean(model.log_prob(X[6:])), rtol=1e-5)
 
 
-def test_validation_data_of_every_kind():
+@pytest.mark.parametrize("streams", [(dataset,), *zoo.slow((dataset, Batches))])
+def test_validation_data_of_every_kind(streams):
     model, _ = watched()
     expected = None
     model.compile(keras.optimizers.SGD(0.0))
-    for data in (X, (X,), (X, Y), dataset(), Batches()):
+    for data in (X, (X, Y), *(stream() for stream in streams)):
         history = model.fit(X, validation_data=data, batch_size=4, verbose=0).history
         expected = expected or history["val_loss"]
         np.testing.assert_allclose(history["val_loss"], expected, rtol=1e-6)
@@ -298,14 +308,14 @@ def weights_after(x, y=None, **arguments):
     return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
 
 
-def test_class_weights_are_sample_weights():
+@pytest.mark.parametrize("kind", ["dataset", *zoo.slow("generator")])
+def test_class_weights_are_sample_weights(kind):
     weight = {0: 0.5, 2: 3.0}
     plain = weights_after(X, Y)
     expected = weights_after(X, Y, sample_weight=np.array([0.5, 1.0, 3.0])[Y])
     np.testing.assert_allclose(weights_after(X, Y, class_weight=weight), expected, rtol=1e-6)
-    for kind in ("dataset", "generator"):
-        got = weights_after(KINDS[kind](), class_weight=weight, batch_size=None, **steps(kind))
-        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    got = weights_after(KINDS[kind](), class_weight=weight, batch_size=None, **steps(kind))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
     assert np.abs(plain - expected).max() > 1e-6
 
 
@@ -329,7 +339,7 @@ def test_steps_per_execution_train_the_same():
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["dataset", "generator"])
+@pytest.mark.parametrize("kind", ["dataset", *zoo.slow("generator")])
 def test_checks_of_later_batches_can_be_left_out(kind):
     """A label out of range, in the second batch: refused by its number, or a step without end."""
     x, y = np.zeros([8, 2], "float32"), np.array([0, 1, 1, 0, 0, 7, 1, 0])

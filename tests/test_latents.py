@@ -338,6 +338,7 @@ def test_probabilities_are_drawn_afresh_in_each_step():
         model.fit(255 * x)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_streams_of_probabilities_are_drawn_alike():
     x = np.random.default_rng(0).random((20, 2, 2, 1)).astype("float32")
     weights = []
@@ -373,6 +374,7 @@ def test_samples_are_scored_with_noise_of_its_own():
         assert noise[0][:, column].std() > 0.5 * np.exp(model.observation.element.log_scale[0])
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_parts_that_differ_in_training():
     norm = keras.layers.BatchNormalization()
     encoder = keras.Sequential([norm, keras.layers.Dense(8)])

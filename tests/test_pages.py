@@ -35,7 +35,6 @@ TOY = {
     "notebooks/tables": "epochs = 1",
     "../examples/colab_tpu": "num_steps, filters, epochs, rows_each = 1, 4, 1, 16",
 }
-QUICK = ["quickstart", "guides/serving", "notebooks/tables"]
 
 
 def cells(name):
@@ -69,9 +68,10 @@ def test_toy_numbers_are_those_of_the_page(name):
     assert sum(named, []) == toy
 
 
-# The others train several models, or images.
+# They train several models, or images, or export; by default the first page and the README run, and
+# what pages show has tests of its own.
 @pytest.mark.usefixtures("eager_training")
-@pytest.mark.parametrize("name", [*QUICK, *zoo.slow(*(name for name in TOY if name not in QUICK))])
+@pytest.mark.parametrize("name", zoo.slow(*TOY))
 def test_the_code_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tfgen.data, "load", load_few)

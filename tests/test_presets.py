@@ -203,10 +203,11 @@ def test_a_client_that_is_not_installed(monkeypatch, handle):
 # ------------------------------------------------------------------------------------ made of runs
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_a_preset_of_a_run(tmp_path):
     runs.train(
         tmp_path / "run", "RealNVP", "two_moons", overrides={"num_layers": 1}, epochs=1,
-        batch_size=500, export=False, verbose=0,
+        batch_size=5000, export=False, verbose=0,
     )  # fmt: skip
     rows = runs.make_preset(tmp_path / "run", tmp_path / "moons", description="Two moons.")
     assert rows == runs.evaluate(tmp_path / "moons")
@@ -216,7 +217,7 @@ def test_a_preset_of_a_run(tmp_path):
     assert about["figures"] == rows and about["run"]["data"] == "two_moons"
     assert len(about["train_log_prob"]) == 101
     card = (tmp_path / "moons" / CARD).read_text()
-    command = "tfgen train RealNVP --data two_moons --set num_layers=1 --epochs 1 --batch-size 500"
+    command = "tfgen train RealNVP --data two_moons --set num_layers=1 --epochs 1 --batch-size 5000"
     assert "Two moons." in card and command in card
     assert f"{rows[0]['value']:.4f}" in card and str(tmp_path) not in card
     assert (tmp_path / "moons" / "samples.png").is_file()

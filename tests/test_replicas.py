@@ -41,13 +41,14 @@ def assert_equal(one, two, history, other_history):
         )
 
 
-def test_two_replicas_train_as_one(strategy):
+@pytest.mark.parametrize("sizes", [(17,), *zoo.slow((20, 19, 17))])
+def test_two_replicas_train_as_one(strategy, sizes):
     """Labels, dequantisation noise, an initialisation from data, a new order each epoch."""
     entry = zoo.MODELS["glow_classes"]
     models = [build(entry, None), build(entry, strategy)]
     x, y = zoo.make_data(models[0])
     # Last batches of 4, which divide evenly, of 3, and of 1, which leaves nothing for a replica.
-    for num_rows in (20, 19, 17):
+    for num_rows in sizes:
         data, arguments = (x[:num_rows], y[:num_rows]), {"batch_size": zoo.BATCH_SIZE, "epochs": 2}
         histories = [model.fit(*data, **arguments, verbose=0).history for model in models]
         assert_equal(*models, *histories)
@@ -282,7 +283,8 @@ def test_steps_in_one_execution_are_refused_on_cpus(strategy):
             model.compile(steps_per_execution=2)
 
 
-def test_free_bits_are_of_the_whole_batch(strategy):
+@pytest.mark.parametrize("ends", [(min,), *zoo.slow((min, max))])
+def test_free_bits_are_of_the_whole_batch(strategy, ends):
     """The divergence of the batch is above what is free, and that of a replica below; and the
     reverse."""
     case = zoo.case("vae")
@@ -295,7 +297,8 @@ def test_free_bits_are_of_the_whole_batch(strategy):
     noise = models[0]._log_prob_noise(seed, tf.constant(0, tf.int64), len(x))
     kl = models[0]._terms(tf.constant(x), None, noise, True)["kl"].numpy()
     halves = kl[: len(x) // 2].mean(), kl[len(x) // 2 :].mean()
-    for free_bits in ((kl.mean() + min(halves)) / 2, (kl.mean() + max(halves)) / 2):
+    for end in ends:
+        free_bits = (kl.mean() + end(halves)) / 2
         histories = []
         for model in models:
             model.set_weights(case.model.get_weights())

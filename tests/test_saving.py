@@ -170,7 +170,11 @@ def test_reloaded_in_another_process(name, tfgen_reader, tmp_path):
     assert got["iterations"] == case.model.optimizer.iterations.numpy()
 
 
-@pytest.mark.parametrize("name", zoo.but_alike(NAMES))
+# With all signatures between them: images and labels, vectors, what draws by row, fitted latents.
+SERVED = {"glow_classes", "realnvp_condition", "vlae", "autoencoder"}
+
+
+@pytest.mark.parametrize("name", zoo.but_slow(SERVED, NAMES))
 def test_served_without_tfgen(name, server, tmp_path):
     case = zoo.case(name)
     model = case.model
@@ -256,7 +260,7 @@ def test_config_round_trip(name):
     assert copy.condition_shape == model.condition_shape
 
 
-@pytest.mark.parametrize("recipe", [tfgen.RealNVP, tfgen.MAF])
+@pytest.mark.parametrize("recipe", [tfgen.RealNVP, *zoo.slow(tfgen.MAF)])
 @pytest.mark.parametrize("transform", ["affine", tfgen.bijectors.SigmoidAffine()])
 def test_a_transform_by_name_and_one_as_it_is(recipe, transform):
     """A name means something else to a recipe than to a coupling."""
@@ -287,7 +291,7 @@ def test_no_argument_is_forgotten(name):
 # ------------------------------------------------------------------------------------ presets
 
 
-@pytest.mark.parametrize("name", ["glow_classes", "realnvp_condition"])
+@pytest.mark.parametrize("name", ["glow_classes", *zoo.slow("realnvp_condition")])
 def test_preset_round_trip(name, tmp_path):
     case = zoo.case(name)
     case.model.save_to_preset(tmp_path / "preset", description="a test's")
@@ -318,15 +322,24 @@ def test_presets_are_described():
         assert set(content["model"]["config"]) <= arguments(recipe) | {"name", "dtype"}
 
 
-# Where there is a small one of the same model, the large ones are built among the slow tests.
+# Where there is a small one of the same model, the large ones are built among the slow tests; so
+# are all but one of each package of models.
 def small_one(name):
     return re.sub("_(mnist|fashion_mnist|cifar10)$", "_fashion_mnist_small", name)
 
 
-LARGE = [name for name in PRESETS if small_one(name) != name and small_one(name) in PRESETS]
+LARGE = {name for name in PRESETS if small_one(name) != name and small_one(name) in PRESETS}
 
 
-@pytest.mark.parametrize("name", [n for n in PRESETS if n not in LARGE] + zoo.slow(*LARGE))
+def package(name):
+    content = tfgen.GenerativeModel.read_preset(name)
+    return getattr(tfgen, content["model"]["class_name"].split(">")[-1]).__module__.split(".")[-2]
+
+
+BUILT = {package(name): name for name in PRESETS if name not in LARGE}.values()
+
+
+@pytest.mark.parametrize("name", zoo.but_slow(BUILT, PRESETS))
 def test_shipped_presets(name):
     content = tfgen.GenerativeModel.read_preset(name)
     config = content["model"]["config"]

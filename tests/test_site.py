@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from urllib.parse import urlsplit
 
 import pytest
+import zoo
 
 import tfgen
 
@@ -21,14 +22,20 @@ PACKAGES = [name for name in tfgen.__all__ if inspect.ismodule(getattr(tfgen, na
 MODULES = ["tfgen", *(f"tfgen.{name}" for name in sorted(PACKAGES))]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The folder of the pages, as `make docs` builds them but for the output of their code."""
+@pytest.fixture(scope="module", params=["basic", *zoo.slow("furo")])
+def site(request, tmp_path_factory):
+    """The folder of the pages, as `make docs` builds them but for the output of their code, and by
+    default in a theme that is quick to write."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q"]
     built = subprocess.run(
         [*command, "-d", folder / "doctrees", ROOT / "docs", folder / "html"],
-        env={**os.environ, "TFGEN_DOCS_EXECUTION": "off", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            **os.environ,
+            "TFGEN_DOCS_EXECUTION": "off",
+            "TFGEN_DOCS_THEME": request.param,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
         capture_output=True,
         text=True,
     )

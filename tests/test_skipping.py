@@ -27,7 +27,7 @@ OTHERS = (
 REALS = (*FLOWS, *OTHERS, "glow_real")
 # The losses of autoencoders have units themselves, and the first batch of `realnvp_1` its own.
 IN_ANY_UNITS = ({*FLOWS} | {"vae_real", "gan", "wgan", "wgan_clipped"}) - {"realnvp_1"}
-SHORT = ("realnvp_2", "injective_flow")
+SHORT = ("realnvp_2",)
 
 
 def build(name, strategy=None, **arguments):
@@ -182,7 +182,8 @@ def test_the_entries_for_reals_are_known():
     assert {name for name, kind in kinds.items() if kind == "real"} == {*REALS}
 
 
-@pytest.mark.parametrize("name", zoo.but_slow(["maf"], IN_ANY_UNITS))
+# By default `test_actnorm` trains a flow on data in other units.
+@pytest.mark.parametrize("name", zoo.slow(*sorted(IN_ANY_UNITS)))
 def test_units_change_the_volume_and_nothing_else(name):
     """Trained on data in other units, a model is the same but for these."""
     entry = zoo.MODELS[name]
@@ -238,6 +239,8 @@ def test_a_list_of_callbacks_of_keras():
     assert fit(model, x, epochs=1, callbacks=callbacks)["skipped_steps"] == [1]
 
 
+# The count is a weight: `test_faults` sees that backups give back all of them.
+@pytest.mark.slow
 def test_a_resumed_count_is_that_of_the_unbroken_run(tmp_path):
     histories = []
     for parts in ([3], [2, 3]):
@@ -252,6 +255,8 @@ def test_a_resumed_count_is_that_of_the_unbroken_run(tmp_path):
     assert histories[1]["skipped_steps"] == [3]
 
 
+# `test_actnorm` has offsets of a flow, whose data are standardised alike.
+@pytest.mark.slow
 def test_offsets_do_not_change_the_volume_of_an_injective_flow():
     models = [build("injective_flow"), build("injective_flow")]
     x, _ = zoo.make_data(models[0], 64)

@@ -300,7 +300,8 @@ def small_pixelcnn():
         (distributions.Bernoulli, (2, 3, 1), {"features_shape": (2, 3, 4)}),
         (distributions.Deterministic, 3, {"has_density": False}),
         (lambda: distributions.PixelFlow(bijectors.Standardise(), num_bits=5), (2, 2, 1), {}),
-        (small_pixelcnn, (2, 2, 1), {"features_shape": None}),
+        # The model around it is checked in the contract suite.
+        pytest.param(small_pixelcnn, (2, 2, 1), {"features_shape": None}, marks=pytest.mark.slow),
     ],
 )
 def test_good_observations_pass(make, shape, arguments):
@@ -457,6 +458,11 @@ class Gauss(tfgen.GenerativeModel):
 
 def test_good_models_pass():
     check_model(Gauss(3), X)
+
+
+# `test_own_family` and the examples of the documentation pass, too.
+@pytest.mark.slow
+def test_good_flows_pass():
     model = tfgen.RealNVP(3, num_layers=1, hidden_units=(4,), condition_shape=(2,))
     check_model(model, X, X[:, :2], export=False)
 

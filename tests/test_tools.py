@@ -147,6 +147,7 @@ def test_tuning_goes_on_from_what_was_trained(moons, tmp_path):
         runs.train(tmp_path / "other", "MAF", "two_moons", from_preset=moons)
 
 
+@pytest.mark.usefixtures("eager_training")
 def test_training_stops_when_nothing_becomes_better(tmp_path):
     history = []
     runs.train(

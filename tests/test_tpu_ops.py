@@ -34,14 +34,8 @@ COUNTERS = {
     *("StatelessRandomUniformV2", "StatelessRandomNormalV2", "StatelessRandomUniformFullIntV2"),
 }
 
-# One for each kind of map, of network and of training, quick to trace; half precision on TPUs is
-# bfloat16.
-BRIEF = {
-    ("nsf", "float32"),
-    ("injective_flow", "mixed_bfloat16"),
-    ("cq", "mixed_bfloat16"),
-    ("pixelcnn", "float32"),
-}
+# A flow and networks of two players, quick to trace; half precision on TPUs is bfloat16.
+BRIEF = {("maf", "float32"), ("cq", "mixed_bfloat16")}
 ALL = {(name, "float32") for name in zoo.MODELS}
 ALL |= {(name, "mixed_bfloat16") for name in {*zoo.MODELS} - zoo.VARIANTS}
 

@@ -29,14 +29,16 @@ def test_fit_lowers_the_loss(case):
         assert case.history["loss"][-1] < case.history["loss"][0]
 
 
-def test_another_seed_is_another_model(case):
+def test_another_seed_is_another_model(core_case):
+    case = core_case
     keras.utils.set_random_seed(1)
     seeds = [w for w in case.entry.build().weights if w.path.endswith("noise_seed")]
     (own,) = (w for w in case.model.weights if w.path.endswith("noise_seed"))
     assert (seeds[0].numpy() != own.numpy()).all()
 
 
-@pytest.mark.parametrize("name", ["glow_classes", *zoo.slow("realnvp_2")])
+# Loops compile long; `test_tpu_ops` looks at their operations, `test_contract` at their values.
+@pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("glow_classes")])
 def test_trains_under_xla(name):
     case = zoo.case(name)
     model = case.entry.build()
@@ -121,9 +123,11 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-# Of two players `test_own_family` and `test_faults` see the same.
-@pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("gan_images", "glow_classes", "cq")])
-def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
+# `test_own_family` and `test_faults` see the same, `test_saved_before` training that goes on from a
+# file.
+@pytest.mark.parametrize("from_file", [False, True])
+@pytest.mark.parametrize("name", zoo.slow("realnvp_2", "gan_images", "glow_classes", "cq"))
+def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, from_file, tmp_path):
     case = zoo.case(name)
 
     def backup():
@@ -138,14 +142,15 @@ def test_resumed_and_loaded_runs_follow_the_unbroken_one(name, tmp_path):
         case.fit(killed, callbacks=callbacks, validation_data=None)
     # Another process: neither weights nor noise nor order come from here.
     keras.utils.set_random_seed(1)
-    resumed = case.entry.build()
-    resumed.compile(**case.entry.compile)
-    history = case.fit(resumed, callbacks=[backup()])
+    if from_file:
+        # Without saying which epoch it is.
+        resumed = keras.models.load_model(tmp_path / "2.keras")
+        history = case.fit(resumed, epochs=zoo.EPOCHS - 2)
+    else:
+        resumed = case.entry.build()
+        resumed.compile(**case.entry.compile)
+        history = case.fit(resumed, callbacks=[backup()])
     assert_as_unbroken(case, resumed, history)
-    # And from a file, with or without saying which epoch it is.
-    loaded = keras.models.load_model(tmp_path / "2.keras")
-    history = case.fit(loaded, epochs=zoo.EPOCHS - 2)
-    assert_as_unbroken(case, loaded, history)
 
 
 def assert_as_unbroken(case, model, history):
