@@ -282,7 +282,7 @@ def test_validation_data_of_every_kind(streams):
     model, _ = watched()
     expected = None
     model.compile(keras.optimizers.SGD(0.0))
-    for data in (X, (X, Y), *(stream() for stream in streams)):
+    for data in (X, (X,), (X, Y), *(stream() for stream in streams)):
         history = model.fit(X, validation_data=data, batch_size=4, verbose=0).history
         expected = expected or history["val_loss"]
         np.testing.assert_allclose(history["val_loss"], expected, rtol=1e-6)
