@@ -28,6 +28,14 @@ ZOO = {
     "afvae_mnist": ("AFVAE", "mnist", BINARY),
     "autoencoder_fashion_mnist": ("Autoencoder", "fashion_mnist", {}),
     "injective_flow_fashion_mnist": ("InjectiveFlow", "fashion_mnist", {}),
+    "fvsbn_mnist": ("FVSBN", "mnist", BINARY),
+    "made_mnist": ("MADE", "mnist", BINARY),
+    "nade_mnist": ("NADE", "mnist", BINARY),
+    "deep_nade_mnist": ("DeepNADE", "mnist", BINARY),
+    "pixelrnn_mnist": ("PixelRNN", "mnist", BINARY),
+    "rbm_mnist": ("RBM", "mnist", BINARY),
+    "dbn_mnist": ("DBN", "mnist", BINARY),
+    "dbm_mnist": ("DBM", "mnist", BINARY),
 }
 
 
