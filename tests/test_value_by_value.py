@@ -181,7 +181,7 @@ def orders(model):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.0])
 @pytest.mark.parametrize(
-    "name", [*(MODELS.keys() - {"deep_nade"}), "nade_colour", "nade_real", "made_colour"]
+    "name", [*sorted(MODELS.keys() - {"deep_nade"}), "nade_colour", "nade_real", "made_colour"]
 )
 def test_draws_are_those_of_one_value_after_the_other(name, temperature):
     model, condition = None, None

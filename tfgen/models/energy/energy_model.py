@@ -28,7 +28,7 @@ class EnergyModel(GenerativeModel):
 
     `likelihood` is `"unnormalised"`, and `log_prob` refuses, until `estimate_partition` has been
     called; then it is `"estimate"`, or where all states were summed over `"exact"`, and `"bound"`
-    where the free energy is a bound. A step of training makes it `"unnormalised"` again. `model(x)`
+    where the free energy is a bound. Other weights make it `"unnormalised"` again. `model(x)`
     and `predict` give `log_prob_unnormalised`.
 
     Samples are the last states of Gibbs chains, one for each sample.
@@ -61,7 +61,8 @@ class EnergyModel(GenerativeModel):
         labels = [self.num_classes] if self._has_labels_alone else []
         # The estimate, and the ends of its interval; for each label, where there are labels.
         self.log_partition = self._state("log_partition", np.zeros([3, *labels]), "float64")
-        self.partition_step = self._state("partition_step", np.array(-1), "int64")
+        # Of the weights that it is of.
+        self.partition_sums = self._state("partition_sums", np.zeros(2), "float64")
         self.partition_kind = self._state("partition_kind", np.array(0), "int32")
 
     @property
@@ -76,8 +77,9 @@ class EnergyModel(GenerativeModel):
             return "unnormalised"
         # In the middle of tracing, too.
         with tf.init_scope():
-            current = int(self.partition_step.numpy()) == int(self.steps_taken.numpy())
-            kind = int(self.partition_kind.numpy()) if current else 0
+            kind = int(self.partition_kind.numpy())
+            if kind and not np.allclose(self._weight_sums(), self.partition_sums.numpy(), 1e-9):
+                kind = 0
         if kind == _ENUMERATED:
             return "exact" if self._free_energy_is_exact else "bound"
         return "estimate" if kind else "unnormalised"
@@ -259,7 +261,7 @@ class EnergyModel(GenerativeModel):
         values = np.array([[f.log_partition, f.low, f.high] for f in found]).T
         self.log_partition.assign(values if self.num_classes else values[:, 0])
         self.partition_kind.assign(_ANNEALED if method == "ais" else _ENUMERATED)
-        self.partition_step.assign(self.steps_taken)
+        self.partition_sums.assign(self._weight_sums())
         return found if self.num_classes else found[0]
 
     def annealing_path(self, label=None):
@@ -290,6 +292,14 @@ class EnergyModel(GenerativeModel):
     _num_hidden_units = 0
     # Whether the free energy is not a bound.
     _free_energy_is_exact = True
+
+    def _weight_sums(self):
+        """Sum and sum of squares of the weights, by which others are told from them, however they
+        came to be: by training, a loop of one's own, a file or by hand."""
+        # Frozen ones among them.
+        weights = [w for layer in self._flatten_layers() for w in layer._trainable_variables]
+        flat = [w.numpy().ravel().astype("float64") for w in weights]
+        return np.array([sum(v.sum() for v in flat), sum(v @ v for v in flat)])
 
     def _log_units(self):
         """The logarithm of the unit that values are measured in, in the data's."""
