@@ -94,8 +94,9 @@ def make_app(served, batcher, limits, watch=None):
         ("/healthz", server.healthz),
         ("/metrics", server.metrics),
     ]:
+        app.get(route)(answer)
         # Probes of load balancers ask for the head alone.
-        app.api_route(route, methods=["GET", "HEAD"])(answer)
+        app.head(route, include_in_schema=False)(answer)
     for error in (*_OF_CLIENTS, Refused, HTTPException, ClientDisconnect, Exception):
         app.exception_handler(error)(_as_response)
     return Watched(app, server.watch)
