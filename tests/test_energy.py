@@ -1,14 +1,17 @@
 """Energy models beside sums over all states: densities, gradients, chains, partition functions."""
 
 import itertools
+import types
 import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 
 import tfgen
+from tfgen.app import evaluation
 from tfgen.metrics import ais
 from tfgen.models.energy import units
 from tfgen.models.energy.layers_in_turn import layer_contrast
@@ -154,7 +157,7 @@ def test_contrastive_divergence_has_a_bias_that_longer_chains_lose():
     assert off[1] < 0.03 * size
 
 
-@pytest.mark.parametrize("estimator", ["pcd", "fpcd"])
+@pytest.mark.parametrize("estimator", zoo.slow("pcd", "fpcd"))
 def test_persistent_chains_have_no_bias_once_they_have_come_far(estimator):
     model = rbm(estimator=estimator, num_chains=20_000, gibbs_steps=5, fast_rate=0.0)
     loss = tf.function(lambda seed: tf.reduce_mean(model.loss(DATA, seed=seed)))
@@ -192,7 +195,8 @@ def test_pseudo_likelihood_is_that_of_each_value_given_the_others():
     # Of long examples some values stand for all.
     wide = rbm(50, estimator="pseudo_likelihood", scale=0.2)
     x = np.random.default_rng(0).integers(2, size=(2, 50)).astype("float32")
-    found = [wide._pseudo_likelihood(x, None, as_seed(s), 0, 10).numpy() for s in range(300)]
+    some = tf.function(lambda seed: wide._pseudo_likelihood(x, None, seed, 0, 10))
+    found = [some(as_seed(s)).numpy() for s in range(300)]
     exact = wide._pseudo_likelihood(x, None, as_seed(0), 0, 50).numpy()
     np.testing.assert_allclose(np.mean(found, 0), exact, atol=4 * np.std(found) / 300**0.5)
 
@@ -230,7 +234,7 @@ def test_noise_contrastive_estimation_is_lowest_where_the_model_is_the_data():
     assert np.linalg.norm(here) < 0.05 * np.linalg.norm(elsewhere)
 
 
-@pytest.mark.parametrize("estimator", ["cd", "pcd", "fpcd", "pseudo_likelihood", "nce"])
+@pytest.mark.parametrize("estimator", ["nce", *zoo.slow("cd", "pcd", "fpcd", "pseudo_likelihood")])
 def test_training_raises_the_likelihood(estimator):
     keras.utils.set_random_seed(0)
     model = tfgen.RBM(6, 4, estimator=estimator, num_chains=30)
@@ -242,7 +246,7 @@ def test_training_raises_the_likelihood(estimator):
         model.estimate_partition(method="enumeration")
         found.append(float(tf.reduce_mean(model.log_prob(DATA))))
     # Independent values of the data's means: -3.8 nats.
-    assert found[0] < found[1] and found[1] > -3.0, found
+    assert found[0] < found[1] and found[1] > -3.2, found
 
 
 # ------------------------------------------------------------------------------------ chains
@@ -541,6 +545,7 @@ def test_belief_networks_beside_all_their_states(sizes):
     assert_drawn_from(drawn, np.exp(exact) / np.exp(exact).sum())
 
 
+@pytest.mark.slow
 def test_belief_networks_learn_in_turn_and_then_both_ways():
     keras.utils.set_random_seed(0)
     model = tfgen.DBN(6, (8, 5), layer_steps=50)
@@ -702,6 +707,21 @@ def test_partition_functions_are_of_the_weights_they_were_estimated_for(tmp_path
         copy.bits_per_dim(DATA, y)
 
 
+def test_an_evaluation_estimates_what_is_not_known(monkeypatch, capsys):
+    estimate = tfgen.RBM.estimate_partition
+    monkeypatch.setattr(tfgen.RBM, "estimate_partition", lambda m: estimate(m, "enumeration"))
+    model, data = rbm(num_classes=2), types.SimpleNamespace(binarised=None)
+    for expected in ("Estimating the partition function ...\n", ""):
+        rows = evaluation.likelihood_rows(model, data, DATA, np.array([0, 1, 1]))
+        assert capsys.readouterr().out == expected
+    names = [row["name"] for row in rows]
+    assert names[:2] == [f"log of the partition function of label {i}" for i in (0, 1)]
+    assert names[2] == "RBM (exact, 3 held-out examples)"
+    # Of vectors each has one, and there is no figure.
+    vectors = rbm(condition_shape=(2,))
+    assert evaluation.likelihood_rows(vectors, data, DATA, np.zeros((3, 2), "float32")) == []
+
+
 # ---------------------------------------------------------------------------------- training
 
 
@@ -710,7 +730,7 @@ def train(model, epochs, **arguments):
     model.fit(x, batch_size=8, epochs=epochs, verbose=0, **arguments)
 
 
-@pytest.mark.parametrize("estimator", ["pcd", "fpcd"])
+@pytest.mark.parametrize("estimator", ["fpcd", *zoo.slow("pcd")])
 def test_chains_go_on_where_a_saved_model_left_them(estimator, tmp_path):
     whole, halved = rbm(estimator=estimator), rbm(estimator=estimator)
     for model in (whole, halved):
@@ -724,7 +744,7 @@ def test_chains_go_on_where_a_saved_model_left_them(estimator, tmp_path):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
-@pytest.mark.parametrize("estimator", ["pcd", "fpcd"])
+@pytest.mark.parametrize("estimator", ["fpcd", *zoo.slow("pcd")])
 def test_chains_are_the_same_on_two_replicas(strategy, estimator):
     models = [rbm(estimator=estimator)]
     with strategy.scope():

@@ -148,4 +148,4 @@ class DBM(MeanField, Layered):
             chains = self.chains.states if self.chains else ()
             return terms, tuple(tf.convert_to_tensor(state) for state in chains)
 
-        return layer_in_turn(self, alone, together, last + 1)
+        return layer_in_turn(self, alone, together)

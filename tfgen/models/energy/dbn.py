@@ -9,6 +9,7 @@ from tfgen.core.players import Player
 from tfgen.models.energy.layered import Layered
 from tfgen.models.energy.layers_in_turn import layer_contrast
 from tfgen.models.energy.layers_in_turn import layer_in_turn
+from tfgen.models.energy.layers_in_turn import stage
 from tfgen.utils import checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
@@ -234,11 +235,6 @@ class DBN(Layered):
             )
         ]
 
-    def _stage(self):
-        """Number of the layer that is trained, from 0; of all together that of the layers."""
-        stage = tf.convert_to_tensor(self.steps_taken) // self.layer_steps
-        return tf.cast(tf.minimum(stage, len(self.kernels)), tf.int32)
-
     def _terms(self, x, condition, noise, training):
         if training:
             done = tf.convert_to_tensor(self.steps_taken)
@@ -295,7 +291,7 @@ class DBN(Layered):
 
         if not training:
             return wake(), ()
-        return layer_in_turn(self, alone, wake, len(self.kernels)), ()
+        return layer_in_turn(self, alone, wake), ()
 
     def _recognition_terms(self, batch, seed, training):
         """Of the sleep phase: how well the way up finds what the model has made of it."""
@@ -319,7 +315,7 @@ class DBN(Layered):
 
         loss = sleep()
         if training:
-            awake = tf.equal(self._stage(), len(self.kernels))
+            awake = tf.equal(stage(self), len(self.kernels))
             loss = tf.where(awake, loss, tf.zeros_like(loss))
         return {"loss": loss, "recognition_loss": loss}
 

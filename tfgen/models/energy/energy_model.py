@@ -132,8 +132,8 @@ class EnergyModel(GenerativeModel):
 
         >>> import tfgen
         >>> model = tfgen.RBM(2, num_hidden=1)
-        >>> float(model.log_prob_unnormalised([[0, 1]]) + model.free_energy([[0, 1]]))
-        0.0
+        >>> (model.log_prob_unnormalised([[0, 1]]) + model.free_energy([[0, 1]])).numpy().tolist()
+        [0.0]
         """
         # As of `log_prob`, the noise where there is any.
         return self._map_examples("log_prob_unnormalised", x, condition, batch_size, 0)

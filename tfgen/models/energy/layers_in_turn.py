@@ -63,16 +63,20 @@ def layer_contrast(
     return free_energy(*examples) - free_energy(*(tf.stop_gradient(part) for part in chains))
 
 
-def layer_in_turn(model, alone, together, num_layers):
+def stage(model):
+    """Number of the layer that is trained next, from 0, by `steps_taken`; that of layers for all
+    together."""
+    number = tf.convert_to_tensor(model.steps_taken) // model.layer_steps
+    return tf.cast(tf.minimum(number, len(model.kernels)), tf.int32)
+
+
+def layer_in_turn(model, alone, together):
     """What `alone(i)` gives while layer `i` is trained, and `together()` afterwards.
 
     Args:
-        model: a model with `layer_steps`, whose `steps_taken` tell.
+        model: a `Layered` model with `layer_steps`.
         alone: function of the number of a layer, from 0.
         together: function of nothing, that gives the same structure.
-        num_layers: number of layers.
     """
-    stage = tf.convert_to_tensor(model.steps_taken) // model.layer_steps
-    stage = tf.cast(tf.minimum(stage, num_layers), tf.int32)
-    branches = [lambda i=i: alone(i) for i in range(num_layers)]
-    return tf.switch_case(stage, [*branches, together])
+    branches = [lambda i=i: alone(i) for i in range(len(model.kernels))]
+    return tf.switch_case(stage(model), [*branches, together])
