@@ -114,6 +114,26 @@ def test_constant_columns_are_told():
     flow(size=3, data_kind="uint8").fit(np.clip(x, 0, 255).round(), verbose=0)
 
 
+UNBOUNDED = ["realnvp_2", "vae_real", "nade_real", *zoo.slow("maf", "nsf", "flow", "glow_real")]
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+def test_constant_columns_are_told_by_every_density_without_end(name):
+    model = zoo.MODELS[name].build()
+    x, y = zoo.make_data(model)
+    x[(slice(None), *(0 for _ in model.event_shape))] = 7.0
+    with pytest.warns(
+        UserWarning, match=r"`x` is constant in column (0|\(0, 0, 0\)), over 20 rows"
+    ):
+        model.adapt(x, y)
+
+
+def test_a_scale_with_a_floor_has_no_such_warning(recwarn):
+    model = zoo.vae(tfgen.VAE, observation="normal", data_kind="real", observation_scale=0.1)
+    model.adapt(np.full((20, 4), 7.0))
+    assert not [w for w in recwarn if "constant in column" in str(w.message)]
+
+
 # ------------------------------------------------------------------------------------- digits
 
 
