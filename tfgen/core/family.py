@@ -213,7 +213,7 @@ class Family(Trainable, metaclass=Recorded):
         spec = self.data_spec
         if spec.columns is not None:
             columns = [dim.name for dim in spec.columns.dims]
-        if spec.is_real and self.likelihood == "exact":
+        if spec.is_real and self._is_unbounded:
             adapt.warn_of_constants(rows["x"], columns)
         reals = ["x"] * (spec.is_real and (batches is None or self._scales_x))
         rows = adapt.without_outliers(rows, reals + ["condition"] * self._scales_conditions)
@@ -222,6 +222,11 @@ class Family(Trainable, metaclass=Recorded):
             batches = adapt.chunks(rows) if batches is None else batches
             adapt.adapt(self, [adapt.joined(batches)] if self._adapts_to_one_batch else batches)
         self.adapted.assign(1)
+
+    @property
+    def _is_unbounded(self):
+        """True if there is no end to the density of reals that are constant."""
+        return self.likelihood == "exact"
 
     # --- cores of the eager methods -------------------------------------------
 

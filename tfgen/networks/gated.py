@@ -21,7 +21,7 @@ class CausalConv2D(Configured, keras.layers.Conv2D):
         **kwargs: `keras.layers.Conv2D` arguments.
 
     Raises:
-        ValueError: another `axis`.
+        ValueError: another `axis`, or an argument of `Conv2D` that would undo what it sees.
 
     >>> import numpy as np, tfgen
     >>> layer = tfgen.networks.CausalConv2D(1, (1, 2), axis=2, kernel_initializer="ones")
@@ -30,8 +30,8 @@ class CausalConv2D(Configured, keras.layers.Conv2D):
     """
 
     def __init__(self, filters, kernel_size, axis, strict=True, **kwargs):
-        for name in ("padding", "strides", "data_format", "dilation_rate", "groups"):
-            kwargs.pop(name, None)
+        fixed = {"padding": "valid", "strides": 1, "data_format": "channels_last", "groups": 1}
+        checks.pop_fixed(kwargs, {**fixed, "dilation_rate": 1}, "a causal convolution")
         super().__init__(filters, kernel_size, data_format="channels_last", **kwargs)
         if axis not in (1, 2):
             raise ValueError(f"`axis` must be 1 or 2; got {axis!r}")

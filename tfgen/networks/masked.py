@@ -32,12 +32,7 @@ class MaskedConv2D(Configured, keras.layers.Conv2D):
 
     def __init__(self, filters, kernel_size=3, mask="B", **kwargs):
         fixed = {"padding": "same", "strides": 1, "data_format": "channels_last", "groups": 1}
-        for name, value in fixed.items():
-            given = kwargs.pop(name, None)
-            if given is not None and {*np.atleast_1d(given).tolist()} != {value}:
-                raise ValueError(
-                    f"`{name}` of a masked convolution must be {value!r}; got {given!r}"
-                )
+        checks.pop_fixed(kwargs, fixed, "a masked convolution")
         super().__init__(
             filters, kernel_size, padding="same", data_format="channels_last", **kwargs
         )

@@ -269,6 +269,20 @@ def check_bool(value, name):
     return bool(value)
 
 
+def pop_fixed(arguments, fixed, whose):
+    """Takes out arguments that may have one value only, and refuses another one.
+
+    Args:
+        arguments: dict that they are taken out of, where they are in it.
+        fixed: dict from their names to their values; numbers are those of every axis.
+        whose: noun for whose they are, in an error.
+    """
+    for name, value in fixed.items():
+        given = arguments.pop(name, None)
+        if given is not None and {*np.atleast_1d(given).tolist()} != {value}:
+            raise ValueError(f"`{name}` of {whose} must be {value!r}; got {given!r}")
+
+
 def check_instance(value, cls, name):
     """Returns a value if it is an instance of a class, or of one of a tuple of classes."""
     if not isinstance(value, cls):

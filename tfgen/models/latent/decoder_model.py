@@ -1,6 +1,7 @@
 """DecoderModel: examples made of latents by a decoder."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.core.model import GenerativeModel
@@ -13,6 +14,9 @@ from tfgen.utils.layers import unbuilt_copy
 from tfgen.utils.layers import with_role
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
+
+# In a file of weights: that it holds latents that were fitted.
+_FITTED = "fitted_latents"
 
 
 class DecoderModel(GenerativeModel):
@@ -179,6 +183,24 @@ class DecoderModel(GenerativeModel):
     @property
     def can_sample(self):
         return self.latents is not None
+
+    # --- files ----------------------------------------------------------------
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self.fitted_latents is not None:
+            # A model without such would not look for them.
+            store[_FITTED] = np.array(1, "int8")
+
+    def load_own_variables(self, store):
+        names = list(store.keys())
+        if _FITTED in names and self.fitted_latents is None:
+            raise ValueError(
+                f"the file holds latents that were fitted, and this {type(self).__name__} has "
+                "none: give it some of the same kind by `set_latents` before, or read the whole "
+                "model, `keras.models.load_model`, from a .keras file"
+            )
+        super().load_own_variables({name: store[name] for name in names if name != _FITTED})
 
     # --- hooks ----------------------------------------------------------------
 

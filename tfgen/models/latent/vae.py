@@ -201,6 +201,12 @@ class VAE(EncoderDecoder):
 
     # --- hooks ----------------------------------------------------------------
 
+    @property
+    def _is_unbounded(self):
+        """True of a scale of reals that is learned, but for those of a network, with a floor."""
+        element = getattr(self.observation, "element", None)
+        return getattr(element, "scale", None) == "shared"
+
     def _initialise(self, parts):
         ((x, condition, noise),) = parts
         for_latents, for_data = noise
