@@ -216,7 +216,9 @@ def test_dequantisation_noise_depends_on_the_seed(case):
     if not case.noisy:
         np.testing.assert_array_equal(first, other)
     else:
-        assert (first.numpy() != other.numpy()).all()
+        moved = first.numpy() != other.numpy()
+        # Of discrete latents two draws may be the same.
+        assert moved.any() if hasattr(model, "units") else moved.all()
 
 
 def test_temperature_of_flows(flow_case):

@@ -615,7 +615,120 @@ OTHERS = {
     ),
 }
 
-MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS
+DISCRETE = {"likelihood": "bound", "terms": ELBO["terms"][:4], "summed": ELBO["summed"]}
+SEVERAL = {
+    "likelihood": "bound",
+    "terms": ("negative_bound", *DISCRETE["terms"]),
+    "summed": ("negative_bound",),
+}
+
+
+def with_terms(facts, *names):
+    return {**facts, "terms": (*facts["terms"], *names)}
+
+
+DISCRETE_LATENTS = {
+    "sbn": model(
+        tfgen.SigmoidBeliefNet,
+        (3, 2, 1),
+        (4, 3),
+        num_classes=2,
+        **with_terms(DISCRETE, "baseline_loss"),
+    ),
+    "sbn_vimco": model(tfgen.SigmoidBeliefNet, 5, (3,), "vimco", **SEVERAL),
+    "sbn_gumbel": model(
+        tfgen.SigmoidBeliefNet,
+        5,
+        (4, 3),
+        "gumbel",
+        condition_shape=(2,),
+        **with_terms(DISCRETE, "temperature"),
+    ),
+    "helmholtz": model(
+        tfgen.HelmholtzMachine,
+        (3, 2, 1),
+        (4, 3),
+        num_classes=2,
+        **with_terms(SEVERAL, "recognition_loss"),
+    ),
+    "helmholtz_wake_sleep": model(
+        tfgen.HelmholtzMachine,
+        5,
+        (4,),
+        "wake_sleep",
+        condition_shape=(2,),
+        **with_terms(DISCRETE, "recognition_loss"),
+    ),
+}
+
+
+def codes(recipe, shape=(4,), dtype=None, fitted_codes=None, **arguments):
+    """A model of categories with small networks; `fitted_codes` is the number of its codes."""
+    networks = {"encoder": MLP((8,), "elu", dtype=dtype), "decoder": MLP((8,), "elu", dtype=dtype)}
+    if len(shape) > 1:
+        flat = keras.layers.Flatten(dtype=dtype)
+        networks["encoder"] = keras.Sequential([flat, networks["encoder"]])
+    if fitted_codes:
+        base = tfgen.distributions.AutoregressiveCodes(
+            3, indices=recipe is tfgen.VQVAE, filters=4, num_layers=2, kernel_size=3, dtype=dtype
+        )
+        base.build((None, fitted_codes))
+        arguments["fitted_latents"] = perturb(base)
+    return recipe(shape, dtype=dtype, **networks, **arguments)
+
+
+CODEBOOK = {
+    "likelihood": "bound",
+    "terms": ("negative_elbo", "reconstruction", "commitment", "perplexity"),
+    "summed": ("reconstruction", "commitment"),
+}
+
+CODES = {
+    "discrete_vae": model(
+        codes,
+        tfgen.DiscreteVAE,
+        (3, 2, 1),
+        num_latents=2,
+        num_categories=3,
+        num_classes=2,
+        **with_terms(DISCRETE, "temperature"),
+    ),
+    "discrete_vae_real": model(
+        codes,
+        tfgen.DiscreteVAE,
+        num_latents=2,
+        num_categories=3,
+        estimator="reinforce",
+        data_kind="real",
+        fitted_codes=6,
+        **with_terms(DISCRETE, "baseline_loss"),
+    ),
+    "discrete_vae_uint8": model(
+        codes,
+        tfgen.DiscreteVAE,
+        num_latents=2,
+        num_categories=3,
+        estimator="vimco",
+        data_kind="uint8",
+        **{**SEVERAL, "terms": ("bpd", *SEVERAL["terms"])},
+    ),
+    "vqvae": model(
+        codes, tfgen.VQVAE, (3, 2, 1), num_latents=2, num_codes=3, num_classes=2, **CODEBOOK
+    ),
+    "vqvae_uint8": model(
+        codes,
+        tfgen.VQVAE,
+        num_latents=2,
+        num_codes=3,
+        fitted_codes=2,
+        data_kind="uint8",
+        **{**CODEBOOK, "terms": ("bpd", *CODEBOOK["terms"])},
+    ),
+}
+
+DISCRETE_LATENTS |= CODES
+
+MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS | DISCRETE_LATENTS
 
 # Those whose recipe and kind of data another entry has, too: their checks are among the slow ones.
 VARIANTS = {
@@ -633,6 +746,9 @@ VARIANTS = {
     *("nsf_autoregressive", "nsf_table"),
     # Configurations of other recipes, which have no method of their own.
     *("iaf", "iafvae", "afvae", "vaef", "cqf"),
+    # Other estimators.
+    *("sbn_vimco", "sbn_gumbel", "helmholtz_wake_sleep"),
+    *("discrete_vae_real", "discrete_vae_uint8", "vqvae_uint8"),
 }
 
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and
@@ -721,6 +837,9 @@ class Case(testing.Case):
         """True if the outputs of `call` depend on noise."""
         scores = hasattr(self.model, "critic") and self.entry.likelihood == "none"
         dequantised = scores and self.model.data_kind == "uint8"
+        if isinstance(self.model, tfgen.VQVAE):
+            # Its posterior is one value.
+            return False
         return dequantised or self.entry.likelihood in ("bound", "estimate")
 
     def untouched(self):

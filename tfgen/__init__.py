@@ -32,17 +32,21 @@ from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
 from tfgen.models import VLAE
+from tfgen.models import VQVAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
 from tfgen.models import BoltzmannMachine
 from tfgen.models import DeepNADE
+from tfgen.models import DiscreteVAE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
+from tfgen.models import HelmholtzMachine
 from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
+from tfgen.models import SigmoidBeliefNet
 
 __all__ = [
     "AFVAE",
@@ -63,6 +67,10 @@ __all__ = [
     "VAE",
     "VAEF",
     "VLAE",
+    "VQVAE",
+    "DiscreteVAE",
+    "HelmholtzMachine",
+    "SigmoidBeliefNet",
     "WGAN",
     "Autoencoder",
     "DeepNADE",

@@ -28,10 +28,20 @@ from tfgen.models.latent import AFVAE
 from tfgen.models.latent import IAFVAE
 from tfgen.models.latent import VAE
 from tfgen.models.latent import VLAE
+from tfgen.models.latent import VQVAE
 from tfgen.models.latent import Autoencoder
 from tfgen.models.latent import DecoderModel
+from tfgen.models.latent import DiscreteVAE
 from tfgen.models.latent import EncoderDecoder
+from tfgen.models.latent import Estimator
+from tfgen.models.latent import GumbelSoftmax
+from tfgen.models.latent import HelmholtzMachine
 from tfgen.models.latent import InjectiveFlow
+from tfgen.models.latent import Reinforce
+from tfgen.models.latent import SigmoidBeliefNet
+from tfgen.models.latent import StraightThrough
+from tfgen.models.latent import Vimco
+from tfgen.models.latent import get_estimator
 
 # Its name in version 0.1.
 Generator = DecoderModel
@@ -69,6 +79,16 @@ __all__ = [
     "PixelCNN",
     "PixelRNN",
     "RealNVP",
+    "Estimator",
+    "GumbelSoftmax",
+    "HelmholtzMachine",
+    "VQVAE",
+    "DiscreteVAE",
+    "Reinforce",
+    "SigmoidBeliefNet",
+    "StraightThrough",
+    "Vimco",
+    "get_estimator",
 ]
 
 
