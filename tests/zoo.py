@@ -726,7 +726,30 @@ CODES = {
     ),
 }
 
-DISCRETE_LATENTS |= CODES
+DRAWS = {
+    "draw": model(
+        tfgen.DRAW,
+        (4, 3, 1),
+        num_steps=3,
+        latent_dim=2,
+        hidden_units=6,
+        read_size=2,
+        write_size=3,
+        num_classes=2,
+        **DISCRETE,
+    ),
+    "draw_whole": model(
+        tfgen.DRAW,
+        5,
+        num_steps=2,
+        latent_dim=2,
+        hidden_units=6,
+        condition_shape=(2,),
+        **DISCRETE,
+    ),
+}
+
+DISCRETE_LATENTS |= CODES | DRAWS
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS | DISCRETE_LATENTS
 
@@ -748,7 +771,7 @@ VARIANTS = {
     *("iaf", "iafvae", "afvae", "vaef", "cqf"),
     # Other estimators.
     *("sbn_vimco", "sbn_gumbel", "helmholtz_wake_sleep"),
-    *("discrete_vae_real", "discrete_vae_uint8", "vqvae_uint8"),
+    *("discrete_vae_real", "discrete_vae_uint8", "vqvae_uint8", "draw_whole"),
 }
 
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and

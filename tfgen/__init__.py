@@ -20,6 +20,7 @@ from tfgen.models import CQ
 from tfgen.models import CQF
 from tfgen.models import DBM
 from tfgen.models import DBN
+from tfgen.models import DRAW
 from tfgen.models import FVSBN
 from tfgen.models import GAN
 from tfgen.models import IAF
@@ -67,6 +68,7 @@ __all__ = [
     "VAE",
     "VAEF",
     "VLAE",
+    "DRAW",
     "VQVAE",
     "DiscreteVAE",
     "HelmholtzMachine",

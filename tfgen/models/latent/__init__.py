@@ -4,6 +4,7 @@ from tfgen.models.latent.autoencoder import Autoencoder
 from tfgen.models.latent.belief_net import SigmoidBeliefNet
 from tfgen.models.latent.decoder_model import DecoderModel
 from tfgen.models.latent.discrete_vae import DiscreteVAE
+from tfgen.models.latent.draw import DRAW
 from tfgen.models.latent.encoder_decoder import EncoderDecoder
 from tfgen.models.latent.estimators import Estimator
 from tfgen.models.latent.estimators import GumbelSoftmax
@@ -20,6 +21,7 @@ from tfgen.models.latent.vlae import VLAE
 from tfgen.models.latent.vqvae import VQVAE
 
 __all__ = [
+    "DRAW",
     "VQVAE",
     "DiscreteVAE",
     "AFVAE",
