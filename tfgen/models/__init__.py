@@ -42,7 +42,6 @@ from tfgen.models.latent import Reinforce
 from tfgen.models.latent import SigmoidBeliefNet
 from tfgen.models.latent import StraightThrough
 from tfgen.models.latent import Vimco
-from tfgen.models.latent import get_estimator
 
 # Its name in version 0.1.
 Generator = DecoderModel
@@ -90,7 +89,6 @@ __all__ = [
     "SigmoidBeliefNet",
     "StraightThrough",
     "Vimco",
-    "get_estimator",
 ]
 
 

@@ -11,7 +11,6 @@ from tfgen.models.latent.estimators import GumbelSoftmax
 from tfgen.models.latent.estimators import Reinforce
 from tfgen.models.latent.estimators import StraightThrough
 from tfgen.models.latent.estimators import Vimco
-from tfgen.models.latent.estimators import get_estimator
 from tfgen.models.latent.helmholtz import HelmholtzMachine
 from tfgen.models.latent.injective_flow import InjectiveFlow
 from tfgen.models.latent.vae import VAE
@@ -39,7 +38,6 @@ __all__ = [
     "VAE",
     "VLAE",
     "Vimco",
-    "get_estimator",
 ]
 
 

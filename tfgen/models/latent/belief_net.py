@@ -205,8 +205,8 @@ class SigmoidBeliefNet(Estimated, BeliefNet):
     Args:
         event_shape: shape of one example.
         hidden_units: widths of the 1 to 4 layers, from the example up.
-        estimator: `"reinforce"` (NVIL), `"vimco"`, `"gumbel"`, `"straight_through"` or an
-            `Estimator`, see `models.get_estimator`.
+        estimator: `"reinforce"` (NVIL), `"vimco"`, `"gumbel"`, `"straight_through"` or a
+            `models.Estimator`.
         data_kind: `"binary"`.
         **kwargs: `GenerativeModel` arguments: `condition_shape` (`[features]`), `num_classes`,
             `dtype`, `name`. Conditions stand beside the layer that each one is given.

@@ -31,8 +31,8 @@ class DiscreteVAE(FitsCodes, Estimated, VAE):
         num_categories: number of values of each.
         encoder: as for `VAE`.
         decoder: as for `VAE`.
-        estimator: `"gumbel"`, `"straight_through"`, `"reinforce"`, `"vimco"` or an `Estimator`, see
-            `models.get_estimator`.
+        estimator: `"gumbel"`, `"straight_through"`, `"reinforce"`, `"vimco"` or a
+            `models.Estimator`.
         observation: as for `VAE`.
         data_kind: as for `VAE`.
         **kwargs: `VAE` arguments, but for `latent_dim`, `posterior`, `prior`, `beta` and

@@ -338,8 +338,7 @@ def get_estimator(estimator, dtype=None):
     Raises:
         ValueError: another name, or something else.
 
-    >>> import tfgen
-    >>> tfgen.models.get_estimator("vimco").num_samples
+    >>> get_estimator("vimco").num_samples
     10
     """
     if isinstance(estimator, Estimator):
