@@ -199,7 +199,7 @@ def test_windows_read_and_write(size):
     image = np.random.default_rng(0).normal(size=(2, 6, 8, 3)).astype("float32")
     # Sharp filters at the middle, as far apart as pixels are.
     step, log_intensity = np.log(max(size - 1, 1) / 7), np.log(2.0)
-    # The middle lies between pixels: half a pixel further the middle one of an odd window is on one.
+    # The middle is between pixels; half a pixel further the middle of an odd window is on one.
     params = [[size % 2 / 9, size % 2 / 7, -6.0, step, log_intensity]] * 2
     params = tf.constant(params, tf.float32)
     rows, columns, _ = window = attention_window.filters(params, (6, 8), size)

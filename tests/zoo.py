@@ -749,7 +749,20 @@ DRAWS = {
     ),
 }
 
-DISCRETE_LATENTS |= CODES | DRAWS
+
+def gsn(shape, dtype=None, **arguments):
+    network = MLP((8,), "elu", dtype=dtype)
+    return tfgen.GSN(shape, network, sample_steps=5, dtype=dtype, **arguments)
+
+
+DENOISING = {"likelihood": "none", "terms": ("denoising",), "reconstructs": True}
+
+STOCHASTIC = {
+    "gsn": model(gsn, (3, 2, 1), walkback_steps=3, num_classes=2, **DENOISING),
+    "gsn_one_step": model(gsn, 5, walkback_steps=1, condition_shape=(2,), **DENOISING),
+}
+
+DISCRETE_LATENTS |= CODES | DRAWS | STOCHASTIC
 
 MODELS = FLOWS | LATENT_VARIABLE_MODELS | AUTOENCODERS | ADVERSARIAL | OTHERS | DISCRETE_LATENTS
 
@@ -771,7 +784,7 @@ VARIANTS = {
     *("iaf", "iafvae", "afvae", "vaef", "cqf"),
     # Other estimators.
     *("sbn_vimco", "sbn_gumbel", "helmholtz_wake_sleep"),
-    *("discrete_vae_real", "discrete_vae_uint8", "vqvae_uint8", "draw_whole"),
+    *("discrete_vae_real", "discrete_vae_uint8", "vqvae_uint8", "draw_whole", "gsn_one_step"),
 }
 
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and

@@ -23,6 +23,7 @@ from tfgen.models import DBN
 from tfgen.models import DRAW
 from tfgen.models import FVSBN
 from tfgen.models import GAN
+from tfgen.models import GSN
 from tfgen.models import IAF
 from tfgen.models import IAFVAE
 from tfgen.models import MADE
@@ -68,6 +69,7 @@ __all__ = [
     "VAE",
     "VAEF",
     "VLAE",
+    "GSN",
     "DRAW",
     "VQVAE",
     "DiscreteVAE",

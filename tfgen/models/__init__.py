@@ -26,6 +26,7 @@ from tfgen.models.flows import GlowStep
 from tfgen.models.flows import RealNVP
 from tfgen.models.latent import AFVAE
 from tfgen.models.latent import DRAW
+from tfgen.models.latent import GSN
 from tfgen.models.latent import IAFVAE
 from tfgen.models.latent import VAE
 from tfgen.models.latent import VLAE
@@ -82,6 +83,7 @@ __all__ = [
     "Estimator",
     "GumbelSoftmax",
     "HelmholtzMachine",
+    "GSN",
     "DRAW",
     "VQVAE",
     "DiscreteVAE",

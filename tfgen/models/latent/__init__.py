@@ -11,6 +11,7 @@ from tfgen.models.latent.estimators import GumbelSoftmax
 from tfgen.models.latent.estimators import Reinforce
 from tfgen.models.latent.estimators import StraightThrough
 from tfgen.models.latent.estimators import Vimco
+from tfgen.models.latent.gsn import GSN
 from tfgen.models.latent.helmholtz import HelmholtzMachine
 from tfgen.models.latent.injective_flow import InjectiveFlow
 from tfgen.models.latent.vae import VAE
@@ -28,6 +29,7 @@ __all__ = [
     "DecoderModel",
     "EncoderDecoder",
     "Estimator",
+    "GSN",
     "GumbelSoftmax",
     "HelmholtzMachine",
     "IAFVAE",
