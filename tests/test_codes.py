@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 
 import tfgen
 from tfgen.distributions import AutoregressiveCodes
@@ -58,6 +59,7 @@ def test_the_bound_is_below_the_enumerated_likelihood():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [Reinforce("mean"), Vimco(2)], ids=["reinforce", "vimco"])
 def test_estimators_are_unbiased_for_categories(estimator):
     model = discrete_vae(estimator=estimator)
@@ -67,7 +69,7 @@ def test_estimators_are_unbiased_for_categories(estimator):
     assert drawn.norm > 5 * drawn.bias
 
 
-@pytest.mark.parametrize("indices", [False, True])
+@pytest.mark.parametrize("indices", [True, *zoo.slow(False)])
 def test_distributions_of_codes_are_normalised(indices):
     size = 2 if indices else 6
     codes = np.array(list(itertools.product(range(3), repeat=2)))
@@ -134,6 +136,7 @@ def test_gradients_pass_the_codebook():
     assert not model.posterior.codebook.trainable
 
 
+@pytest.mark.slow
 def test_the_codebook_starts_at_the_data_and_is_used():
     rng = np.random.default_rng(0)
     x = rng.integers(2, size=(64, 8, 8, 1))

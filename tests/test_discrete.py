@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 
 import tfgen
 from tfgen.metrics import gradient_variance
@@ -62,7 +63,9 @@ def test_enumeration_is_the_sum_that_the_model_means():
     np.testing.assert_allclose(every.sum(), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"num_classes": 3}, {"condition_shape": (2,)}])
+@pytest.mark.parametrize(
+    "arguments", [{}, *zoo.slow({"num_classes": 3}, {"condition_shape": (2,)})]
+)
 def test_bounds_are_below_the_likelihood_and_rise_to_it(arguments):
     model = sbn(**arguments)
     y = None
@@ -96,7 +99,7 @@ UNBIASED = {
 }
 
 
-@pytest.mark.parametrize("name", UNBIASED)
+@pytest.mark.parametrize("name", zoo.but_slow({"reinforce", "vimco"}, UNBIASED))
 def test_estimators_are_unbiased(name):
     """The mean over 20,000 draws is within 4 standard errors of the gradient by enumeration."""
     cls, arguments, hidden = UNBIASED[name]
@@ -107,6 +110,7 @@ def test_estimators_are_unbiased(name):
     assert drawn.norm > 10 * drawn.bias
 
 
+@pytest.mark.slow
 def test_biased_estimators_are_told_by_enumeration():
     found = {}
     for name, estimator in {
@@ -125,6 +129,7 @@ def test_biased_estimators_are_told_by_enumeration():
     assert found["straight_through"].variance < found["reinforce"].variance
 
 
+@pytest.mark.slow
 def test_baselines_lessen_the_variance_and_are_put_back():
     x = np.repeat(DATA, 30, 0)
     model = sbn(estimator=Reinforce(hidden_units=8, momentum=0.0))
@@ -136,6 +141,7 @@ def test_baselines_lessen_the_variance_and_are_put_back():
     assert drawn.variance < plain.variance
 
 
+@pytest.mark.slow
 def test_running_means_are_of_the_signals():
     model = sbn(estimator=Reinforce("mean", momentum=0.5))
     model.compile(keras.optimizers.SGD(0.0))
@@ -155,6 +161,7 @@ def test_the_bound_reported_is_of_the_discrete_model():
         np.testing.assert_allclose(reported, exact, atol=0.05)
 
 
+@pytest.mark.slow
 def test_normalised_signals_are_shorter():
     x = np.repeat(DATA, 100, 0)
     plain, divided = sbn(estimator=Reinforce("mean")), sbn(estimator=Reinforce("mean", True))
@@ -238,6 +245,7 @@ def test_the_sleep_phase_is_the_enumerated_one():
     assert np.linalg.norm(exact) > 10 * np.linalg.norm(error)
 
 
+@pytest.mark.slow
 def test_many_weights_follow_the_likelihood_and_the_posterior():
     """Of many draws the wake phases are those of the true posterior (arXiv:1406.2751)."""
     model = machine(num_samples=400, phases="wake")
