@@ -42,6 +42,14 @@ OTHERS = {
     "RBM_PCD": ("RBM", "rbm_mnist", {"estimator": "pcd", "gibbs_steps": 1}),
     "DBN": ("DBN", "dbn_mnist", {}),
     "DBM": ("DBM", "dbm_mnist", {}),
+    "SBN_NVIL": ("SigmoidBeliefNet", "sbn_mnist_nvil", {}),
+    "SBN_VIMCO": ("SigmoidBeliefNet", "sbn_mnist_vimco", {}),
+    "wake_sleep": ("HelmholtzMachine", "helmholtz_mnist_wake_sleep", {}),
+    "reweighted": ("HelmholtzMachine", "helmholtz_mnist", {}),
+    "DiscreteVAE": ("DiscreteVAE", "discrete_vae_mnist", {}),
+    "VQVAE": ("VQVAE", "vqvae_mnist", {}),
+    "DRAW": ("DRAW", "draw_mnist", {}),
+    "DRAW_attention": ("DRAW", "draw_mnist_attention", {}),
 }
 
 

@@ -20,8 +20,10 @@ from tfgen.models import CQ
 from tfgen.models import CQF
 from tfgen.models import DBM
 from tfgen.models import DBN
+from tfgen.models import DRAW
 from tfgen.models import FVSBN
 from tfgen.models import GAN
+from tfgen.models import GSN
 from tfgen.models import IAF
 from tfgen.models import IAFVAE
 from tfgen.models import MADE
@@ -32,18 +34,22 @@ from tfgen.models import RBM
 from tfgen.models import VAE
 from tfgen.models import VAEF
 from tfgen.models import VLAE
+from tfgen.models import VQVAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
 from tfgen.models import BoltzmannMachine
 from tfgen.models import ConvRBM
 from tfgen.models import DeepNADE
+from tfgen.models import DiscreteVAE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
+from tfgen.models import HelmholtzMachine
 from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
+from tfgen.models import SigmoidBeliefNet
 
 __all__ = [
     "AFVAE",
@@ -65,6 +71,12 @@ __all__ = [
     "VAE",
     "VAEF",
     "VLAE",
+    "GSN",
+    "DRAW",
+    "VQVAE",
+    "DiscreteVAE",
+    "HelmholtzMachine",
+    "SigmoidBeliefNet",
     "WGAN",
     "Autoencoder",
     "DeepNADE",

@@ -74,8 +74,25 @@ def fit_flow(z, flow=None, dtype=None, **arguments):
                 f"`kind` must be an unconditional flow of real events {list(size)}; got a "
                 f"{type(flow).__name__} of {flow.data_kind} events {list(flow.event_shape)}"
             )
-    if not flow.compiled:
-        flow.compile()
-    steps = max(100, -(-len(z) // arguments.get("batch_size", 256)))
-    flow.fit(z, **{"epochs": 20, "batch_size": 256, "steps_per_epoch": steps, **arguments})
+    _fit(flow, z, arguments)
     return base
+
+
+def train_base(z, base, dtype=None, **arguments):
+    """Trains a distribution on codes; returns it.
+
+    Args:
+        z: codes, `[n, size]`.
+        base: a `tfgen.distributions.Base`.
+        dtype: its dtype.
+        **arguments: of `fit`; by default 20 epochs of 100 steps or more, with batches of 256.
+    """
+    _fit(BaseModel(z.shape[1:], base, dtype=dtype), z, arguments)
+    return base
+
+
+def _fit(model, z, arguments):
+    if not model.compiled:
+        model.compile()
+    steps = max(100, -(-len(z) // arguments.get("batch_size", 256)))
+    model.fit(z, **{"epochs": 20, "batch_size": 256, "steps_per_epoch": steps, **arguments})

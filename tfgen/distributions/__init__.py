@@ -6,6 +6,11 @@ from tfgen.bijectors import Bijector
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Standardise
 from tfgen.distributions.base import Base
+from tfgen.distributions.codes import AutoregressiveCodes
+from tfgen.distributions.codes import CodebookPosterior
+from tfgen.distributions.codes import IndependentCodes
+from tfgen.distributions.codes import OneHotPosterior
+from tfgen.distributions.discrete import OneHot
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
@@ -34,9 +39,11 @@ from tfgen.distributions.transformed import Transformed
 from tfgen.distributions.transformed import autoregressive_flow
 
 __all__ = [
+    "AutoregressiveCodes",
     "AutoregressivePixels",
     "Base",
     "Bernoulli",
+    "CodebookPosterior",
     "Deterministic",
     "DeterministicPosterior",
     "DiagonalNormal",
@@ -45,11 +52,14 @@ __all__ = [
     "FromTFD",
     "GaussianMixture",
     "IAFPosterior",
+    "IndependentCodes",
     "IsotropicNormal",
     "Normal",
     "NormalMixture",
     "NormalPosterior",
     "Observation",
+    "OneHot",
+    "OneHotPosterior",
     "OutputDistribution",
     "PixelFlow",
     "Posterior",

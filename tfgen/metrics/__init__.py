@@ -15,6 +15,8 @@ from tfgen.metrics.extractors import inception_v3
 from tfgen.metrics.frechet import Moments
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.frechet import moments
+from tfgen.metrics.gradients import GradientVariance
+from tfgen.metrics.gradients import gradient_variance
 from tfgen.metrics.inception import InceptionScore
 from tfgen.metrics.inception import inception_score
 from tfgen.metrics.kernel import KernelDistance
@@ -37,6 +39,7 @@ __all__ = [
     "Annealed",
     "AnnealingPath",
     "FeatureExtractor",
+    "GradientVariance",
     "InceptionScore",
     "KerasExtractor",
     "KernelDistance",
@@ -52,6 +55,7 @@ __all__ = [
     "bits_per_dim",
     "classifier",
     "frechet_distance",
+    "gradient_variance",
     "histogram_bits_per_dim",
     "inception_score",
     "inception_v3",

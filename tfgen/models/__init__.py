@@ -26,13 +26,24 @@ from tfgen.models.flows import Glow
 from tfgen.models.flows import GlowStep
 from tfgen.models.flows import RealNVP
 from tfgen.models.latent import AFVAE
+from tfgen.models.latent import DRAW
+from tfgen.models.latent import GSN
 from tfgen.models.latent import IAFVAE
 from tfgen.models.latent import VAE
 from tfgen.models.latent import VLAE
+from tfgen.models.latent import VQVAE
 from tfgen.models.latent import Autoencoder
 from tfgen.models.latent import DecoderModel
+from tfgen.models.latent import DiscreteVAE
 from tfgen.models.latent import EncoderDecoder
+from tfgen.models.latent import Estimator
+from tfgen.models.latent import GumbelSoftmax
+from tfgen.models.latent import HelmholtzMachine
 from tfgen.models.latent import InjectiveFlow
+from tfgen.models.latent import Reinforce
+from tfgen.models.latent import SigmoidBeliefNet
+from tfgen.models.latent import StraightThrough
+from tfgen.models.latent import Vimco
 
 # Its name in version 0.1.
 Generator = DecoderModel
@@ -71,6 +82,17 @@ __all__ = [
     "PixelCNN",
     "PixelRNN",
     "RealNVP",
+    "Estimator",
+    "GumbelSoftmax",
+    "HelmholtzMachine",
+    "GSN",
+    "DRAW",
+    "VQVAE",
+    "DiscreteVAE",
+    "Reinforce",
+    "SigmoidBeliefNet",
+    "StraightThrough",
+    "Vimco",
 ]
 
 

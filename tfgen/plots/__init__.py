@@ -4,6 +4,7 @@ Matplotlib and Pillow are imported where they are used, so that `import tfgen` s
 matplotlib is used without pyplot: no window, no global figure, the user's backend untouched.
 """
 
+from tfgen.plots.animation import save_animation
 from tfgen.plots.history import plot_history
 from tfgen.plots.images import comfortable_scale
 from tfgen.plots.images import image_grid
@@ -25,6 +26,7 @@ __all__ = [
     "image_grid",
     "paired_grid",
     "plot_history",
+    "save_animation",
     "save_density",
     "save_image",
     "save_interpolations",

@@ -95,6 +95,11 @@ class DecoderModel(GenerativeModel):
         return [layer for layer in super().layers if layer is not left_out]
 
     @property
+    def _decoder_inputs(self):
+        """Number of values that the decoder is given of an example's latents."""
+        return self.latent_dim
+
+    @property
     def _num_features(self):
         """Number of features of the condition, beside latents and features."""
         return 0 if self.features_shape is None else self.features_shape[-1]
@@ -102,7 +107,7 @@ class DecoderModel(GenerativeModel):
     def _build_parts(self):
         if self.prior is not None:
             build_once(self.prior, (None, self.latent_dim))
-        shape = (None, self.latent_dim + self._num_features)
+        shape = (None, self._decoder_inputs + self._num_features)
         build_once(self.decoder, shape)
         features = tuple(self.decoder.compute_output_shape(shape))
         build_once(self.observation, (None, *features[1:]), event_shape=self.event_shape)
