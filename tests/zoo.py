@@ -767,14 +767,14 @@ DRAWS = {
 
 
 def gsn(shape, dtype=None, **arguments):
-    network = MLP((8,), "elu", dtype=dtype)
+    network = MLP((32,), "elu", dtype=dtype)
     return tfgen.GSN(shape, network, sample_steps=5, dtype=dtype, **arguments)
 
 
 DENOISING = {"likelihood": "none", "terms": ("denoising",), "reconstructs": True}
 
 STOCHASTIC = {
-    "gsn": model(gsn, (3, 2, 1), walkback_steps=3, num_classes=2, **DENOISING),
+    "gsn": model(gsn, (4, 3, 1), walkback_steps=2, num_classes=2, **DENOISING),
     "gsn_one_step": model(gsn, 5, walkback_steps=1, condition_shape=(2,), **DENOISING),
 }
 

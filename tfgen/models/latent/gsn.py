@@ -114,7 +114,8 @@ class GSN(GenerativeModel):
         Args:
             num_samples: number of examples.
             condition: one condition for all, or one for each sample.
-            temperature: of each draw; 0 for the likeliest values.
+            temperature: of each draw; below 1 less is corrupted, too, and at 0 nothing: chains are
+                then all the same, and take the likeliest values from zeros on.
             seed: integer or two integers; None draws afresh.
             batch_size: chains at a time.
             per_condition: True for `num_samples` examples of each of n conditions.
@@ -154,10 +155,11 @@ class GSN(GenerativeModel):
 
     # --- steps ----------------------------------------------------------------
 
-    def _corrupted(self, values, noise):
+    def _corrupted(self, values, noise, temperature=1.0):
         """Values 0 and 1, some of which are a fair coin's, by uniform noise `[batch, 2, size]`."""
         coins = tf.cast(noise[:, 1] < 0.5, values.dtype)
-        return tf.where(noise[:, 0] < self.corruption, coins, values)
+        share = self.corruption * tf.minimum(tf.cast(temperature, values.dtype), 1.0)
+        return tf.where(noise[:, 0] < share, coins, values)
 
     def _restored(self, values, features, training=False):
         """Features of the observation, of values 0 and 1."""
@@ -184,7 +186,7 @@ class GSN(GenerativeModel):
 
         def step(i, values):
             noise = self._step_noise(fold_in(seed, i), start, tf.shape(values)[0])
-            restored = self._restored(self._corrupted(values, noise), features)
+            restored = self._restored(self._corrupted(values, noise, temperature), features)
             return i + 1, self._drawn(noise[:, 2], restored, temperature)
 
         return tf.while_loop(lambda i, _: i < num_steps, step, (tf.constant(0), values))[1]
@@ -198,7 +200,7 @@ class GSN(GenerativeModel):
             (self.num_dims,),
             self.variable_dtype,
         )
-        values = tf.cast(coins < 0.5, self.variable_dtype)
+        values = tf.cast(temperature * (0.5 - coins) > 0, self.variable_dtype)
         return self._events(
             self._walk(values, self._features(condition), noise, num_steps, temperature)
         )
