@@ -34,6 +34,7 @@ from tfgen.models import VAEF
 from tfgen.models import VLAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
+from tfgen.models import BiGAN
 from tfgen.models import BoltzmannMachine
 from tfgen.models import DeepNADE
 from tfgen.models import Flow
@@ -43,6 +44,7 @@ from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
+from tfgen.models import SemiSupervisedGAN
 
 __all__ = [
     "AFVAE",
@@ -85,6 +87,8 @@ __all__ = [
     "optimizers",
     "plots",
     "testing",
+    "SemiSupervisedGAN",
+    "BiGAN",
 ]
 
 

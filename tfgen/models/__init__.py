@@ -7,6 +7,8 @@ from tfgen.models.adversarial import GAN
 from tfgen.models.adversarial import VAEF
 from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
+from tfgen.models.adversarial import BiGAN
+from tfgen.models.adversarial import SemiSupervisedGAN
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
@@ -69,6 +71,8 @@ __all__ = [
     "PixelCNN",
     "PixelRNN",
     "RealNVP",
+    "SemiSupervisedGAN",
+    "BiGAN",
 ]
 
 

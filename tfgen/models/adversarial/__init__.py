@@ -1,11 +1,13 @@
 """Models that play against a critic."""
 
+from tfgen.models.adversarial.bigan import BiGAN
 from tfgen.models.adversarial.cqf import CQ
 from tfgen.models.adversarial.cqf import CQF
 from tfgen.models.adversarial.cqf import VAEF
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.gan import WGAN
+from tfgen.models.adversarial.semi_supervised import SemiSupervisedGAN
 
 __all__ = [
     "Adversarial",
@@ -14,6 +16,8 @@ __all__ = [
     "GAN",
     "VAEF",
     "WGAN",
+    "SemiSupervisedGAN",
+    "BiGAN",
 ]
 
 

@@ -12,6 +12,13 @@ from tfgen.networks.named import get_network
 from tfgen.utils import checks
 
 
+def pixels(data_kind, num_bits, dtype):
+    """The observation of a generator: values that its features are."""
+    kind = {"dtype": dtype}
+    element = Deterministic(bound=0.5 if data_kind == "uint8" else None, **kind)
+    return PixelFlow(Chain([], **kind), data_kind, num_bits, element, **kind)
+
+
 @keras.saving.register_keras_serializable(package="tfgen")
 class GAN(Adversarial, DecoderModel):
     """Generative adversarial network (Goodfellow et al. 2014, "Generative Adversarial Networks",
@@ -33,6 +40,11 @@ class GAN(Adversarial, DecoderModel):
         gradient_penalty: weight of the gradient penalty in the critic's loss.
         weight_clip: bound of the critic's weights, or None.
         minibatch_features: number of features of the whole batch that the critic sees.
+        conditioning: how the critic sees conditions, `"projection"` (the default),
+            `"concatenation"` or `"joint"`: see `networks.Critic`.
+        unrolled_steps: steps of the critic that each step of the generator looks ahead, with the
+            rate `unrolled_rate`, against samples that are all alike: see `models.Adversarial`.
+        unrolled_rate: rate of these steps.
         prior: as for `VAE`; with a gradient.
         data_kind: `"uint8"` or `"real"`.
         num_bits: bits of a value of uint8 data.
@@ -68,11 +80,10 @@ class GAN(Adversarial, DecoderModel):
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
-        kind = {"dtype": dtype}
-        element = Deterministic(bound=0.5 if data_kind == "uint8" else None, **kind)
-        observation = PixelFlow(Chain([], **kind), data_kind, num_bits, element, **kind)
+        observation = pixels(data_kind, num_bits, dtype)
         parts = {"prior": get_base(prior, dtype, name="prior"), "observation": observation}
-        super().__init__(event_shape, latent_dim, parts, {"decoder": decoder}, **kind, **kwargs)
+        networks = {"decoder": decoder}
+        super().__init__(event_shape, latent_dim, parts, networks, dtype=dtype, **kwargs)
 
     def default_optimizer(self):
         """Adam as of Radford et al. 2016 (arXiv:1511.06434), section 4."""
