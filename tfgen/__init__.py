@@ -36,6 +36,7 @@ from tfgen.models import WGAN
 from tfgen.models import Autoencoder
 from tfgen.models import BiGAN
 from tfgen.models import BoltzmannMachine
+from tfgen.models import CycleGAN
 from tfgen.models import DeepNADE
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
@@ -89,6 +90,7 @@ __all__ = [
     "testing",
     "SemiSupervisedGAN",
     "BiGAN",
+    "CycleGAN",
 ]
 
 

@@ -8,6 +8,7 @@ from tfgen.models.adversarial import VAEF
 from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
 from tfgen.models.adversarial import BiGAN
+from tfgen.models.adversarial import CycleGAN
 from tfgen.models.adversarial import SemiSupervisedGAN
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
@@ -73,6 +74,7 @@ __all__ = [
     "RealNVP",
     "SemiSupervisedGAN",
     "BiGAN",
+    "CycleGAN",
 ]
 
 

@@ -20,6 +20,8 @@ from tfgen.networks.named import get_network
 from tfgen.networks.pixel_lstm import DiagonalBiLSTM
 from tfgen.networks.pixel_lstm import RowLSTM
 from tfgen.networks.pixel_rnn import PixelRNNStack
+from tfgen.networks.translation import PatchCritic
+from tfgen.networks.translation import ResNetTranslator
 from tfgen.networks.weight_norm import WeightNorm
 from tfgen.networks.weight_norm import data_dependent_init
 
@@ -36,11 +38,13 @@ __all__ = [
     "Head",
     "MaskedConv2D",
     "MinibatchFeatures",
+    "PatchCritic",
     "PixelCNNStack",
     "PixelRNNStack",
     "ResNet",
     "ResNetDecoder",
     "ResNetEncoder",
+    "ResNetTranslator",
     "RowLSTM",
     "WeightClip",
     "WeightNorm",

@@ -5,6 +5,7 @@ from tfgen.models.adversarial.cqf import CQ
 from tfgen.models.adversarial.cqf import CQF
 from tfgen.models.adversarial.cqf import VAEF
 from tfgen.models.adversarial.critic_player import Adversarial
+from tfgen.models.adversarial.cyclegan import CycleGAN
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.gan import WGAN
 from tfgen.models.adversarial.semi_supervised import SemiSupervisedGAN
@@ -18,6 +19,7 @@ __all__ = [
     "WGAN",
     "SemiSupervisedGAN",
     "BiGAN",
+    "CycleGAN",
 ]
 
 
