@@ -38,6 +38,7 @@ from tfgen.models import BiGAN
 from tfgen.models import BoltzmannMachine
 from tfgen.models import CycleGAN
 from tfgen.models import DeepNADE
+from tfgen.models import DomainAdversarial
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
@@ -91,6 +92,7 @@ __all__ = [
     "SemiSupervisedGAN",
     "BiGAN",
     "CycleGAN",
+    "DomainAdversarial",
 ]
 
 

@@ -9,6 +9,7 @@ from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
 from tfgen.models.adversarial import BiGAN
 from tfgen.models.adversarial import CycleGAN
+from tfgen.models.adversarial import DomainAdversarial
 from tfgen.models.adversarial import SemiSupervisedGAN
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
@@ -75,6 +76,7 @@ __all__ = [
     "SemiSupervisedGAN",
     "BiGAN",
     "CycleGAN",
+    "DomainAdversarial",
 ]
 
 

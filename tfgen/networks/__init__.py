@@ -20,6 +20,7 @@ from tfgen.networks.named import get_network
 from tfgen.networks.pixel_lstm import DiagonalBiLSTM
 from tfgen.networks.pixel_lstm import RowLSTM
 from tfgen.networks.pixel_rnn import PixelRNNStack
+from tfgen.networks.reversal import GradientReversal
 from tfgen.networks.translation import PatchCritic
 from tfgen.networks.translation import ResNetTranslator
 from tfgen.networks.weight_norm import WeightNorm
@@ -35,6 +36,7 @@ __all__ = [
     "Critic",
     "DiagonalBiLSTM",
     "GatedPixelCNNStack",
+    "GradientReversal",
     "Head",
     "MaskedConv2D",
     "MinibatchFeatures",

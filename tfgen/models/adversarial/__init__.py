@@ -6,6 +6,7 @@ from tfgen.models.adversarial.cqf import CQF
 from tfgen.models.adversarial.cqf import VAEF
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.adversarial.cyclegan import CycleGAN
+from tfgen.models.adversarial.domain_adversarial import DomainAdversarial
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.gan import WGAN
 from tfgen.models.adversarial.semi_supervised import SemiSupervisedGAN
@@ -20,6 +21,7 @@ __all__ = [
     "SemiSupervisedGAN",
     "BiGAN",
     "CycleGAN",
+    "DomainAdversarial",
 ]
 
 
