@@ -514,7 +514,7 @@ def test_a_generator_must_generate_one_example():
             "`critic` must have no constraints where `weight_clip` is given",
         ),
         ({"prior": "mixture"}, "`prior` must be one whose samples have a gradient.*GaussianMix"),
-        ({"data_kind": "binary"}, '`data_kind` must be "uint8" or "real"; got \'binary\''),
+        ({"data_kind": "text"}, '`data_kind` must be "uint8", "real" or "binary"; got \'text\''),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -414,6 +414,14 @@ ADVERSARIAL = {
         num_bits=5,
         **ONLY_GAME,
     ),
+    "gan_binary": model(
+        adversarial,
+        tfgen.GAN,
+        (3, 2, 1),
+        data_kind="binary",
+        outputs="gumbel",
+        **ONLY_GAME,
+    ),
     "wgan": model(
         adversarial,
         tfgen.WGAN,

@@ -6,6 +6,7 @@ from tfgen.bijectors import Bijector
 from tfgen.bijectors import Chain
 from tfgen.bijectors import Standardise
 from tfgen.distributions.base import Base
+from tfgen.distributions.discrete import DiscreteOutputs
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
@@ -40,6 +41,7 @@ __all__ = [
     "Deterministic",
     "DeterministicPosterior",
     "DiagonalNormal",
+    "DiscreteOutputs",
     "DiscretisedLogistic",
     "Factorised",
     "FromTFD",

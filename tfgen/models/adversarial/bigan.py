@@ -8,7 +8,7 @@ from tfgen.distributions import get_base
 from tfgen.distributions import get_posterior
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.adversarial.gan import GAN
-from tfgen.models.adversarial.gan import pixels
+from tfgen.models.adversarial.gan import generated
 from tfgen.models.latent.encoder_decoder import EncoderDecoder
 from tfgen.objectives import generator_loss
 from tfgen.utils import checks
@@ -36,8 +36,9 @@ class BiGAN(GAN, EncoderDecoder):
         conditioning: how the critic sees latents (and conditions) beside examples, `"joint"`,
             `"concatenation"` or `"projection"`: see `networks.Critic`.
         prior: as for `GAN`.
-        data_kind: `"uint8"` or `"real"`.
+        data_kind: `"uint8"`, `"real"` or `"binary"`.
         num_bits: bits of a value of uint8 data.
+        outputs: as for `GAN`.
         **kwargs: as for `GAN`.
 
     Raises:
@@ -71,6 +72,7 @@ class BiGAN(GAN, EncoderDecoder):
         conditioning="joint",
         data_kind="uint8",
         num_bits=8,
+        outputs=None,
         dtype=None,
         **kwargs,
     ):
@@ -80,7 +82,7 @@ class BiGAN(GAN, EncoderDecoder):
         parts = {
             "posterior": get_posterior(posterior, dtype),
             "prior": get_base(prior, dtype, name="prior"),
-            "observation": pixels(data_kind, num_bits, dtype),
+            "observation": generated(data_kind, num_bits, outputs, dtype),
         }
         networks = {"encoder": encoder, "decoder": decoder}
         game = {"loss": loss, "conditioning": conditioning}

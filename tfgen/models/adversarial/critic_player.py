@@ -139,7 +139,8 @@ class Adversarial(metaclass=Recorded):
         start, num_rows = first_row(batch), tf.shape(batch["x"])[0]
         condition = batch.get("condition")
         for_reals, between = self._game_noise(seed, start, num_rows)
-        x = self._reals(batch["x"], condition, for_reals, training)
+        x = self.data_spec.draw_bits(batch["x"], seed, start)
+        x = self._reals(x, condition, for_reals, training)
         fakes = self._fakes(self._fake_noise(seed, start, num_rows), condition, training)
         # Frozen, it keeps its normalisations, too.
         training = training and not is_frozen(self.critic)

@@ -4,17 +4,31 @@ import keras
 
 from tfgen.bijectors import Chain
 from tfgen.distributions import Deterministic
+from tfgen.distributions import DiscreteOutputs
 from tfgen.distributions import PixelFlow
 from tfgen.distributions import get_base
+from tfgen.distributions.discrete import ESTIMATORS
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.latent.decoder_model import DecoderModel
 from tfgen.networks.named import get_network
 from tfgen.utils import checks
 
 
-def pixels(data_kind, num_bits, dtype):
-    """The observation of a generator: values that its features are."""
+def generated(data_kind, num_bits, outputs, dtype):
+    """The observation of a generator: values that its features are, or draws of 0 and 1."""
     kind = {"dtype": dtype}
+    if data_kind == "binary":
+        if isinstance(outputs, DiscreteOutputs):
+            return outputs
+        if outputs not in (None, *ESTIMATORS):
+            raise ValueError(
+                f"`outputs` must be one of {list(ESTIMATORS)} or a DiscreteOutputs; got {outputs!r}"
+            )
+        return DiscreteOutputs(outputs or "straight_through", **kind)
+    if outputs is not None:
+        raise ValueError(f'`outputs` go with data_kind="binary"; got {data_kind!r}')
+    if data_kind not in ("uint8", "real"):
+        raise ValueError(f'`data_kind` must be "uint8", "real" or "binary"; got {data_kind!r}')
     element = Deterministic(bound=0.5 if data_kind == "uint8" else None, **kind)
     return PixelFlow(Chain([], **kind), data_kind, num_bits, element, **kind)
 
@@ -46,8 +60,11 @@ class GAN(Adversarial, DecoderModel):
             rate `unrolled_rate`, against samples that are all alike: see `models.Adversarial`.
         unrolled_rate: rate of these steps.
         prior: as for `VAE`; with a gradient.
-        data_kind: `"uint8"` or `"real"`.
+        data_kind: `"uint8"`, `"real"` or `"binary"`.
         num_bits: bits of a value of uint8 data.
+        outputs: of binary data, how gradients pass through draws of 0 and 1:
+            `"straight_through"` (the default), `"gumbel"`, or a `distributions.DiscreteOutputs`,
+            which may be of categories as one-hot vectors.
         **kwargs: `condition_shape` (`[features]`), `num_classes`, `dtype`, `name`, and
             `fitted_latents`, a distribution in the prior's place as for `set_latents`.
 
@@ -76,11 +93,12 @@ class GAN(Adversarial, DecoderModel):
         prior="normal",
         data_kind="uint8",
         num_bits=8,
+        outputs=None,
         dtype=None,
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
-        observation = pixels(data_kind, num_bits, dtype)
+        observation = generated(data_kind, num_bits, outputs, dtype)
         parts = {"prior": get_base(prior, dtype, name="prior"), "observation": observation}
         networks = {"decoder": decoder}
         super().__init__(event_shape, latent_dim, parts, networks, dtype=dtype, **kwargs)
