@@ -10,6 +10,7 @@ from tfgen.models.adversarial import Adversarial
 from tfgen.models.adversarial import BiGAN
 from tfgen.models.adversarial import CycleGAN
 from tfgen.models.adversarial import DomainAdversarial
+from tfgen.models.adversarial import Mapping
 from tfgen.models.adversarial import SemiSupervisedGAN
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
@@ -77,6 +78,7 @@ __all__ = [
     "BiGAN",
     "CycleGAN",
     "DomainAdversarial",
+    "Mapping",
 ]
 
 

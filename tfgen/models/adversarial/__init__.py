@@ -9,6 +9,7 @@ from tfgen.models.adversarial.cyclegan import CycleGAN
 from tfgen.models.adversarial.domain_adversarial import DomainAdversarial
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.gan import WGAN
+from tfgen.models.adversarial.mapping import Mapping
 from tfgen.models.adversarial.semi_supervised import SemiSupervisedGAN
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "BiGAN",
     "CycleGAN",
     "DomainAdversarial",
+    "Mapping",
 ]
 
 

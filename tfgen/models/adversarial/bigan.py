@@ -148,11 +148,10 @@ class BiGAN(GAN, EncoderDecoder):
         fakes = self._fakes(for_fakes, condition, training)
         reals = self._reals(x, condition, for_reals, training)
         if training and self.unrolled_steps:
-            scores = self._scores_ahead(reals, fakes, condition, between)
+            loss = self._loss_ahead(reals, fakes, condition, between)
         else:
-            scores = [self._score(pairs, condition, training=False) for pairs in (reals, fakes)]
-        real, fake = scores
-        loss = generator_loss(fake, self.adversarial_loss)
-        # Examples are to be taken for samples as samples for examples.
-        loss += generator_loss(-real, self.adversarial_loss)
+            real, fake = (self._score(pairs, condition, False) for pairs in (reals, fakes))
+            loss = generator_loss(fake, self.adversarial_loss)
+            # Examples are to be taken for samples as samples for examples.
+            loss += generator_loss(-real, self.adversarial_loss)
         return {"adversarial": loss, "loss": loss}

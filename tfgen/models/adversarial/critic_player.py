@@ -51,7 +51,9 @@ class Adversarial(metaclass=Recorded):
             `"projection"`.
         unrolled_steps: steps of the critic that the generator's step looks ahead, through which it
             is differentiated: these are steps of plain gradient descent on the batch, which are
-            undone after it (Metz et al. 2017, eq. 7 and 9). Each replica looks ahead on its share.
+            undone after it (Metz et al. 2017, eq. 7 to 10). The generator's part of the game is
+            then the critic's loss after them, which it raises: with another one it would learn to
+            mislead the steps. Each replica looks ahead on its share.
         unrolled_rate: rate of these steps.
         **kwargs: of the model that comes after.
 
@@ -167,10 +169,10 @@ class Adversarial(metaclass=Recorded):
         """The terms of examples in the critic's step."""
         return {"real_score": self._score(x, condition, training)}
 
-    def _scores_ahead(self, x, fakes, condition, between):
-        """The scores of examples and samples by the critic after `unrolled_steps` steps on them, a
-        function of what it saw in these steps, too. In the scope, what would be assigned is let
-        go."""
+    def _loss_ahead(self, x, fakes, condition, between):
+        """The loss, with the other sign, of the critic after `unrolled_steps` steps on examples and
+        samples, a function of what it saw in these steps, too. In the scope, what would be assigned
+        is let go."""
         weights = self.critic.trainable_variables
         values = [tf.convert_to_tensor(weight) for weight in weights]
         for _ in range(self.unrolled_steps):
@@ -186,7 +188,8 @@ class Adversarial(metaclass=Recorded):
             if self.weight_clip:
                 values = [WeightClip(self.weight_clip)(v) for v in values]
         with keras.StatelessScope(zip(weights, values, strict=True)):
-            return [self._score(seen, condition, training=False) for seen in (x, fakes)]
+            real, fake = (self._score(seen, condition, training=False) for seen in (x, fakes))
+        return -critic_loss(real, fake, self.adversarial_loss)
 
     # --- what users call ------------------------------------------------------
 
@@ -370,13 +373,14 @@ class Adversarial(metaclass=Recorded):
         fakes = self._fakes(for_fakes, condition, training)
         if training and self.unrolled_steps:
             reals = self._reals(x, condition, ahead[0], training)
-            _, score = self._scores_ahead(reals, fakes, condition, ahead[1])
+            adversarial = self._loss_ahead(reals, fakes, condition, ahead[1])
         else:
             # Its normalisations are of its own steps.
             score = self._score(fakes, condition, training=False)
+            adversarial = generator_loss(score, self.adversarial_loss)
         # Last: Keras keeps the layers' losses of the last call.
         terms = self._likelihood_terms(x, condition, own, training)
-        terms["adversarial"] = generator_loss(score, self.adversarial_loss)
+        terms["adversarial"] = adversarial
         return {**terms, "loss": self._total(terms)}
 
     def _likelihood_terms(self, x, condition, noise, training):

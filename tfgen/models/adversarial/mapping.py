@@ -14,6 +14,15 @@ class Mapping(Family):
 
     A subclass has `_outputs`, `_output_event_shape` and what is trained. Arguments as for
     `GenerativeModel`.
+
+    >>> import tfgen
+    >>> model = tfgen.DomainAdversarial(2, 3, data_kind="real", features="mlp")
+    >>> isinstance(model, tfgen.models.Mapping), model.num_dims, model.has_likelihood
+    (True, 2, False)
+    >>> model.player_argument_names, model.compile_argument_names[0]
+    ([], 'optimizer')
+    >>> type(model.default_optimizer()).__name__
+    'Adam'
     """
 
     def call(self, inputs, training=False):
