@@ -20,8 +20,8 @@ class DiscreteOutputs(Observation):
 
     A draw is the sign of logit plus noise, or the place of the largest such sum; relaxed, it is
     their sigmoid or softmax by a temperature (Jang et al. 2017, "Categorical Reparameterization
-    with Gumbel-Softmax", arXiv:1611.01144, eq. 2; Maddison et al. 2017, "The Concrete Distribution",
-    arXiv:1611.00712).
+    with Gumbel-Softmax", arXiv:1611.01144, eq. 2; Maddison et al. 2017, "The Concrete
+    Distribution", arXiv:1611.00712).
 
     Args:
         estimator: `"straight_through"`: `rsample` gives draws, with the gradient of relaxed ones

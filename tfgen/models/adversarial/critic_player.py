@@ -94,7 +94,7 @@ class Adversarial(metaclass=Recorded):
         minibatch_features=0,
         conditioning=None,
         unrolled_steps=0,
-        unrolled_rate=0.1,
+        unrolled_rate=0.01,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
