@@ -25,6 +25,7 @@ from tfgen.utils.files import replacing
 MODELS = {
     "GAN": (tfgen.GAN, {}),
     "GAN, minibatch features": (tfgen.GAN, {"minibatch_features": 8}),
+    "GAN, 5 steps ahead": (tfgen.GAN, {"unrolled_steps": 5}),
     "WGAN": (tfgen.WGAN, {}),
     "CQ": (tfgen.CQ, {}),
 }

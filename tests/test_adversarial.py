@@ -302,7 +302,8 @@ def test_the_critic_sees_no_grid():
     for name in ("gan_images", "cqf"):
         case = zoo.untrained(name)
         model, x = case.model, case.x
-        reals = model._reals(tf.constant(x), *ROWS[:2]).numpy()
+        noise, _ = model._game_noise(*ROWS)
+        reals = model._reals(tf.constant(x), None, noise, training=False).numpy()
         levels = (reals + 1) * 2 ** (model.num_bits - 1)
         step = 256 >> model.num_bits
         np.testing.assert_array_equal(np.floor(levels + 1e-4) * step, x // step * step)
@@ -515,7 +516,7 @@ def test_a_generator_must_generate_one_example():
             "`critic` must have no constraints where `weight_clip` is given",
         ),
         ({"prior": "mixture"}, "`prior` must be one whose samples have a gradient.*GaussianMix"),
-        ({"data_kind": "binary"}, '`data_kind` must be "uint8" or "real"; got \'binary\''),
+        ({"data_kind": "text"}, '`data_kind` must be "uint8", "real" or "binary"; got \'text\''),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -375,7 +375,7 @@ def adversarial(recipe, shape=(4,), dtype=None, conv=False, **arguments):
     elif len(shape) > 1:
         flat = keras.layers.Flatten(dtype=dtype)
         networks["critic"] = keras.Sequential([flat, networks["critic"]])
-    if issubclass(recipe, tfgen.VAE):
+    if issubclass(recipe, tfgen.models.EncoderDecoder):
         return vae(recipe, shape, dtype=dtype, **networks, **arguments)
     decoder = MLP((8,), "elu", dtype=dtype)
     if conv:
@@ -409,8 +409,17 @@ ADVERSARIAL = {
         (5, 4, 3),
         conv=True,
         num_classes=2,
+        conditioning="concatenation",
         loss="non_saturating",
         num_bits=5,
+        **ONLY_GAME,
+    ),
+    "gan_binary": model(
+        adversarial,
+        tfgen.GAN,
+        (3, 2, 1),
+        data_kind="binary",
+        outputs="gumbel",
         **ONLY_GAME,
     ),
     "wgan": model(
@@ -432,6 +441,25 @@ ADVERSARIAL = {
         weight_clip=0.1,
         **{**ONLY_GAME, "compile": {"critic_optimizer": "adam", "critic_steps": 2}},
     ),
+    "semi_supervised_gan": model(
+        adversarial,
+        tfgen.SemiSupervisedGAN,
+        data_kind="real",
+        num_classes=3,
+        **{
+            **ONLY_GAME,
+            "terms": (*GAME, "classification", "feature_matching"),
+            "summed": ("feature_matching",),
+        },
+    ),
+    "bigan": model(
+        adversarial,
+        tfgen.BiGAN,
+        (3, 2, 1),
+        posterior="normal",
+        num_classes=2,
+        **{**ONLY_GAME, "compile": {"critic_optimizer": "adam", "critic_steps": 2}},
+    ),
     "vaef": model(vae, tfgen.VAEF, (4, 4, 1), observation=pixel_flow, **PIXEL_ELBO),
     # Weights with which the terms as they are add up to the loss.
     "cq": model(
@@ -440,6 +468,7 @@ ADVERSARIAL = {
         (3, 2, 1),
         adversarial_weight=1 / 6,
         num_classes=2,
+        conditioning="joint",
         costly=True,
         **BOTH,
     ),

@@ -37,10 +37,13 @@ from tfgen.models import VLAE
 from tfgen.models import VQVAE
 from tfgen.models import WGAN
 from tfgen.models import Autoencoder
+from tfgen.models import BiGAN
 from tfgen.models import BoltzmannMachine
 from tfgen.models import ConvRBM
+from tfgen.models import CycleGAN
 from tfgen.models import DeepNADE
 from tfgen.models import DiscreteVAE
+from tfgen.models import DomainAdversarial
 from tfgen.models import Flow
 from tfgen.models import GenerativeModel
 from tfgen.models import Glow
@@ -49,6 +52,7 @@ from tfgen.models import InjectiveFlow
 from tfgen.models import PixelCNN
 from tfgen.models import PixelRNN
 from tfgen.models import RealNVP
+from tfgen.models import SemiSupervisedGAN
 from tfgen.models import SigmoidBeliefNet
 
 __all__ = [
@@ -99,6 +103,10 @@ __all__ = [
     "optimizers",
     "plots",
     "testing",
+    "SemiSupervisedGAN",
+    "BiGAN",
+    "CycleGAN",
+    "DomainAdversarial",
 ]
 
 

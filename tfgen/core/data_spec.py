@@ -42,6 +42,7 @@ class DataSpec:
         condition_shape: shape of the vector or image that comes with an example as `y`; None: none.
         num_classes: number of labels, where `y` is a label, or a label and such a vector:
             `{"label": [n], "vector": [n, *condition_shape]}` or the pair of both.
+        unlabelled: whether a label of -1 stands for one that is not known.
         role: `"condition"` if `y` is given to a density, `"target"` if it is what a model learns to
             tell. Without `condition_shape` and `num_classes`, `y` is ignored.
         dtype: dtype of reals.
@@ -102,6 +103,7 @@ class DataSpec:
         num_classes=None,
         role="condition",
         dtype="float32",
+        unlabelled=False,
     ):
         self.event_shape = checks.as_shape(event_shape, "event_shape")
         self.columns = kind if isinstance(kind, Columns) else None
@@ -116,7 +118,7 @@ class DataSpec:
             raise ValueError(f"`role` must be one of {list(ROLES)}; got {role!r}")
         self.role = role
         self.dtype = tf.as_dtype(dtype)
-        self.y = YSpec.of(condition_shape, num_classes, self.dtype, role)
+        self.y = YSpec.of(condition_shape, num_classes, self.dtype, role, unlabelled)
         self.condition = self.y if role == "condition" else None
         self.checks_streams = True
 
@@ -216,7 +218,9 @@ class DataSpec:
         if self.y is None or not self.y.num_classes:
             raise ValueError("`class_weight` needs a model with `num_classes`")
         weights = self.y.class_weights(class_weight)
-        return {**batch, "sample_weight": tf.gather(weights, self.y.labels(batch[self.role]))}
+        labels = tf.convert_to_tensor(self.y.labels(batch[self.role]))
+        found = tf.gather(weights, tf.maximum(labels, 0))
+        return {**batch, "sample_weight": tf.where(labels < 0, 1.0, found)}
 
     def draw_bits(self, x, seed, start):
         """Binary data of a batch that holds the probabilities of 1; other data as they are."""
@@ -245,7 +249,9 @@ class DataSpec:
         self.require_shape(x)
         batch = {"x": x, "row": tf.range(tf.shape(x, tf.int64)[0], dtype=tf.int64)}
         if self.y is not None:
-            if y is None:
+            if y is None and self.y.unlabelled:
+                y = tf.fill(tf.shape(x)[:1], -1)
+            elif y is None:
                 # Says what it should be.
                 self.y.check(None, "y", None)
             batch[self.role] = self.y.cast(y)

@@ -56,6 +56,7 @@ class Family(Trainable, metaclass=Recorded):
             num_classes,
             self._role,
             policy.variable_dtype,
+            self._takes_unlabelled,
         )
         super().__init__(spec, dtype=policy, name=name)
         self.event_shape, self.data_kind, self.num_bits = spec.event_shape, spec.kind, spec.num_bits
@@ -312,6 +313,8 @@ class Family(Trainable, metaclass=Recorded):
 
     # What `y` is: a condition of densities and samples, or a `"target"`, which only training sees.
     _role = "condition"
+    # Whether a label of -1 stands for one that is not known.
+    _takes_unlabelled = False
     # Shape of an example's latents, where it has any.
     latent_shape = None
     # Whether examples have latents, where there are any.

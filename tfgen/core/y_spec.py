@@ -20,6 +20,7 @@ class YSpec:
         num_classes: number of labels; None where there is no label.
         dtype: dtype of the vectors.
         role: `"condition"` or `"target"`, for errors.
+        unlabelled: whether -1 stands for a label that is not known. No labels at all are then such.
 
     Attributes:
         is_pair: whether there is a label and a vector.
@@ -30,13 +31,13 @@ class YSpec:
     ([1], [[0.0, 4.0]])
     """
 
-    def __init__(self, shape, num_classes, dtype, role="condition"):
+    def __init__(self, shape, num_classes, dtype, role="condition", unlabelled=False):
         self.shape, self.num_classes, self.dtype = shape, num_classes, tf.as_dtype(dtype)
-        self.role = role
+        self.role, self.unlabelled = role, unlabelled
         self.is_pair = bool(num_classes) and shape is not None
 
     @classmethod
-    def of(cls, condition_shape, num_classes, dtype, role="condition"):
+    def of(cls, condition_shape, num_classes, dtype, role="condition", unlabelled=False):
         """The description that a model's arguments mean, or None.
 
         Args:
@@ -45,6 +46,7 @@ class YSpec:
             num_classes: number of labels or None.
             dtype: dtype of vectors.
             role: `"condition"` or `"target"`.
+            unlabelled: whether -1 stands for a label that is not known.
 
         Raises:
             ValueError: `()` without a number of labels, or sizes that are no positive numbers.
@@ -66,7 +68,7 @@ class YSpec:
                 )
         if condition_shape is None and num_classes is None:
             return None
-        return cls(condition_shape, num_classes, dtype, role)
+        return cls(condition_shape, num_classes, dtype, role, unlabelled)
 
     @property
     def condition_shape(self):
@@ -75,7 +77,8 @@ class YSpec:
 
     def _label(self, y, name, num_rows, whole=True):
         dtype = self.dtype.as_numpy_dtype
-        return checks.as_condition(y, name, (), self.num_classes, dtype, num_rows, whole)
+        least = -1 if self.unlabelled else 0
+        return checks.as_condition(y, name, (), self.num_classes, dtype, num_rows, whole, least)
 
     def _vector(self, y, name, num_rows, whole=True):
         dtype = self.dtype.as_numpy_dtype
@@ -89,6 +92,8 @@ class YSpec:
         Raises:
             ValueError: none at all, wrong shapes, NaN, labels out of range, another number of rows.
         """
+        if y is None and self.unlabelled:
+            return np.full(num_rows or 1, -1, np.int32)
         if y is None and self.role == "target":
             raise ValueError(f"`{name}` is missing: training needs the targets of the examples")
         if not self.is_pair:
@@ -134,7 +139,8 @@ class YSpec:
         """
 
         def label(y, name):
-            return tensor_checks.as_labels(y, name, self.num_classes, num_rows, batch)
+            least = -1 if self.unlabelled else 0
+            return tensor_checks.as_labels(y, name, self.num_classes, num_rows, batch, least)
 
         def vector(y, name):
             return tensor_checks.as_vectors(y, name, self.shape, self.dtype, num_rows, batch)

@@ -14,11 +14,12 @@ from tfgen.data.columns import Columns
 from tfgen.data.dataset import Data
 from tfgen.data.hints import nearest
 from tfgen.data.images import stack_images
+from tfgen.data.labels import repeat_labelled
 from tfgen.data.table import Table
 from tfgen.data.table import table_of  # noqa: F401  for runs
 from tfgen.utils import checks
 
-__all__ = ["Columns", "Data", "Table", "load", "names", "stack_channels"]
+__all__ = ["Columns", "Data", "Table", "load", "names", "repeat_labelled", "stack_channels"]
 
 
 def __dir__():

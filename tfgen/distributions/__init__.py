@@ -11,6 +11,7 @@ from tfgen.distributions.codes import CodebookPosterior
 from tfgen.distributions.codes import IndependentCodes
 from tfgen.distributions.codes import OneHotPosterior
 from tfgen.distributions.discrete import OneHot
+from tfgen.distributions.discrete_outputs import DiscreteOutputs
 from tfgen.distributions.elements import Bernoulli
 from tfgen.distributions.elements import Deterministic
 from tfgen.distributions.elements import DiscretisedLogistic
@@ -47,6 +48,7 @@ __all__ = [
     "Deterministic",
     "DeterministicPosterior",
     "DiagonalNormal",
+    "DiscreteOutputs",
     "DiscretisedLogistic",
     "Factorised",
     "FromTFD",

@@ -7,6 +7,11 @@ from tfgen.models.adversarial import GAN
 from tfgen.models.adversarial import VAEF
 from tfgen.models.adversarial import WGAN
 from tfgen.models.adversarial import Adversarial
+from tfgen.models.adversarial import BiGAN
+from tfgen.models.adversarial import CycleGAN
+from tfgen.models.adversarial import DomainAdversarial
+from tfgen.models.adversarial import Mapping
+from tfgen.models.adversarial import SemiSupervisedGAN
 from tfgen.models.autoregressive import FVSBN
 from tfgen.models.autoregressive import MADE
 from tfgen.models.autoregressive import NADE
@@ -50,46 +55,51 @@ Generator = DecoderModel
 
 __all__ = [
     "AFVAE",
-    "Adversarial",
     "CQ",
     "CQF",
+    "DBM",
+    "DBN",
+    "DRAW",
     "FVSBN",
     "GAN",
+    "GSN",
     "IAF",
     "IAFVAE",
     "MADE",
     "MAF",
     "NADE",
     "NSF",
-    "BoltzmannMachine",
-    "ConvRBM",
-    "DBM",
-    "DBN",
     "RBM",
     "VAE",
     "VAEF",
     "VLAE",
+    "VQVAE",
     "WGAN",
+    "Adversarial",
     "Autoencoder",
+    "BiGAN",
+    "BoltzmannMachine",
+    "ConvRBM",
+    "CycleGAN",
     "DecoderModel",
     "DeepNADE",
+    "DiscreteVAE",
+    "DomainAdversarial",
     "EncoderDecoder",
+    "Estimator",
     "Flow",
     "GenerativeModel",
     "Glow",
     "GlowStep",
+    "GumbelSoftmax",
+    "HelmholtzMachine",
     "InjectiveFlow",
+    "Mapping",
     "PixelCNN",
     "PixelRNN",
     "RealNVP",
-    "Estimator",
-    "GumbelSoftmax",
-    "HelmholtzMachine",
-    "GSN",
-    "DRAW",
-    "VQVAE",
-    "DiscreteVAE",
     "Reinforce",
+    "SemiSupervisedGAN",
     "SigmoidBeliefNet",
     "StraightThrough",
     "Vimco",

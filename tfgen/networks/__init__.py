@@ -20,6 +20,9 @@ from tfgen.networks.named import get_network
 from tfgen.networks.pixel_lstm import DiagonalBiLSTM
 from tfgen.networks.pixel_lstm import RowLSTM
 from tfgen.networks.pixel_rnn import PixelRNNStack
+from tfgen.networks.reversal import GradientReversal
+from tfgen.networks.translation import PatchCritic
+from tfgen.networks.translation import ResNetTranslator
 from tfgen.networks.weight_norm import WeightNorm
 from tfgen.networks.weight_norm import data_dependent_init
 
@@ -33,14 +36,17 @@ __all__ = [
     "Critic",
     "DiagonalBiLSTM",
     "GatedPixelCNNStack",
+    "GradientReversal",
     "Head",
     "MaskedConv2D",
     "MinibatchFeatures",
+    "PatchCritic",
     "PixelCNNStack",
     "PixelRNNStack",
     "ResNet",
     "ResNetDecoder",
     "ResNetEncoder",
+    "ResNetTranslator",
     "RowLSTM",
     "WeightClip",
     "WeightNorm",

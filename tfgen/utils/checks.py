@@ -186,7 +186,9 @@ def as_weights(weights, name, num_rows, things="examples"):
     return weights.reshape(num_rows)
 
 
-def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows, whole=True):
+def as_condition(
+    condition, name, condition_shape, num_classes, dtype, num_rows, whole=True, least_label=0
+):
     """Returns conditions as an array with a row for each example; a single one is broadcast.
 
     Args:
@@ -198,6 +200,7 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows,
         dtype: dtype of conditions that are no labels.
         num_rows: number of examples; None for as many as there are conditions.
         whole: as in `as_events`.
+        least_label: the least of the labels.
 
     Returns:
         int32 labels `[n]` or an array `[n, *condition_shape]` in `dtype`; None for an
@@ -240,7 +243,7 @@ def as_condition(condition, name, condition_shape, num_classes, dtype, num_rows,
             f"got {len(condition)}"
         )
     if num_classes:
-        check_labels(condition, name, num_classes)
+        check_labels(condition, name, num_classes, least_label)
         condition = condition.astype(np.int32)
     else:
         condition = _as_dtype(condition, dtype, name, whole)

@@ -55,11 +55,11 @@ def require_ranges(x, name, least, most, whole, dtype, batch):
     _require(tf.reduce_all(ok), words, lambda: [columns], batch)
 
 
-def as_labels(y, name, num_classes, num_rows, batch):
+def as_labels(y, name, num_classes, num_rows, batch, least_label=0):
     """Returns labels as a tensor `[n]`, for `num_rows` examples; arguments as in `as_events`."""
     y = _rows_of(_of_shape(y, name, (), batch), name, num_rows, batch)
-    expected = f"labels in 0..{num_classes - 1}"
-    _require_range(y, name, 0, num_classes - 1, expected, batch)
+    expected = f"labels in {least_label}..{num_classes - 1}"
+    _require_range(y, name, least_label, num_classes - 1, expected, batch)
     return y
 
 

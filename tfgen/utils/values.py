@@ -119,8 +119,8 @@ def _hint_for_bits(integral, least, most):
     )
 
 
-def check_labels(y, name, num_classes):
-    """Refuses values of an array that are no labels from 0 on."""
+def check_labels(y, name, num_classes, least_label=0):
+    """Refuses values of an array that are no labels from `least_label` on."""
 
     def hint(integral, least, most):
         if not integral:
@@ -128,10 +128,14 @@ def check_labels(y, name, num_classes):
         if least == 1 and most == num_classes:
             return ": labels count from 0, give them less 1"
         if least < 0:
-            return ": leave rows without a label out"
+            return (
+                ": leave rows without a label out, or take a model that learns from them, as "
+                "SemiSupervisedGAN does"
+            )
         return f": give the model `num_classes={int(most) + 1}`, if there are so many classes"
 
-    _check_range(y, name, 0, num_classes - 1, f"labels in 0..{num_classes - 1}", hint)
+    expected = f"labels in {least_label}..{num_classes - 1}"
+    _check_range(y, name, least_label, num_classes - 1, expected, hint)
 
 
 def _check_range(x, name, low, high, expected, hint):

@@ -1,11 +1,16 @@
 """Models that play against a critic."""
 
+from tfgen.models.adversarial.bigan import BiGAN
 from tfgen.models.adversarial.cqf import CQ
 from tfgen.models.adversarial.cqf import CQF
 from tfgen.models.adversarial.cqf import VAEF
 from tfgen.models.adversarial.critic_player import Adversarial
+from tfgen.models.adversarial.cyclegan import CycleGAN
+from tfgen.models.adversarial.domain_adversarial import DomainAdversarial
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.gan import WGAN
+from tfgen.models.adversarial.mapping import Mapping
+from tfgen.models.adversarial.semi_supervised import SemiSupervisedGAN
 
 __all__ = [
     "Adversarial",
@@ -14,6 +19,11 @@ __all__ = [
     "GAN",
     "VAEF",
     "WGAN",
+    "SemiSupervisedGAN",
+    "BiGAN",
+    "CycleGAN",
+    "DomainAdversarial",
+    "Mapping",
 ]
 
 

@@ -7,6 +7,7 @@ from tfgen.core.data_spec import first_row
 from tfgen.core.players import Player
 from tfgen.networks import Critic
 from tfgen.networks import WeightClip
+from tfgen.networks.critic import check_conditioning
 from tfgen.networks.named import get_network
 from tfgen.objectives import critic_loss
 from tfgen.objectives import generator_loss
@@ -46,6 +47,14 @@ class Adversarial(metaclass=Recorded):
         weight_clip: each step of the critic ends with its weights within this distance of 0
             (Arjovsky et al. 2017, Algorithm 1); None: anywhere.
         minibatch_features: as for `networks.Critic`; scores are then of batches of one size.
+        conditioning: how the critic sees conditions, as for `networks.Critic`: by default
+            `"projection"`.
+        unrolled_steps: steps of the critic that the generator's step looks ahead, through which it
+            is differentiated: these are steps of plain gradient descent on the batch, which are
+            undone after it (Metz et al. 2017, eq. 7 to 10). The generator's part of the game is
+            then the critic's loss after them, which it raises: with another one it would learn to
+            mislead the steps. Each replica looks ahead on its share.
+        unrolled_rate: rate of these steps.
         **kwargs: of the model that comes after.
 
     Activity regularisers act in the step whose losses they are: the critic's on its samples, the
@@ -62,6 +71,7 @@ class Adversarial(metaclass=Recorded):
         Arjovsky et al., Wasserstein GAN, 2017, arXiv:1701.07875.
         Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018,
         arXiv:1802.05957.
+        Metz et al., Unrolled Generative Adversarial Networks, 2017, arXiv:1611.02163.
 
     >>> import numpy as np, tfgen
     >>> class CriticalVAE(tfgen.models.Adversarial, tfgen.VAE):
@@ -82,6 +92,9 @@ class Adversarial(metaclass=Recorded):
         gradient_penalty=0.0,
         weight_clip=None,
         minibatch_features=0,
+        conditioning=None,
+        unrolled_steps=0,
+        unrolled_rate=0.01,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
@@ -90,6 +103,11 @@ class Adversarial(metaclass=Recorded):
         if weight_clip is not None:
             weight_clip = checks.check_positive(weight_clip, "weight_clip")
         self.weight_clip, self.minibatch_features = weight_clip, minibatch_features
+        if conditioning is not None:
+            check_conditioning(conditioning)
+        self.conditioning = conditioning
+        self.unrolled_steps = checks.check_int(unrolled_steps, "unrolled_steps", 0, 1000)
+        self.unrolled_rate = checks.check_positive(unrolled_rate, "unrolled_rate")
         # The critic itself is made with the other weights.
         self._given_critic = critic
 
@@ -122,17 +140,23 @@ class Adversarial(metaclass=Recorded):
         """The critic's terms of a batch."""
         start, num_rows = first_row(batch), tf.shape(batch["x"])[0]
         condition = batch.get("condition")
-        x = self._reals(batch["x"], seed, start)
+        for_reals, between = self._game_noise(seed, start, num_rows)
+        x = self.data_spec.draw_bits(batch["x"], seed, start)
+        x = self._reals(x, condition, for_reals, training)
         fakes = self._fakes(self._fake_noise(seed, start, num_rows), condition, training)
         # Frozen, it keeps its normalisations, too.
         training = training and not is_frozen(self.critic)
-        fakes, terms = tf.stop_gradient(fakes), {}
+        x, fakes = tf.stop_gradient(x), tf.stop_gradient(fakes)
+        return self._game(x, fakes, condition, between, training)
+
+    def _game(self, x, fakes, condition, between, training):
+        """The critic's terms of examples and samples as it sees them."""
+        terms = {}
         if self.gradient_penalty:
-            weights = row_uniform(fold_in(seed, Stream.BETWEEN), start, num_rows, (), x.dtype)
             terms["gradient_penalty"] = gradient_penalty(
-                lambda between: self._score(between, condition, training), x, fakes, weights
+                lambda between: self._score(between, condition, training), x, fakes, between
             )
-        terms["real_score"] = self._score(x, condition, training)
+        terms |= self._real_terms(x, condition, training)
         # Last: Keras keeps the layers' losses of the last call.
         terms["fake_score"] = self._score(fakes, condition, training)
         loss = critic_loss(terms["real_score"], terms["fake_score"], self.adversarial_loss)
@@ -140,6 +164,32 @@ class Adversarial(metaclass=Recorded):
         if self.gradient_penalty:
             loss += self.gradient_penalty * terms["gradient_penalty"]
         return {**terms, "loss": loss}
+
+    def _real_terms(self, x, condition, training):
+        """The terms of examples in the critic's step."""
+        return {"real_score": self._score(x, condition, training)}
+
+    def _loss_ahead(self, x, fakes, condition, between):
+        """The loss, with the other sign, of the critic after `unrolled_steps` steps on examples and
+        samples, a function of what it saw in these steps, too. In the scope, what would be assigned
+        is let go."""
+        weights = self.critic.trainable_variables
+        values = [tf.convert_to_tensor(weight) for weight in weights]
+        for _ in range(self.unrolled_steps):
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                with keras.StatelessScope(zip(weights, values, strict=True)):
+                    terms = self._game(x, fakes, condition, between, training=True)
+                    loss = tf.reduce_mean(terms["loss"])
+            gradients = tape.gradient(loss, values, unconnected_gradients="zero")
+            rate = tf.cast(self.unrolled_rate, self.variable_dtype)
+            moved = zip(values, gradients, strict=True)
+            values = [v - rate * tf.cast(g, v.dtype) for v, g in moved]
+            if self.weight_clip:
+                values = [WeightClip(self.weight_clip)(v) for v in values]
+        with keras.StatelessScope(zip(weights, values, strict=True)):
+            real, fake = (self._score(seen, condition, training=False) for seen in (x, fakes))
+        return -critic_loss(real, fake, self.adversarial_loss)
 
     # --- what users call ------------------------------------------------------
 
@@ -167,8 +217,13 @@ class Adversarial(metaclass=Recorded):
                     f"through; got a {type(getattr(self, name)).__name__}"
                 )
         # Last: without the critic, the same seed makes the same model.
+        if self.conditioning and self._beside_shape is None:
+            raise ValueError(
+                "`conditioning` needs a conditional model, one with `condition_shape` or "
+                f"`num_classes`; got {self.conditioning!r}"
+            )
         self.critic = self._make_critic()
-        build_once(self.critic, (None, *self.event_shape), condition_shape=self.features_shape)
+        build_once(self.critic, (None, *self.event_shape), condition_shape=self._beside_shape)
         if self.weight_clip:
             self._clip_weights()
 
@@ -191,10 +246,18 @@ class Adversarial(metaclass=Recorded):
                 network,
                 self.minibatch_features,
                 spectral_norm=self._spectral and critic in ("conv", "resnet"),
+                conditioning=self.conditioning or "projection",
+                num_classes=self._num_logits,
                 dtype=self.dtype_policy,
             )
-        elif self.minibatch_features:
-            raise ValueError("`minibatch_features` is the critic's own, where a Critic is given")
+        elif self.minibatch_features or self.conditioning:
+            name = "minibatch_features" if self.minibatch_features else "conditioning"
+            raise ValueError(f"`{name}` is the critic's own, where a Critic is given")
+        if critic.num_classes != self._num_logits:
+            raise ValueError(
+                f"`critic` must have num_classes={self._num_logits} in a {type(self).__name__}; "
+                f"got {critic.num_classes}"
+            )
         checks.check_same_dtype(self, critic=critic)
         names = ("encoder", "decoder", "posterior", "prior", "observation")
         others = {name: getattr(self, name, None) for name in names}
@@ -226,8 +289,8 @@ class Adversarial(metaclass=Recorded):
         return not (self.gradient_penalty or self.weight_clip)
 
     def _initialise(self, parts):
-        super()._initialise([(x, condition, own) for x, condition, (own, _) in parts])
-        for _, condition, (_, fakes) in parts:
+        super()._initialise([(x, condition, noise[0]) for x, condition, noise in parts])
+        for _, condition, (_, fakes, _) in parts:
             self._score(self._fakes(fakes, condition, training=False), condition, training=False)
 
     @property
@@ -247,12 +310,31 @@ class Adversarial(metaclass=Recorded):
 
     def _terms_noise(self, seed, start, num_rows):
         own = super()._terms_noise(seed, start, num_rows)
-        return own, self._fake_noise(seed, start, num_rows)
+        sees = self._sees_examples or self.unrolled_steps
+        ahead = self._game_noise(seed, start, num_rows) if sees else ()
+        return own, self._fake_noise(seed, start, num_rows), ahead
 
-    def _reals(self, x, seed, start):
-        noise = self._observed.log_prob_noise(fold_in(seed, Stream.REALS), start, tf.shape(x)[0])
+    def _game_noise(self, seed, start, num_rows):
+        """The noise of examples as the critic sees them, and of the gradient penalty's places."""
+        reals = self._observed.log_prob_noise(fold_in(seed, Stream.REALS), start, num_rows)
+        if not self.gradient_penalty:
+            return reals, None
+        seed, kind = fold_in(seed, Stream.BETWEEN), self.variable_dtype
+        return reals, row_uniform(seed, start, num_rows, (), kind)
+
+    def _reals(self, x, condition, noise, training):
+        """Examples as the critic sees them."""
         return self._observed.dequantised(x, noise)
 
+    @property
+    def _beside_shape(self):
+        """Shape of what the critic sees beside examples, or None."""
+        return self.features_shape
+
+    # Number of classes that the critic tells from each other.
+    _num_logits = None
+    # Whether the generator's loss is one of examples, too, as the critic sees them.
+    _sees_examples = False
     # The weight of the critic's part: without it, samples leave no trace in the generator.
     adversarial_weight = 1.0
 
@@ -282,16 +364,23 @@ class Adversarial(metaclass=Recorded):
         return self.critic(reals, condition=condition, training=training)
 
     def _critic_score(self, x, condition, seed, start):
-        return self._score(self._reals(x, seed, start), condition, training=False)
+        noise, _ = self._game_noise(seed, start, tf.shape(x)[0])
+        reals = self._reals(x, condition, noise, training=False)
+        return self._score(reals, condition, training=False)
 
     def _terms(self, x, condition, noise, training):
-        own, for_fakes = noise
+        own, for_fakes, ahead = noise
         fakes = self._fakes(for_fakes, condition, training)
-        # Its normalisations are of its own steps.
-        score = self._score(fakes, condition, training=False)
+        if training and self.unrolled_steps:
+            reals = self._reals(x, condition, ahead[0], training)
+            adversarial = self._loss_ahead(reals, fakes, condition, ahead[1])
+        else:
+            # Its normalisations are of its own steps.
+            score = self._score(fakes, condition, training=False)
+            adversarial = generator_loss(score, self.adversarial_loss)
         # Last: Keras keeps the layers' losses of the last call.
         terms = self._likelihood_terms(x, condition, own, training)
-        terms["adversarial"] = generator_loss(score, self.adversarial_loss)
+        terms["adversarial"] = adversarial
         return {**terms, "loss": self._total(terms)}
 
     def _likelihood_terms(self, x, condition, noise, training):

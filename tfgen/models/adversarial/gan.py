@@ -4,12 +4,33 @@ import keras
 
 from tfgen.bijectors import Chain
 from tfgen.distributions import Deterministic
+from tfgen.distributions import DiscreteOutputs
 from tfgen.distributions import PixelFlow
 from tfgen.distributions import get_base
+from tfgen.distributions.discrete_outputs import ESTIMATORS
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.latent.decoder_model import DecoderModel
 from tfgen.networks.named import get_network
 from tfgen.utils import checks
+
+
+def generated(data_kind, num_bits, outputs, dtype):
+    """The observation of a generator: values that its features are, or draws of 0 and 1."""
+    kind = {"dtype": dtype}
+    if data_kind == "binary":
+        if isinstance(outputs, DiscreteOutputs):
+            return outputs
+        if outputs not in (None, *ESTIMATORS):
+            raise ValueError(
+                f"`outputs` must be one of {list(ESTIMATORS)} or a DiscreteOutputs; got {outputs!r}"
+            )
+        return DiscreteOutputs(outputs or "straight_through", **kind)
+    if outputs is not None:
+        raise ValueError(f'`outputs` go with data_kind="binary"; got {data_kind!r}')
+    if data_kind not in ("uint8", "real"):
+        raise ValueError(f'`data_kind` must be "uint8", "real" or "binary"; got {data_kind!r}')
+    element = Deterministic(bound=0.5 if data_kind == "uint8" else None, **kind)
+    return PixelFlow(Chain([], **kind), data_kind, num_bits, element, **kind)
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -33,9 +54,17 @@ class GAN(Adversarial, DecoderModel):
         gradient_penalty: weight of the gradient penalty in the critic's loss.
         weight_clip: bound of the critic's weights, or None.
         minibatch_features: number of features of the whole batch that the critic sees.
+        conditioning: how the critic sees conditions, `"projection"` (the default),
+            `"concatenation"` or `"joint"`: see `networks.Critic`.
+        unrolled_steps: steps of the critic that each step of the generator looks ahead, with the
+            rate `unrolled_rate`, against samples that are all alike: see `models.Adversarial`.
+        unrolled_rate: rate of these steps.
         prior: as for `VAE`; with a gradient.
-        data_kind: `"uint8"` or `"real"`.
+        data_kind: `"uint8"`, `"real"` or `"binary"`.
         num_bits: bits of a value of uint8 data.
+        outputs: of binary data, how gradients pass through draws of 0 and 1:
+            `"straight_through"` (the default), `"gumbel"`, or a `distributions.DiscreteOutputs`,
+            which may be of categories as one-hot vectors.
         **kwargs: `condition_shape` (`[features]`), `num_classes`, `dtype`, `name`, and
             `fitted_latents`, a distribution in the prior's place as for `set_latents`.
 
@@ -64,15 +93,15 @@ class GAN(Adversarial, DecoderModel):
         prior="normal",
         data_kind="uint8",
         num_bits=8,
+        outputs=None,
         dtype=None,
         **kwargs,
     ):
         dtype = checks.as_policy(dtype)
-        kind = {"dtype": dtype}
-        element = Deterministic(bound=0.5 if data_kind == "uint8" else None, **kind)
-        observation = PixelFlow(Chain([], **kind), data_kind, num_bits, element, **kind)
+        observation = generated(data_kind, num_bits, outputs, dtype)
         parts = {"prior": get_base(prior, dtype, name="prior"), "observation": observation}
-        super().__init__(event_shape, latent_dim, parts, {"decoder": decoder}, **kind, **kwargs)
+        networks = {"decoder": decoder}
+        super().__init__(event_shape, latent_dim, parts, networks, dtype=dtype, **kwargs)
 
     def default_optimizer(self):
         """Adam as of Radford et al. 2016 (arXiv:1511.06434), section 4."""

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfgen.bijectors import Chain
 from tfgen.distributions import Deterministic
+from tfgen.distributions import DiscreteOutputs
 from tfgen.distributions import Normal
 from tfgen.distributions import PixelFlow
 from tfgen.models.latent.decoder_model import DecoderModel
@@ -13,7 +14,7 @@ from tfgen.utils.layers import unbuilt_copy
 
 def vae_from_generator(cls, generator, encoder=None, **kwargs):
     """A model whose decoder is a trained generator: what is left to train is the encoder, and
-    the scale of a normal distribution around what is generated.
+    the scale of a normal distribution around what is generated, but of binary data.
 
     Its bits per dimension are those of Lucas et al. for a GAN ("obtained using VAE with frozen
     GAN decoder").
@@ -35,20 +36,26 @@ def vae_from_generator(cls, generator, encoder=None, **kwargs):
     """
     checks.check_instance(generator, DecoderModel, "generator")
     made = generator.observation
+    discrete = isinstance(made, DiscreteOutputs)
     plain = isinstance(made, PixelFlow) and isinstance(made.bijector, Chain)
-    if not plain or made.bijector.bijectors or not isinstance(made.element, Deterministic):
+    if not discrete and (
+        not plain or made.bijector.bijectors or not isinstance(made.element, Deterministic)
+    ):
         raise ValueError(
             "`generator` must make one example of each of its latents, as a GAN does; got a "
             f"{type(generator).__name__}"
         )
     dtype = generator.dtype_policy
-    observation = PixelFlow(
-        Chain([], dtype=dtype),
-        generator.data_kind,
-        generator.num_bits,
-        Normal("shared", made.element.bound, dtype=dtype),
-        dtype=dtype,
-    )
+    if discrete:
+        observation = unbuilt_copy(made)
+    else:
+        observation = PixelFlow(
+            Chain([], dtype=dtype),
+            generator.data_kind,
+            generator.num_bits,
+            Normal("shared", made.element.bound, dtype=dtype),
+            dtype=dtype,
+        )
     decided = {
         "fitted_latents": generator.fitted_latents,
         "event_shape": generator.event_shape,
@@ -74,9 +81,13 @@ def vae_from_generator(cls, generator, encoder=None, **kwargs):
     for copy, part in (
         (model.decoder, generator.decoder),
         (model.prior, generator.prior),
-        (model.observation.features.head, generator.observation.features.head),
+        (_head(model.observation), _head(made)),
         *([(model.embedding, generator.embedding)] if model.num_classes else []),
     ):
         copy.set_weights(part.get_weights())
         copy.trainable = False
     return model
+
+
+def _head(observation):
+    return getattr(observation, "features", observation).head
