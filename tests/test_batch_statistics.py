@@ -21,9 +21,14 @@ X = np.clip(
 RECIPES = [
     name
     for name, made in vars(tfgen).items()
-    if inspect.isclass(made) and issubclass(made, tfgen.models.DecoderModel)
+    if inspect.isclass(made)
+    and issubclass(made, tfgen.models.DecoderModel)
+    # Whose latents are categories: other networks and arguments; and a GAN that needs labels.
+    and made not in (tfgen.DiscreteVAE, tfgen.VQVAE, tfgen.SemiSupervisedGAN)
 ]
-STEPS, BATCH_SIZE = 52, 16
+BATCH_SIZE = 16
+# A VLAE's pixels lean on their neighbours: after 52 steps the averages still hold much of the start.
+STEPS = {name: 208 if name == "VLAE" else 52 for name in RECIPES}
 
 
 def with_batch_norm(recipe, **arguments):
@@ -69,7 +74,7 @@ def test_what_is_logged_is_what_is_scored(name):
     assert any("moving" in v.path for v in model.decoder.weights)
     x = X if model.data_kind == "uint8" else (X > 99).astype("uint8")
     model.compile()
-    epochs = STEPS * BATCH_SIZE // len(x)
+    epochs = STEPS[name] * BATCH_SIZE // len(x)
     history = model.fit(x, batch_size=BATCH_SIZE, epochs=epochs, verbose=0).history
     term = model.term_names[0]
     scored = model.evaluate(x, verbose=0, return_dict=True)[term]
