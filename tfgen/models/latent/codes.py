@@ -39,7 +39,7 @@ class FitsCodes:
         >>> import numpy as np, tfgen
         >>> x = np.random.default_rng(0).integers(2, size=(64, 6))
         >>> model = tfgen.DiscreteVAE(6, num_latents=2, num_categories=3)
-        >>> latents = model.fit_latents(x, epochs=1)
+        >>> latents = model.fit_latents(x, epochs=1, verbose=0)
         >>> model.latents is latents, model.sample(3).shape
         (True, TensorShape([3, 6]))
         """

@@ -55,7 +55,7 @@ class VQVAE(FitsCodes, VAE):
     >>> model = tfgen.VQVAE((8, 8, 1), num_codes=5, code_dim=2)
     >>> model.compile()
     >>> history = model.fit(x, verbose=0)
-    >>> latents = model.fit_latents(x, epochs=1)
+    >>> latents = model.fit_latents(x, epochs=1, verbose=0)
     >>> model.log_prob(x).shape, model.sample(3).shape, model.encode(x).shape
     (TensorShape([32]), TensorShape([3, 8, 8, 1]), TensorShape([32, 4]))
     """
