@@ -27,7 +27,7 @@ RECIPES = [
     and made not in (tfgen.DiscreteVAE, tfgen.VQVAE, tfgen.SemiSupervisedGAN)
 ]
 BATCH_SIZE = 16
-# A VLAE's pixels lean on their neighbours: after 52 steps the averages still hold much of the start.
+# A VLAE's pixels lean on their neighbours: its averages hold much of the start for longer.
 STEPS = {name: 208 if name == "VLAE" else 52 for name in RECIPES}
 
 
