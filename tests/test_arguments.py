@@ -8,12 +8,13 @@ import inspect
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from test_bijectors import arguments
 
 from tfgen import networks
 from tfgen.networks import MLP
 
-VECTORS, IMAGES, NARROW = (3, 6), (3, 4, 4, 2), (3, 2)
+VECTORS, IMAGES, NARROW, LARGE = (3, 6), (3, 4, 4, 2), (3, 2), (2, 8, 8, 1)
 CONV = {"filters": (4, 4), "strides": (2, 1), "kernel_size": 3}
 OTHER_CONV = {
     "filters": (4, 5),
@@ -43,7 +44,13 @@ CLASSES = {
     "Critic": (
         {"network": MLP((4,))},
         VECTORS,
-        {"network": MLP((5,)), "minibatch_features": 2, "spectral_norm": True},
+        {
+            "network": MLP((5,)),
+            "minibatch_features": 2,
+            "spectral_norm": True,
+            "conditioning": "joint",
+            "num_classes": 3,
+        },
     ),
     "MADE": (
         {"hidden_units": (8, 8), "zero_start": False},
@@ -77,6 +84,7 @@ CLASSES = {
             "num_mixers": 1,
             "tied": True,
             "weight_norm": False,
+            "deep_context": True,
         },
     ),
     "GatedPixelCNNStack": (
@@ -95,7 +103,23 @@ CLASSES = {
         IMAGES,
         {"filters": 4, "kernel_size": (1, 3), "axis": 1, "strict": False},
     ),
+    "RowLSTM": ({"filters": 4}, IMAGES, {"filters": 6, "kernel_size": 5}),
+    "DiagonalBiLSTM": ({"filters": 4}, IMAGES, {"filters": 6}),
+    "PixelRNNStack": (
+        {"filters": 4, "num_layers": 1, "kernel_size": 3},
+        IMAGES,
+        {"kind": "row", "filters": 6, "num_layers": 2, "kernel_size": 5},
+    ),
+    "PatchCritic": ({"filters": 4, "num_halvings": 1}, LARGE, {"filters": 5, "num_halvings": 0}),
+    "ResNetTranslator": (
+        {"num_channels": 1, "filters": 4, "num_blocks": 1, "num_halvings": 1},
+        LARGE,
+        {"num_channels": 2, "filters": 6, "num_blocks": 2, "num_halvings": 2},
+    ),
+    "GradientReversal": ({}, VECTORS, {"weight": 0.5}),
 }
+# What some see beside their inputs.
+CONDITIONS = {"Critic": {"condition": (3, 2)}, "PixelCNNStack": {"context": (3, 4, 4, 1)}}
 OF_LAYERS = {"dtype": "float64", "trainable": False}
 OF_CONVOLUTIONS = {
     "strides": 2,
@@ -119,20 +143,32 @@ def cases():
     for name, (_, _, others) in CLASSES.items():
         convolution = issubclass(getattr(networks, name), keras.layers.Conv2D)
         for argument in {**others, **OF_LAYERS, **(OF_CONVOLUTIONS if convolution else {})}:
-            yield name, argument
+            # Where there are no weights nothing is trained.
+            if (name, argument) != ("GradientReversal", "trainable"):
+                yield name, argument
 
 
 def facts(layer, shape):
     """All that an argument may change, as lists and texts."""
     keras.utils.set_random_seed(0)
-    layer.build(shape)
+    given = CONDITIONS.get(type(layer).__name__, {}).items()
+    conditions = {name: np.ones(size, layer.variable_dtype) for name, size in given}
+    layer.build(shape, *(value.shape for value in conditions.values()))
     values = np.random.default_rng(0).normal(size=shape).astype(layer.variable_dtype)
     if isinstance(layer, networks.WeightNorm):
         with networks.data_dependent_init(layer):
             layer(values)
     training = "training" in inspect.signature(layer.call).parameters
-    runs = [layer(values, **given) for given in [{"training": t} for t in (True, False)] * training]
-    outputs = [np.asarray(run).round(5).tolist() for run in runs or [layer(values)]]
+    modes = [{"training": True}, {"training": False}] if training else [{}]
+    runs = [layer(values, **conditions, **mode) for mode in modes]
+    if isinstance(layer, networks.GradientReversal):
+        # Its outputs are its inputs.
+        values = tf.constant(values)
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            total = tf.reduce_sum(layer(values))
+        runs.append(tape.gradient(total, values))
+    outputs = [np.asarray(run).round(5).tolist() for run in runs]
     weights = [(w.shape, w.dtype, w.regularizer, w.constraint) for w in layer.weights]
     weights.append(len(layer.trainable_variables))
     return str((outputs, weights, [float(loss) for loss in layer.losses]))

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import inspect
 import re
 import subprocess
@@ -156,9 +157,14 @@ def zoo_classes():
     return {cls for cls in every if cls.__module__.startswith("tfgen.models.")}
 
 
+@functools.cache
+def source(cls):
+    return inspect.getsource(cls)
+
+
 def overrides(cls, name):
     """True if a class has a value of its own for a hook, in its body or set in its methods."""
-    return name in vars(cls) or re.search(rf"self\.{name}(, self\.\w+)* = ", inspect.getsource(cls))
+    return name in vars(cls) or re.search(rf"self\.{name}(, self\.\w+)* = ", source(cls))
 
 
 def test_the_table_of_hooks_is_whole():

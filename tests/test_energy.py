@@ -1,4 +1,7 @@
-"""Energy models beside sums over all states: densities, gradients, chains, partition functions."""
+"""Energy models beside sums over all states: densities, gradients, chains, partition functions.
+
+Slow are those of further machines, whose layers and estimators are the same ones.
+"""
 
 import itertools
 import types
@@ -420,6 +423,7 @@ def test_of_a_block_one_unit_at_most_is_on():
     np.testing.assert_allclose(drawn.mean(0), expected[0], atol=0.02)
 
 
+@pytest.mark.slow
 def test_pooled_machines_beside_all_their_states():
     model, x = conv_rbm((3, 3, 1), pool_size=2, sample_steps=40), all_states(9)
     images = x.reshape(-1, 3, 3, 1)
@@ -499,6 +503,7 @@ def test_visible_machines_are_exact():
         tfgen.BoltzmannMachine(6, 2, "pseudo_likelihood")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_hidden", [0, 3])
 def test_gradients_of_general_machines_are_those_of_all_states(num_hidden):
     model = boltzmann(num_hidden, gibbs_steps=5, num_chains=20_000, mean_field_steps=60)
@@ -581,6 +586,7 @@ def test_a_classifier_begins_with_what_the_way_up_finds():
         tfgen.DBN(6, (5, 4), num_classes=2).classifier(2)
 
 
+@pytest.mark.slow
 def test_gradients_of_deep_machines_are_those_of_the_bound_and_the_chains():
     model = dbm(gibbs_steps=5, num_chains=20_000, mean_field_steps=60)
     loss = tf.function(lambda seed: tf.reduce_mean(model.loss(DATA, seed=seed)))
@@ -598,6 +604,7 @@ def test_gradients_of_deep_machines_are_those_of_the_bound_and_the_chains():
     assert np.linalg.norm(got - expected) < 0.03 * np.linalg.norm(expected)
 
 
+@pytest.mark.slow
 def test_layers_of_a_deep_machine_are_trained_in_turn_and_then_together():
     keras.utils.set_random_seed(0)
     model = tfgen.DBM(6, (4, 3), layer_steps=6, num_chains=30)
@@ -614,6 +621,7 @@ def test_layers_of_a_deep_machine_are_trained_in_turn_and_then_together():
     assert np.any(model.chains.states[0].numpy() != chains)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_a_layer_by_itself_has_the_gradient_of_its_own_machine(layer):
     """That of a machine in which what is on one side is there twice, by its states."""
@@ -744,6 +752,7 @@ def test_chains_go_on_where_a_saved_model_left_them(estimator, tmp_path):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["fpcd", *zoo.slow("pcd")])
 def test_chains_are_the_same_on_two_replicas(strategy, estimator):
     models = [rbm(estimator=estimator)]

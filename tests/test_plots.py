@@ -279,8 +279,8 @@ def test_pictures_of_latents_refuse():
 def test_plots_has_its_public_names():
     assert dir(plots) == [
         "as_drawn", "can_draw", "comfortable_scale", "image_grid", "paired_grid", "plot_history",
-        "save_density", "save_image", "save_interpolations", "save_pairs", "save_samples",
-        "save_scatter", "save_traversals",
+        "save_animation", "save_density", "save_image", "save_interpolations", "save_pairs",
+        "save_samples", "save_scatter", "save_traversals",
     ]  # fmt: skip
 
 

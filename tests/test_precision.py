@@ -151,7 +151,7 @@ def test_a_loss_scale_is_found(name):
 # What networks compute in half precision, sums over the inputs of a layer among it.
 NETWORKS = {
     *("MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "BiasAdd", "AddV2", "Mul"),
-    *("Elu", "Relu", "Sigmoid", "Tanh"),
+    *("Elu", "LeakyRelu", "Relu", "Sigmoid", "Tanh"),
     *("Cast", "Const", "Fill", "Identity", "ZerosLike", "SelectV2"),
     *("ConcatV2", "DepthToSpace", "GatherV2", "Pad", "Reshape", "Shape", "Split", "Squeeze"),
     *("StridedSlice", "Transpose", "StatelessWhile", "While", "SplitV", "EnsureShape"),
