@@ -38,7 +38,7 @@ TRAINED = {"glow_classes", "cq"}
 
 
 # Of each kind of layer one; what others have of their own is their class alone.
-OLD = {"glow_classes", "flow", "vlae", "autoencoder", "injective_flow", "cq", "made"}
+OLD = {"glow_classes", "flow", "vlae", "autoencoder", "injective_flow", "cq", "maf"}
 
 
 @pytest.mark.parametrize("name", zoo.but_slow(OLD, NAMES))
