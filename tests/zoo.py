@@ -856,6 +856,7 @@ def slow(*values):
 
 def but_slow(names, among=MODELS):
     """Names as values of a parameter, and the others of the registry whose tests are slow ones."""
+    assert {*names} <= {*among}, {*names} - {*among}
     return [*sorted(names), *slow(*sorted({*among} - {*names}))]
 
 
