@@ -46,7 +46,8 @@ def test_recipes_leave_the_contract_to_the_core():
     assert all(cls.__bases__ == (base,) for cls, base in itertools.pairwise(own))
     training = own[own.index(Trainable) :]
     hooks = {"__init__", "default_optimizer", "_batch_terms", "_other_players", "_outputs"}
-    hooks |= {"_replaceable_variables"}
+    # What a file holds beside the weights is the family's to say.
+    hooks |= {"_replaceable_variables", "load_own_variables"}
     kept = {name for cls in training for name, value in vars(cls).items() if callable(value)}
     kept -= {*hooks, "_needs_adapt", "_adapt", "_check_batches"}
     assert kept >= {"fit", "train_step", "compile", "get_compile_config"}
