@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [v for v in given if isinstance(v, str) and v in entries]
-        if (zoo.VARIANTS | zoo.SLOW_BIJECTORS) & set(named):
+        if (zoo.VARIANTS | zoo.BESIDE | zoo.SLOW_BIJECTORS) & set(named):
             item.add_marker(pytest.mark.slow)
         named = named or [v for v in constants(item) if v in entries] or [item.path.stem]
         item.add_marker(pytest.mark.xdist_group(named[0]))

@@ -179,6 +179,8 @@ def test_more_images_than_places():
     np.testing.assert_array_equal(kept, made[:2])
 
 
+# `test_own_family` resumes two players from a file.
+@pytest.mark.slow
 def test_buffers_are_saved_and_resumed_exactly(tmp_path):
     """A training in two parts, with a file between, is one training."""
     x, y, weights = images(6), images(4, seed=1), []
@@ -245,7 +247,7 @@ def test_bad_sets():
         model.translate(y)
 
 
-@pytest.mark.parametrize("data", ["black", *zoo.slow("one row", "real")])
+@pytest.mark.parametrize("data", zoo.slow("black", "one row", "real"))
 def test_hard_data(data):
     """All-black images, batches of one, with critics that win outright."""
     model = small(data_kind="real" if data == "real" else "uint8")

@@ -30,7 +30,7 @@ SCRIPTS = {
         {"classes.png", "morphs.png"},
     ),
 }
-SLOW = ["class_conditional_glow", "lossy_codes", "table"]
+SLOW = ["class_conditional_glow", "lossy_codes", "score_with_beam", "table"]
 # The last tests run it.
 QUICK = [name for name in SCRIPTS if name not in (*SLOW, "mode_dropping")]
 
@@ -101,6 +101,8 @@ def shares_off(run, rows, kinds, steps, monkeypatch):
     ]
 
 
+# Trains a model of each kind.
+@pytest.mark.slow
 def test_both_cover_with_fewer_samples_off_the_modes(run, monkeypatch):
     """The direction of the figures in the slides of Lucas et al., for a model that can hold it."""
     kinds = ("likelihood", "both")

@@ -129,6 +129,8 @@ def test_what_the_graph_keeps_of_each_copy():
     assert lists("recompute") == lists("reversible") == 0
 
 
+# Gradients are compared above, for each way.
+@pytest.mark.slow
 def test_a_model_is_trained_and_saved_with_it(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 1))
     losses = []

@@ -299,6 +299,8 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+# A file is resumed above; `test_callbacks` has the backups.
+@pytest.mark.slow
 def test_backup_and_restore_follows_the_unbroken_run(tmp_path):
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)

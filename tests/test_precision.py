@@ -32,7 +32,6 @@ BRIEF = {
     ("maf", "float64"),
     ("vae", "mixed_bfloat16"),
     ("autoencoder", "mixed_float16"),
-    ("pixelcnn", "mixed_bfloat16"),
 }
 ALL = {(name, policy) for name in zoo.MODELS for policy in OUTPUTS}
 

@@ -90,6 +90,8 @@ def test_two_replicas_train_images_as_one(strategy, name):
         assert_equal(*models, *histories)
 
 
+# Arrays are fed above, and datasets in `test_feeds`.
+@pytest.mark.slow
 def test_two_replicas_train_as_one_on_a_dataset(strategy):
     entry = zoo.MODELS["realnvp_bits"]
     models = [build(entry, None), build(entry, strategy)]

@@ -62,6 +62,8 @@ def test_answers_under_load(server, net):
     assert max(clients.statuses) < 500
 
 
+# A process of its own; `test_server` has the states of one that ends.
+@pytest.mark.slow
 def test_it_ends_with_the_answers_that_it_owes(server, net):
     found = load.stop_gracefully(server, net, clients=3)
     assert found == {

@@ -105,6 +105,8 @@ def test_gradients_of_a_few_rows_are_skipped_as_others():
         np.testing.assert_array_equal(given.values, sparse.values if sound else [[0.0, 0.0]])
 
 
+# `test_replicas` trains on two; what is skipped is seen on one.
+@pytest.mark.slow
 def test_two_replicas_skip_together(strategy):
     models = [build("realnvp_2", scope, optimizer="sgd") for scope in (None, strategy)]
     x, _ = zoo.make_data(models[0])

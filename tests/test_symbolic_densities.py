@@ -34,8 +34,8 @@ def full_mixture():
     ("base", "labels"),
     [
         ("normal", False),
-        (full_mixture, False),
         ("diagonal_normal", True),
+        pytest.param(full_mixture, False, marks=pytest.mark.slow),
         *(pytest.param(base, False, marks=pytest.mark.slow) for base in BASES[1:]),
     ],
 )

@@ -181,6 +181,8 @@ def test_the_best_averages_stay(tmp_path):
     assert rows[0]["value"] == pytest.approx(min(history["val_loss"]), rel=1e-4)
 
 
+# Its callback is Keras's own.
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 def test_logs_for_tensorboard(tmp_path):
     sizes = {"num_steps": 1, "num_levels": 1, "filters": 4}
@@ -227,6 +229,8 @@ def test_a_model_of_ones_own_module(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------ comparison
 
 
+# Trains three models; what a table and a page are made of is in the tests of runs.
+@pytest.mark.slow
 def test_a_comparison_has_a_table_and_a_page(tmp_path):
     rows = compare.compare(tmp_path, "two_moons", ["RealNVP", "GAN"], minutes=0.002, extractor=None)
     assert [row["model"] for row in rows] == ["RealNVP", "GAN"]

@@ -839,6 +839,10 @@ VARIANTS = {
 # vectors and neither, with a critic and latents that were fitted.
 CORE = {"realnvp_condition", "vae", "autoencoder", "cq"}
 
+# Those that stand beside another entry of their family (`rbm`, `dbn`, `sbn`, `gan`), with whose
+# machinery they are checked; what is their own has default tests beside enumeration.
+BESIDE = {"dbm", "convrbm", "boltzmann", "helmholtz", "gan_binary"}
+
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and
 # exports are slow ones of them.
 ALIKE = {"realnvp_2", "nsf", "maf", "gan", "pixelcnn"}
