@@ -411,7 +411,11 @@ class GenerativeModel(Family):
             )
 
     def check_temperature(self, temperature):
-        """Raises a ValueError for a `temperature` that the distribution of latents cannot have."""
+        """Raises a ValueError for a `temperature` that the distribution of latents cannot have.
+
+        >>> import tfgen
+        >>> tfgen.RealNVP(2, num_layers=2).check_temperature(0.5)
+        """
         name = self._latents_from
         part = name and getattr(self, name)
         if temperature != 1 and part and not part.allows_temperature:

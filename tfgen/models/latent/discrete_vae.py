@@ -46,6 +46,8 @@ class DiscreteVAE(FitsCodes, Estimated, VAE):
     >>> model = tfgen.DiscreteVAE(6, num_latents=2, num_categories=3)
     >>> model.compile()
     >>> history = model.fit(x, verbose=0)
+    >>> len(model.units)
+    1
     >>> model.log_prob(x).shape, model.sample(3).shape, model.encode(x).shape
     (TensorShape([32]), TensorShape([3, 6]), TensorShape([32, 6]))
     """

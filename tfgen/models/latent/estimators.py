@@ -38,6 +38,10 @@ class Estimator(Part):
     >>> objective, terms = estimator.objective([tf.zeros([1, 2])] * 2, [tf.ones([1, 2])], [], True)
     >>> objective.numpy().tolist(), estimator.num_samples, estimator.relaxes, estimator.term_names
     ([-1.0], 1, False, ())
+    >>> from tfgen.distributions.discrete import BinaryUnits
+    >>> noise, logits = tf.constant([[0.5]]), tf.constant([[3.0]])
+    >>> estimator.draw(BinaryUnits(1), noise, logits, step=0).numpy().tolist()
+    [[1.0]]
     """
 
     num_samples = 1
