@@ -29,7 +29,6 @@ ROUGH |= {(name, "mixed_bfloat16"): 0.5 for name in CHAINS}
 
 # One for each family, quick to trace; an adversarial one is in the test of loss scales.
 BRIEF = {
-    ("maf", "float64"),
     ("vae", "mixed_bfloat16"),
     ("autoencoder", "mixed_float16"),
 }

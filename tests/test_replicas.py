@@ -54,6 +54,8 @@ def test_two_replicas_train_as_one(strategy, sizes):
         assert_equal(*models, *histories)
 
 
+# Last batches of one row are fed above.
+@pytest.mark.slow
 def test_a_last_batch_of_one_row_with_batch_normalisation(strategy):
     """Maps of one pixel, whose statistics are of that row alone: it has no gradient through them,
     and must have none by rounding."""

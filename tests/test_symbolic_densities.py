@@ -92,6 +92,8 @@ def test_variables_of_views_and_priors():
     assert len(prior.to_tfd().trainable_variables) == len(prior.trainable_variables)
 
 
+# A density that is kept learns above.
+@pytest.mark.slow
 def test_surrogate_posteriors_are_fitted_by_their_variables():
     keras.utils.set_random_seed(0)
     target = tfd.MultivariateNormalTriL([1.0, -1.0], [[0.5, 0.0], [0.4, 0.2]])

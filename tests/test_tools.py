@@ -67,6 +67,8 @@ def test_scores_of_points(moons, tmp_path):
     assert (moons / "train_log_prob.json").is_file()
 
 
+# `test_scores_of_points` has the table of scores; sizes are cut in `test_serving`.
+@pytest.mark.slow
 def test_scores_of_images_of_any_size(digits, tmp_path):
     images = tfgen.data.load("digits").test[0][:3]
     for name, size in (("4", (8, 8)), ("5", (32, 24))):
@@ -126,6 +128,8 @@ def test_samples_of_a_class_by_its_name_each_in_a_file(digits, tmp_path):
 # ------------------------------------------------------------------------------------ training
 
 
+# `test_presets` loads what was trained; its training is that of any run.
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 def test_tuning_goes_on_from_what_was_trained(moons, tmp_path):
     output = invoke(
@@ -170,6 +174,8 @@ def test_training_stops_when_nothing_becomes_better(tmp_path):
         runs.train(tmp_path / "gan", "GAN", "digits", early_stopping=1)
 
 
+# `test_training_stops_when_nothing_becomes_better` has such a callback.
+@pytest.mark.slow
 def test_the_best_averages_stay(tmp_path):
     """What is saved is what validated best: averages, where the optimizer keeps such."""
     rows = runs.train(

@@ -57,6 +57,8 @@ def run_workers(folder, names, timeout):
         assert process.returncode == 0, text
 
 
+# Processes of their own, each of which imports TensorFlow; `test_replicas` has two in one.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "timeout"),
     [

@@ -839,9 +839,10 @@ VARIANTS = {
 # vectors and neither, with a critic and latents that were fitted.
 CORE = {"realnvp_condition", "vae", "autoencoder", "cq"}
 
-# Those that stand beside another entry of their family (`rbm`, `dbn`, `sbn`, `gan`), with whose
-# machinery they are checked; what is their own has default tests beside enumeration.
+# Those that stand beside another entry of their family (`rbm`, `dbn`, `sbn`, `gan`, `discrete_vae`,
+# `pixelcnn`), with whose machinery they are checked; what is their own has default tests.
 BESIDE = {"dbm", "convrbm", "boltzmann", "helmholtz", "gan_binary"}
+BESIDE |= {"bigan", "vqvae", "draw", "gsn", "pixelrnn"}
 
 # Of these other entries have the signatures, parts and kinds of values: the tests of files and
 # exports are slow ones of them.
