@@ -295,7 +295,7 @@ class CodebookPosterior(Posterior):
         )
 
     def vectors(self, features):
-        """What the features say, before it is replaced by codes, `[batch, latents, code_dim]`."""
+        """Vectors of the features, before codes replace them, `[batch, latents, code_dim]`."""
         parts = tf.reshape(features, [-1, self.latent_dim, self._part])
         return tf.cast(self.head(parts), self.variable_dtype)
 

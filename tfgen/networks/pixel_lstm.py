@@ -142,7 +142,7 @@ class RowLSTM(PixelLSTM):
         return tf.transpose(run_through(step, gates, (zeros, zeros)), [2, 0, 1, 3])
 
     def _across(self, row, kernel):
-        """What the gates of a row take of the outputs above, both `[width, batch, ...]`."""
+        """The part of a row's gates that is of the outputs above, both `[width, batch, ...]`."""
         width, reach = row.shape[0], self.kernel_size // 2
         wide = tf.pad(row, [[reach, reach], [0, 0], [0, 0]])
         taps = tf.concat([wide[n : n + width] for n in range(self.kernel_size)], -1)
@@ -153,7 +153,7 @@ class RowLSTM(PixelLSTM):
     # --- draws ----------------------------------------------------------------
 
     def _before(self, width, batch):
-        """What a row above the image would leave: outputs and memory."""
+        """Outputs and memory that a row above the image would leave."""
         return (self._zeros(width, batch),) * 2
 
     def _above(self, left):
@@ -162,7 +162,7 @@ class RowLSTM(PixelLSTM):
         return self._across(outputs, self._weight(self.kernel)), memory
 
     def _carried(self, batch):
-        """What is carried to the first position of a row: the inputs before it."""
+        """The inputs before the first position of a row, which are carried to it."""
         return tf.zeros([batch, self.kernel_size // 2, self.channels], self.compute_dtype)
 
     def _step(self, x, carried, above, added):
@@ -181,7 +181,7 @@ class RowLSTM(PixelLSTM):
         return self.filters, self.filters
 
     def _below(self, left, recorded, added):
-        """What a row leaves for the next one."""
+        """The state that a row leaves for the next one."""
         return recorded
 
 
@@ -250,7 +250,7 @@ class DiagonalBiLSTM(PixelLSTM):
     # --- draws ----------------------------------------------------------------
 
     def _before(self, width, batch):
-        """What a row above the image would leave: outputs from the left and from the right."""
+        """Outputs from the left and from the right that a row above the image would leave."""
         return (self._zeros(width, batch),) * 2
 
     def _above(self, left):
@@ -259,7 +259,7 @@ class DiagonalBiLSTM(PixelLSTM):
         return tf.matmul(from_left, self._kernels(0)[1][None]), from_right
 
     def _carried(self, batch):
-        """What is carried to the first position of a row: the output and memory before it."""
+        """Output and memory before the first position of a row, which are carried to it."""
         return (self._zeros(batch),) * 2
 
     def _step(self, x, carried, above, added):
@@ -276,7 +276,7 @@ class DiagonalBiLSTM(PixelLSTM):
         return self.filters, self.channels
 
     def _below(self, left, recorded, added):
-        """What a row leaves for the next one: also the outputs from the right, which it needs."""
+        """The state that a row leaves for the next one, with outputs from the right."""
         outputs, inputs = recorded
         beside, up = self._kernels(1)
         gates = self._read_one(inputs, 1) + tf.matmul(left[1], up[None])

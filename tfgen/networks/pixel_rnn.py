@@ -95,7 +95,7 @@ class PixelRNNStack(Configured, keras.layers.Layer):
         return None if context is None else self.context_layer(context)
 
     def _added(self, context):
-        """What is read of the context, for each LSTM."""
+        """The part of the context that each LSTM reads."""
         return (
             [None] * self.num_layers if context is None else tf.split(context, self.num_layers, -1)
         )

@@ -253,6 +253,12 @@ def as_condition(
     return np.broadcast_to(condition, (num_rows, *condition.shape[1:]))
 
 
+def check_vectors(condition_shape):
+    """Raises a ValueError if conditions are neither labels nor vectors, nor none."""
+    if len(condition_shape or ()) > 1:
+        raise ValueError(f"`condition_shape` must be [features]; got {list(condition_shape)}")
+
+
 def as_order(order, name, choices):
     """Returns an order: one of the choices, or a list that holds each index from 0 on once."""
     if isinstance(order, str):

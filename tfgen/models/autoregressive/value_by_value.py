@@ -35,10 +35,7 @@ class ValueByValue(Completing):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
         if data_kind not in self._kinds:
             raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
 
     def _element(self, num_mixtures):
         """The distribution of one value."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfgen.models.energy.estimators import TrainedByChains
 from tfgen.models.energy.mean_field import MeanField
+from tfgen.models.energy.mean_field import negative_entropy
 from tfgen.models.energy.units import Bernoulli
 from tfgen.utils import checks
 from tfgen.utils.random import row_uniform
@@ -202,10 +203,8 @@ class BoltzmannMachine(MeanField, TrainedByChains):
 
     def _start_states(self, seed, start, num_rows, temperature=1.0):
         size = self.num_dims + self.num_hidden
-        noise = row_uniform(seed, start, num_rows, (size,), self.variable_dtype)
-        noise = tf.clip_by_value(noise, 1e-7, 1 - 1e-7)
-        field = tf.broadcast_to(self.base_field, tf.shape(noise))
-        return (self.unit.draw(noise, field, None, temperature),)
+        field = tf.broadcast_to(self.base_field, [num_rows, size])
+        return (Bernoulli(size).sample(seed, start, field, None, temperature),)
 
     def _log_base_partition(self):
         return tf.reduce_sum(tf.nn.softplus(tf.convert_to_tensor(self.base_field)))
@@ -230,8 +229,7 @@ class BoltzmannMachine(MeanField, TrainedByChains):
         means = tf.stop_gradient(self._means(values, features))
         # Of independent units the mean of the energy is the energy of the means.
         energy = -self._log_density((tf.concat([values, means], -1),), features, 1.0)
-        entropy = tf.math.xlogy(means, means) + tf.math.xlog1py(1 - means, -means)
-        return energy + tf.reduce_sum(entropy, -1)
+        return energy + tf.reduce_sum(negative_entropy(means), -1)
 
     def _energy(self, x, hidden, condition):
         values = self._values(x)

@@ -7,6 +7,7 @@ from tfgen.models.energy.layered import Layered
 from tfgen.models.energy.layers_in_turn import layer_contrast
 from tfgen.models.energy.layers_in_turn import layer_in_turn
 from tfgen.models.energy.layers_in_turn import mean_above
+from tfgen.models.energy.layers_in_turn import require_layers
 from tfgen.models.energy.mean_field import MeanField
 from tfgen.utils import checks
 from tfgen.utils.random import fold_in
@@ -75,11 +76,7 @@ class DBM(MeanField, Layered):
         dtype=None,
         **kwargs,
     ):
-        if len(hidden_units) < 2:
-            raise ValueError(
-                f"`hidden_units` must be two widths or more; got {list(hidden_units)}: of one "
-                "hidden layer it is an `RBM`"
-            )
+        require_layers(hidden_units)
         super().__init__(
             event_shape,
             hidden_units,

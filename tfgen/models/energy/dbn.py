@@ -9,6 +9,7 @@ from tfgen.core.players import Player
 from tfgen.models.energy.layered import Layered
 from tfgen.models.energy.layers_in_turn import layer_contrast
 from tfgen.models.energy.layers_in_turn import layer_in_turn
+from tfgen.models.energy.layers_in_turn import require_layers
 from tfgen.models.energy.layers_in_turn import stage
 from tfgen.utils import checks
 from tfgen.utils.random import Stream
@@ -95,11 +96,7 @@ class DBN(Layered):
         dtype=None,
         **kwargs,
     ):
-        if len(hidden_units) < 2:
-            raise ValueError(
-                f"`hidden_units` must be two widths or more; got {list(hidden_units)}: of one "
-                "hidden layer it is an `RBM`"
-            )
+        require_layers(hidden_units)
         super().__init__(
             event_shape,
             hidden_units,
@@ -294,7 +291,7 @@ class DBN(Layered):
         return layer_in_turn(self, alone, wake), ()
 
     def _recognition_terms(self, batch, seed, training):
-        """Of the sleep phase: how well the way up finds what the model has made of it."""
+        """Terms of the sleep phase: the way up's log-loss in finding the model's own layers."""
         start, features = first_row(batch), self._features(batch.get("condition"))
         x = self.data_spec.draw_bits(batch["x"], seed, start)
         values, biases = self._values(x), self._biases(features)

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.models.energy.estimators import TrainedByChains
+from tfgen.models.energy.mean_field import negative_entropy
 from tfgen.models.energy.units import Bernoulli
 from tfgen.models.energy.units import Categorical
 from tfgen.models.energy.units import Normal
@@ -301,7 +302,7 @@ class Layered(TrainedByChains):
         means = self._means(values, biases)
         means = [means[0], *(tf.stop_gradient(mean) for mean in means[1:])]
         total = self._mean_energy(values, means, biases)
-        return total + sum(tf.reduce_sum(_negative_entropy(mean), -1) for mean in means[1:])
+        return total + sum(tf.reduce_sum(negative_entropy(mean), -1) for mean in means[1:])
 
     def _mean_energy(self, values, means, biases):
         """The energy of values with independent hidden units of these means, `[batch]`."""
@@ -377,7 +378,3 @@ class Layered(TrainedByChains):
             field -= tf.math.log1p(-mean)
         self.biases[0].assign(field)
         self.base_field.assign(field)
-
-
-def _negative_entropy(mean):
-    return tf.math.xlogy(mean, mean) + tf.math.xlog1py(1 - mean, -mean)

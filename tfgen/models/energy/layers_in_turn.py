@@ -5,6 +5,15 @@ import tensorflow as tf
 from tfgen.utils.random import fold_in
 
 
+def require_layers(hidden_units):
+    """Refuses fewer than two hidden layers."""
+    if len(hidden_units) < 2:
+        raise ValueError(
+            f"`hidden_units` must be two widths or more; got {list(hidden_units)}: of one "
+            "hidden layer it is an `RBM`"
+        )
+
+
 def mean_above(model, i, below, biases, copies=(1, 1), factor=1.0):
     """Means of layer `i + 1` given the inputs of layer `i`, without a gradient.
 
@@ -71,7 +80,7 @@ def stage(model):
 
 
 def layer_in_turn(model, alone, together):
-    """What `alone(i)` gives while layer `i` is trained, and `together()` afterwards.
+    """Returns `alone(i)` while layer `i` is trained, and `together()` afterwards.
 
     Args:
         model: a `Layered` model with `layer_steps`.

@@ -36,7 +36,7 @@ class MeanField:
         return found
 
     def _mean_field_gap(self, x, condition):
-        """What one more step moves a mean by, at most, `[batch]`."""
+        """The most that one more step moves a mean by, `[batch]`."""
         raise NotImplementedError
 
     def _log_prob_noise(self, seed, start, num_rows):
@@ -61,3 +61,8 @@ class MeanField:
     def _hidden_of(self, states):
         """The hidden parts of states."""
         return states[1:]
+
+
+def negative_entropy(means):
+    """The negative entropy of each of independent binary units, nats."""
+    return tf.math.xlogy(means, means) + tf.math.xlog1py(1 - means, -means)

@@ -29,7 +29,7 @@ class Units:
         self.size = self.num_fields = size
 
     def inputs(self, values):
-        """What the fields are multiplied by: `[..., num_fields]`."""
+        """Statistics that the fields are multiplied by, `[..., num_fields]`."""
         return values
 
     def log_normaliser(self, field, precision=None):
@@ -37,7 +37,7 @@ class Units:
         return tf.reduce_sum(tf.nn.softplus(field), -1)
 
     def quadratic(self, values, precision=None):
-        """What their log-density loses to its quadratic term, `[...]`."""
+        """The quadratic term that their log-density loses, `[...]`."""
         return 0.0
 
     def log_prob(self, values, field, precision=None):

@@ -177,7 +177,8 @@ class Unnormalised(GenerativeModel):
                 f"the partition function of this {type(self).__name__} {why}: call "
                 "`estimate_partition()` first, or take `log_prob_unnormalised`"
             )
-        super()._require_likelihood()
+        # The parent's would sum all weights again.
+        self.require_samples()
 
     # --- hooks of the contract ------------------------------------------------
 

@@ -66,10 +66,7 @@ class BeliefNet(DiscreteLatents, GenerativeModel):
         if not 1 <= len(sizes) <= 4:
             raise ValueError(f"`hidden_units` must be 1 to 4 widths; got {hidden_units!r}")
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
         self.hidden_units = tuple(checks.check_count(n, "hidden_units") for n in sizes)
         self.units = [BinaryUnits(n) for n in self.hidden_units]
         self._visible = BinaryUnits(self.num_dims)

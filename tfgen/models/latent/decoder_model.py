@@ -65,10 +65,7 @@ class DecoderModel(GenerativeModel):
                 "`event_shape` must be [size] or [height, width, channels]; got "
                 f"{list(self.event_shape)}"
             )
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
         self.latent_dim = checks.check_count(latent_dim, "latent_dim")
         self.latent_shape = (self.latent_dim,)
         self.prior = None

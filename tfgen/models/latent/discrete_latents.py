@@ -51,7 +51,7 @@ BOUND_TERMS = ("negative_elbo", "reconstruction", "kl", "kl_bits")
 
 
 class DiscreteLatents:
-    """What models of discrete latents share, named before a `GenerativeModel` among the bases.
+    """Methods of models of discrete latents, named before a `GenerativeModel` among the bases.
 
     A model has `units`, a list of what each layer draws, and implements `_draws`. A bound is of one
     draw, and `estimate_log_prob` of many; `exact_log_prob` sums over all states.

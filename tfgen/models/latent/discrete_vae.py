@@ -95,7 +95,7 @@ class DiscreteVAE(FitsCodes, Estimated, VAE):
 
     @property
     def units(self):
-        """What is drawn: one layer of categories."""
+        """The one layer of categories that is drawn, a list."""
         return [self.posterior.units]
 
     # --- hooks ----------------------------------------------------------------

@@ -99,10 +99,7 @@ class DRAW(GenerativeModel):
         if data_kind != "binary":
             raise ValueError(f'`data_kind` must be "binary"; got {data_kind!r}')
         super().__init__(event_shape, data_kind=data_kind, dtype=dtype, **kwargs)
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
         sizes = {"read_size": read_size, "write_size": write_size}
         for name, size in sizes.items():
             if size is not None:
@@ -191,7 +188,7 @@ class DRAW(GenerativeModel):
     # --- steps ----------------------------------------------------------------
 
     def _seen(self, values, canvas, shown):
-        """What the encoder is shown of examples, and of what the canvas lacks of them."""
+        """The parts that the encoder sees of examples, and of what the canvas lacks of them."""
         error = values - tf.sigmoid(canvas)
         if self.reader is None:
             return [values, error]

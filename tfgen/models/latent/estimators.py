@@ -72,7 +72,7 @@ class Estimator(Part):
         return tf.stop_gradient(units.sample(noise, logits))
 
     def objective(self, log_p, log_q, inputs, training):
-        """What has the estimate for its gradient.
+        """Returns a number whose gradient is the estimate.
 
         Args:
             log_p: list of log-probabilities of the model, `[batch, k]` each.

@@ -115,7 +115,7 @@ class HelmholtzMachine(BeliefNet):
         return {**terms, "loss": worth(loss, -self._weighted(draws, draws.log_p))}
 
     def _recognition_terms(self, batch, seed, training):
-        """How well recognition finds what the model has dreamt, and what the weights prefer."""
+        """Log-losses of recognition in finding what was dreamt, and what the weights prefer."""
         start, condition, loss = first_row(batch), batch.get("condition"), 0.0
         num_rows = tf.shape(batch["x"])[0]
         if self._phases != "wake":
