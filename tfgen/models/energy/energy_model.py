@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfgen.core.chains import sample_chains
 from tfgen.core.symbolic import for_each_row
 from tfgen.models.energy.unnormalised import Unnormalised
 from tfgen.utils import checks
@@ -39,10 +40,7 @@ class EnergyModel(Unnormalised):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
         if data_kind not in self._kinds:
             raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
         self.sample_steps = checks.check_count(sample_steps, "sample_steps")
 
     # --- what users call ------------------------------------------------------
@@ -139,36 +137,20 @@ class EnergyModel(Unnormalised):
             return super().sample(
                 num_samples, condition, temperature, seed, batch_size, per_condition
             )
-        num_samples = checks.check_count(num_samples, "num_samples")
-        num_steps = self.sample_steps if num_steps is None else num_steps
-        num_steps = checks.check_count(num_steps, "num_steps")
         num_temperatures = checks.check_count(num_temperatures, "num_temperatures")
-        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
-        arguments = {
-            "condition": condition,
-            "temperature": self._as_temperature(temperature),
-            "num_steps": tf.constant(num_steps),
-        }
-        if num_temperatures > 1:
-            if from_data is not None or temperature != 1:
-                raise ValueError(
-                    "`num_temperatures` must be 1 where chains start `from_data` or have a "
-                    f"`temperature` of their own; got {num_temperatures}"
-                )
-            del arguments["temperature"]
-            name = "tempered_chain"
-            arguments["num_temperatures"] = tf.constant(num_temperatures)
-        elif from_data is not None:
-            name, arguments["x"] = "chain_from", self.data_spec.check_x(from_data)
-            if len(arguments["x"]) != rows:
-                raise ValueError(
-                    f"`from_data` must hold an example for each of {rows} chains; got "
-                    f"{len(arguments['x'])}"
-                )
-        else:
-            name = "chain"
-        x = self._rows.run(name, rows, batch_size, seed, **arguments)
-        return tf.reshape(x, [-1, num_samples, *self.event_shape]) if per_condition else x
+        common = condition, seed, batch_size, per_condition, num_steps, from_data
+        if num_temperatures == 1:
+            temperature = self._as_temperature(temperature)
+            return sample_chains(self, num_samples, *common, temperature=temperature)
+        if from_data is not None or temperature != 1:
+            raise ValueError(
+                "`num_temperatures` must be 1 where chains start `from_data` or have a "
+                f"`temperature` of their own; got {num_temperatures}"
+            )
+        count = tf.constant(num_temperatures)
+        return sample_chains(
+            self, num_samples, *common, core="tempered_chain", num_temperatures=count
+        )
 
     # --- machinery ------------------------------------------------------------
 
@@ -317,7 +299,7 @@ class EnergyModel(Unnormalised):
         raise NotImplementedError(f"{type(self).__name__} must implement _log_base_partition")
 
     def _enumerable(self):
-        """How the partition function is a sum over units of two states: their number, a number
+        """Units of two states that the partition function is a sum over: their number, a number
         that `_density` takes, and the sizes of the parts of a state; None where it is none."""
         return None
 

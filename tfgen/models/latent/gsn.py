@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen.core.chains import sample_chains
 from tfgen.core.model import GenerativeModel
 from tfgen.distributions import Bernoulli
 from tfgen.distributions import Factorised
@@ -74,10 +75,7 @@ class GSN(GenerativeModel):
         if data_kind != "binary":
             raise ValueError(f'`data_kind` must be "binary"; got {data_kind!r}')
         super().__init__(event_shape, data_kind=data_kind, dtype=dtype, **kwargs)
-        if len(self.condition_shape or ()) > 1:
-            raise ValueError(
-                f"`condition_shape` must be [features]; got {list(self.condition_shape)}"
-            )
+        checks.check_vectors(self.condition_shape)
         self.corruption = checks.check_positive(corruption, "corruption")
         if self.corruption > 1:
             raise ValueError(f"`corruption` must be a probability above 0; got {corruption!r}")
@@ -133,25 +131,9 @@ class GSN(GenerativeModel):
             return super().sample(
                 num_samples, condition, temperature, seed, batch_size, per_condition
             )
-        num_samples = checks.check_count(num_samples, "num_samples")
-        num_steps = self.sample_steps if num_steps is None else num_steps
-        num_steps = checks.check_count(num_steps, "num_steps")
-        rows, condition = self._row_checks.sampled(num_samples, condition, per_condition)
-        arguments = {
-            "condition": condition,
-            "temperature": self._as_temperature(temperature),
-            "num_steps": tf.constant(num_steps),
-        }
-        if from_data is None:
-            x = self._rows.run("chain", rows, batch_size, seed, **arguments)
-        else:
-            given = self.data_spec.check_x(from_data)
-            if len(given) != rows:
-                raise ValueError(
-                    f"`from_data` must hold a state for each of {rows} chains; got {len(given)}"
-                )
-            x = self._rows.run("chain_from", rows, batch_size, seed, x=given, **arguments)
-        return tf.reshape(x, [-1, num_samples, *self.event_shape]) if per_condition else x
+        common = condition, seed, batch_size, per_condition, num_steps, from_data
+        temperature = self._as_temperature(temperature)
+        return sample_chains(self, num_samples, *common, temperature=temperature)
 
     # --- steps ----------------------------------------------------------------
 
