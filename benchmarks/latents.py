@@ -2,7 +2,7 @@
 value after another, and of energies.
 
     python benchmarks/latents.py --data mnist --data-dir DIR --epochs 10
-    python benchmarks/latents.py --data mnist --data-dir DIR --models FVSBN NADE MADE --minutes 20
+    python benchmarks/latents.py --data mnist --data-dir DIR --models FVSBN NADE MADE_8
 
 Those with latents have the same encoder, decoder, optimizer and epochs. Given again, the command
 goes on where it was interrupted. Prints, for held-out images, the negative log-likelihood: exact,
@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--data-dir")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, help="the presets' own by default")
     parser.add_argument("--minutes", type=float, help="of training each, in the place of epochs")
     parser.add_argument("--binarise", default="dynamic", choices=["static", "dynamic"])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=[*MODELS, *OTHERS])
@@ -103,7 +103,7 @@ def main():
                 args.data,
                 preset=preset,
                 overrides=overrides,
-                epochs=args.epochs if args.minutes is None else _ENDLESS,
+                epochs=args.epochs if args.minutes is None else args.epochs or _ENDLESS,
                 max_minutes=args.minutes,
                 num_validation=500,
                 verbose=2,
