@@ -16,6 +16,8 @@ from tfgen.app import runs
 from tfgen.app import terminal
 from tfgen.app.cli import main
 from tfgen.app.devices import get_strategy
+from tfgen.app.run_folder import read_settings
+from tfgen.app.settings import as_command
 from tfgen.app.settings import make_model
 
 SMALL = {"num_levels": 1, "num_steps": 1, "filters": 4, "num_classes": 10}
@@ -367,6 +369,35 @@ def test_conditions_that_are_no_labels(tmp_path):
     assert np.load(tmp_path / "drawn.npy").shape == (9, 2)
     with pytest.raises(ValueError, match=r"`extractor` is for images; the data are .*data"):
         runs.evaluate(tmp_path / "run", extractor="classifier")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager_training")
+def test_names_of_classes_in_a_table(tmp_path):
+    """They are known again: to samples, to scores, and to the command that trains the run."""
+    rng = np.random.default_rng(0)
+    species = rng.choice(["setosa", "virginica"], size=60)
+    x = rng.normal(np.where(species == "setosa", 0, 50), 1)
+    lines = ["length,species,width", *(f"{a},{s},{a}" for a, s in zip(x, species, strict=True))]
+    file = tmp_path / "flowers.csv"
+    file.write_text("\n".join(lines))
+    arguments = ["--data", file, "--target", "species", "--class-conditional", "--no-export"]
+    arguments += ["--set=num_layers=1", "--set=hidden_units=[4]", "--epochs", 1, "--verbose", 0]
+    result = invoke("train", "RealNVP", *arguments, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    result = invoke(
+        *("sample", tmp_path / "run", "--num", 3, "--label", "virginica"),
+        *("--out", tmp_path / "drawn.npy"),
+    )
+    assert result.exit_code == 0, result.output
+    scores = runs.score(tmp_path / "run", file)["log_prob"]
+    others = tmp_path / "others.csv"
+    # Another order of the alphabet: the one that is there is the second of the model's classes.
+    others.write_text("\n".join([lines[0], *(line for line in lines if "virginica" in line)]))
+    found = runs.score(tmp_path / "run", others)["log_prob"]
+    expected = [s for s, name in zip(scores, species, strict=True) if name == "virginica"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert "--target species" in as_command(read_settings(tmp_path / "run"))
 
 
 def test_a_learning_rate_takes_the_place_of_a_presets_schedule():

@@ -709,6 +709,50 @@ def test_tables(tmp_path):
     assert data.train[1].shape == (2, 1) and data.num_classes is None
 
 
+def test_targets_of_tables(tmp_path):
+    species = ["setosa", "virginica", "Iris"] * 4
+    lines = ["height,species,width", *(f"{i},{s},{-i}" for i, s in enumerate(species))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    data = load(tmp_path / "a.csv", target="species")
+    assert (data.num_classes, data.class_names) == (3, ("Iris", "setosa", "virginica"))
+    for (height, width), y in zip(*data.train, strict=True):
+        assert data.class_names[y] == species[int(height)] and width == -height
+    # A number is a condition, as that of a column y is; y may be names, too.
+    assert load(tmp_path / "a.csv", target="species").train[0].shape == (11, 2)
+    lines = ["y,width", *(f"{s},{i}" for i, s in enumerate(species))]
+    (tmp_path / "b.tsv").write_text("\n".join(lines).replace(",", "\t"))
+    assert load(tmp_path / "b.tsv").num_classes == 3
+    data = load(tmp_path / "b.tsv", target="y")
+    assert data.train[1].dtype == "int64"
+    (tmp_path / "c.csv").write_text("a,b,y\n1,0.5,3\n2,1.5,4\n3,2.5,5\n")
+    assert load(tmp_path / "c.csv", target="b").train[1].shape == (2, 1)
+    assert load(tmp_path / "c.csv", target="b").event_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "message"),
+    [
+        ("a,b\n1,2\n3,4\n", "bb", "expected one column named bb, got 0. Did you mean 'b'"),
+        ("1,2\n3,4\n", "a", "expected one column named a, got 0"),
+        ("a,b\n1,x\n3,4\n", "b", "line 3, column 2 must be the name of a class, .*; got '4'"),
+        ("a,b\n1,x\n3,\n", "b", "line 3, column 2 must be the name of a class, .*; got ''"),
+        ("a,b\n1,4\n3,x\n", "b", "line 3, column 2 must be a number; got 'x'"),
+        ("a,b,c\n1,x,z\n", "b", "line 2, column 3 must be a number; got 'z'"),
+    ],
+)
+def test_targets_that_tables_lack(tmp_path, text, target, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "a.csv", target=target)
+
+
+def test_targets_are_of_tables(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros([3, 2]))
+    for name in (tmp_path / "a.npy", tmp_path, "digits"):
+        with pytest.raises(ValueError, match="`target` is the column of a .csv or .tsv table; got"):
+            load(name, target="a")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

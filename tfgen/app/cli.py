@@ -44,6 +44,12 @@ def main():
     metavar="COLUMN",
     help="A column of a table that is given and not modelled; repeatable.",
 )
+@click.option(
+    "--target",
+    metavar="COLUMN",
+    help="The column of a .csv or .tsv file of numbers that holds the labels, names of classes "
+    "among them, or the conditions; default the one named y, if there is one.",
+)
 @click.option("--preset", type=NAME, help="A configuration to train; `tfgen models` lists names.")
 @click.option(
     "--from-preset",

@@ -22,7 +22,7 @@ from tfgen.utils.files import read_json
 from tfgen.utils.files import replacing
 
 # Of the settings of a run, those that say what its data are.
-_DATA = ("data", "table", "binarise", "image_size", "seed", "condition")
+_DATA = ("data", "table", "binarise", "image_size", "seed", "condition", "target")
 _LICENCES = {
     "mnist": "MNIST (LeCun, Cortes and Burges): CC BY-SA 3.0",
     "fashion_mnist": "Fashion-MNIST (Zalando SE): MIT",

@@ -94,6 +94,7 @@ def train(
     binarise=None,
     table=False,
     condition=(),
+    target=None,
     preset=None,
     from_preset=None,
     overrides=None,
@@ -129,6 +130,7 @@ def train(
             categories, dates and missing values are taken for what they are.
         condition: names of columns of such a table that are given and not modelled; they imply
             `table`.
+        target: the column of a .csv or .tsv file of numbers that is y, as in `tfgen.data.load`.
         preset: name or folder of a preset, whose configuration is trained from the start; None
             takes the recipe's own defaults.
         from_preset: a trained model to go on from, on these data: a preset with weights (name,
@@ -197,6 +199,7 @@ def train(
         "binarise": binarise,
         "table": bool(table),
         "condition": list(condition),
+        "target": target,
         "preset": preset and str(preset),
         "from_preset": from_preset and _absolute(from_preset),
         "overrides": overrides or {},

@@ -101,7 +101,8 @@ def _rows(data, opened, data_dir):
                 f"{list(x.shape[1:])}"
             )
         return Rows([str(i) for i in range(len(x))], x, y)
-    return load_rows(data, net.event_shape, opened.class_names)
+    target = opened.settings.get("target") if str(data).endswith((".csv", ".tsv")) else None
+    return load_rows(data, net.event_shape, opened.class_names, target)
 
 
 def _quantiles(opened):

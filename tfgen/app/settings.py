@@ -186,7 +186,7 @@ def _completed(settings, training):
 
 # In the order of the command; paths of one machine are left out.
 _OPTIONS = (
-    *("image_size", "binarise", "table", "preset", "from_preset", "class_conditional"),
+    *("image_size", "binarise", "table", "target", "preset", "from_preset", "class_conditional"),
     *("epochs", "batch_size", "learning_rate", "ema", "early_stopping", "latents", "max_minutes"),
 )
 
@@ -278,6 +278,11 @@ def load_data(settings, download=False):
             # The model's own: what is new in the table is refused by name.
             return data.table_of(settings["data"], columns, settings["seed"])
     if settings.get("table") or settings.get("condition"):
+        if settings.get("target"):
+            raise ValueError(
+                "`target` is the column of a table of numbers; of a `table` the column that is "
+                f"given is a `condition`; got {settings['target']!r}"
+            )
         table = data.Table.from_csv(
             settings["data"],
             condition=settings.get("condition") or (),
@@ -292,5 +297,6 @@ def load_data(settings, download=False):
         download=download,
         image_size=tuple(size) if isinstance(size, list) else size,
         binarise=settings.get("binarise"),
+        target=settings.get("target"),
         seed=settings["seed"],
     )

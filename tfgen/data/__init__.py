@@ -42,13 +42,15 @@ def names():
     return [*_REAL, *toy.GENERATORS]
 
 
-def load(name, *, data_dir=None, download=False, image_size=None, binarise=None, seed=0):
+def load(
+    name, *, data_dir=None, download=False, image_size=None, binarise=None, target=None, seed=0
+):
     """Loads a data set into memory by its name or path.
 
     Args:
         name: One of `names()`; or a path: a folder of images (subfolders are the classes), a
             .npy file, a .npz file with keys `x` and perhaps `y`, a .csv or .tsv table of numbers,
-            whose column named `y`, if there is one, becomes y; or else a name of TensorFlow
+            whose column named `target`, or else `y`, becomes y; or else a name of TensorFlow
             Datasets, such as `mnist` or `emnist/letters`. A name that is also a file or folder
             here is a path, unless `data_dir` is given.
         data_dir: Folder of prepared TFDS data sets; None for the default one of TFDS.
@@ -58,6 +60,8 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
         binarise: `"static"`, for images as binary data that are drawn once, alike for every seed;
             `"dynamic"`, where the training images are drawn afresh in each step; None leaves the
             grey levels.
+        target: header of the column of a .csv or .tsv table that becomes y, of numbers or of names
+            of classes; None for the one named `y`, if there is one.
         seed: Non-negative int, from which generated sets are drawn, and the 10 per cent that are
             held out as test from a source without a test split. Other data sets do not depend on
             it.
@@ -66,8 +70,8 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
         A `Data`.
 
     Raises:
-        ValueError: An unknown name, a bad seed, an unusable source, or `image_size` for data that
-            are not images.
+        ValueError: An unknown name, a bad seed, an unusable source, `image_size` for data that are
+            not images, or a `target` that is no column.
         FileNotFoundError: No such path, or a TFDS data set that is not there while `download`
             is False.
 
@@ -80,7 +84,7 @@ def load(name, *, data_dir=None, download=False, image_size=None, binarise=None,
     """
     checks.check_instance(name, (str, os.PathLike), "name")
     checks.check_int(seed, "seed", 0, 2**63 - 1)
-    data = _load(name, data_dir, download, image_size, seed)
+    data = _load(name, data_dir, download, image_size, target, seed)
     return data if binarise is None else _binarise(data, binarise)
 
 
@@ -131,7 +135,11 @@ def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
     )
 
 
-def _load(name, data_dir, download, image_size, seed):
+def _load(name, data_dir, download, image_size, target, seed):
+    if target is not None and not is_path(name, data_dir):
+        raise ValueError(
+            f"`target` is the column of a .csv or .tsv table; got {target!r} for {name}"
+        )
     if isinstance(name, str) and name in _REAL:
         return _resized(_REAL[name](), image_size)
     if isinstance(name, str) and name in toy.GENERATORS:
@@ -139,7 +147,7 @@ def _load(name, data_dir, download, image_size, seed):
             raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
         return _toy(name, seed)
     if is_path(name, data_dir):
-        return files.load_files(name, image_size, seed)
+        return files.load_files(name, image_size, seed, target)
     if tfds.is_known(name, data_dir):
         return tfds.load_tfds(name, data_dir, download, image_size, seed)
     raise _unknown(name)

@@ -21,7 +21,7 @@ _HELD_OUT = ("test", "validation", "val")
 ARRAY_SUFFIXES = {".npy", ".npz", ".csv", ".tsv"}
 
 
-def load_files(path, image_size=None, seed=0):
+def load_files(path, image_size=None, seed=0, target=None):
     """Loads a folder of images or an array file, as `load_folder` and `load_arrays` do.
 
     Args:
@@ -49,10 +49,12 @@ def load_files(path, image_size=None, seed=0):
     path = pathlib.Path(os.path.expanduser(path))
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
+    if path.is_dir() and target is not None:
+        raise ValueError(f"{path}: `target` is the column of a .csv or .tsv table; got {target!r}")
     if path.is_dir():
         return load_folder(path, image_size, seed)
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        return load_arrays(path, image_size, seed)
+        return load_arrays(path, image_size, seed, target)
     raise ValueError(
         f"{path}: expected a folder of images or a file ({', '.join(sorted(ARRAY_SUFFIXES))})"
     )
@@ -120,13 +122,13 @@ def load_folder(path, image_size=None, seed=0):
     )
 
 
-def load_arrays(path, image_size=None, seed=0):
+def load_arrays(path, image_size=None, seed=0, target=None):
     """Loads an array from a .npy file, or `x` and perhaps `y` from a .npz file or a table.
 
     A table, .csv (commas) or .tsv (tabs), holds a number in every field. It may have a line of
-    names above; the column named `y` then becomes y, and all others x. A column y of whole numbers
-    from 0 on, smaller than the number of rows, holds labels; any other holds conditions. Empty
-    lines and those that begin with # are passed over.
+    names above; the column named `target`, or `y`, then becomes y, and all others x. A column y of
+    whole numbers from 0 on, smaller than the number of rows, holds labels, and so does one of names
+    of classes; any other holds conditions. Empty lines and those that begin with # are passed over.
 
     Args:
         path: The file: a `pathlib.Path`. x is uint8 [n, ...] (kind "uint8", or "binary" where
@@ -135,14 +137,16 @@ def load_arrays(path, image_size=None, seed=0):
             floating [n, ...] conditions.
         image_size: int or `(height, width)`; only for x uint8 [n, h, w, c].
         seed: Non-negative int, by which the test split is held out.
+        target: Header of the column of a table that is y; None for `y`.
 
     Returns:
         A `Data`.
 
     Raises:
-        ValueError: Not a readable file, no key `x`, or arrays of other types and shapes.
+        ValueError: Not a readable file, no key `x`, no such column, or arrays of other types and
+            shapes.
     """
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, target)
     x, y = arrays["x"], arrays.get("y")
     if x.dtype == bool:
         x = x.astype(np.uint8)
@@ -160,6 +164,7 @@ def load_arrays(path, image_size=None, seed=0):
     num_classes = None
     if y is not None:
         y, num_classes = _check_labels(path, y, len(x))
+    class_names = arrays.get("class_names")
     kind = array_kind(x)
     train, test = _held_out(path, _as_float32(path, x, "x") if kind == "real" else x, y, seed)
     return Data(
@@ -168,6 +173,7 @@ def load_arrays(path, image_size=None, seed=0):
         train=train,
         test=test,
         num_classes=num_classes,
+        class_names=class_names,
         description=f"{len(x)} examples from an array file.",
     )
 

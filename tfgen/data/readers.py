@@ -11,9 +11,11 @@ import zipfile
 import numpy as np
 
 from tfgen.data import images
+from tfgen.data.hints import nearest
 
 # Pillow goes by what a file holds, not by its name, and knows formats that other programs render.
 _IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LONGEST_LINE = 10**7  # characters of a table's row: of an endless file not all is looked for
 
 
@@ -36,31 +38,36 @@ def check_regular(file):
         raise ValueError(f"{file}: expected a regular file, got {kind}")
 
 
-def read_arrays(path):
+def read_arrays(path, target=None):
     """Reads a .npy, .npz, .csv or .tsv file.
 
     Args:
         path: The file: a `pathlib.Path`.
+        target: Header of the column of a table that is `y`; None takes the one named y, if there
+            is one.
 
     Returns:
-        Dict of the array `x` and perhaps `y`.
+        Dict of the array `x` and perhaps `y`, and of `class_names`, a tuple, where a table's `y`
+        are names.
 
     Raises:
         ValueError: No readable file of such a kind, or one that takes more than 8 GB.
     """
     check_regular(path)
+    if target is not None and path.suffix.lower() not in _DELIMITERS:
+        raise ValueError(f"{path}: `target` is the column of a .csv or .tsv table; got {target!r}")
     try:
-        return _read(path)
+        return _read(path, target)
     except Exception as error:  # zip and table readers have errors of their own
         reason = str(error) or type(error).__name__
         raise ValueError(f"{path}: not a readable array file: {reason}") from error
 
 
-def _read(path):
+def _read(path, target):
     suffix, size = path.suffix.lower(), path.stat().st_size
     images.check_bytes(size, "the file")
-    if suffix in (".csv", ".tsv"):
-        return _read_table(path, "\t" if suffix == ".tsv" else ",")
+    if suffix in _DELIMITERS:
+        return _read_table(path, _DELIMITERS[suffix], target)
     if suffix == ".npy":
         with open(path, "rb") as file:
             return {"x": _read_array(file, size, "x")}
@@ -108,9 +115,11 @@ def _read_array(file, size, name):
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _read_table(path, delimiter):
-    """Reads `x` float64 [n, columns] and, if there is a column of that name, `y` [n]."""
+def _read_table(path, delimiter, target):
+    """Reads `x` float64 [n, columns] and, if there is such a column, `y` [n]."""
     names, width, values = None, 0, array.array("d")
+    # The names of classes, numbered as they come, where the first row has one.
+    column_of_y, classes = None, None
     # Bytes that are no text are told with their line.
     with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         rows = csv.reader(_lines(file), delimiter=delimiter, strict=True)
@@ -121,11 +130,22 @@ def _read_table(path, delimiter):
             if names is None:
                 width = len(fields)
                 names = [] if any(map(_is_number, fields)) else fields
+                column_of_y = _column_of_y(names, target)
                 if names:
                     continue
             if len(fields) != width:
                 raise ValueError(f"line {line} has {len(fields)} fields, the first has {width}")
+            if classes is None and column_of_y is not None:
+                classes = {} if not values and not _is_number(fields[column_of_y]) else ()
             for column, field in enumerate(fields):
+                if column == column_of_y and isinstance(classes, dict):
+                    if not field or _is_number(field):
+                        raise ValueError(
+                            f"line {line}, column {column + 1} must be the name of a class, as in "
+                            f"the lines before; got {field[:40]!r}"
+                        )
+                    values.append(classes.setdefault(field, len(classes)))
+                    continue
                 try:
                     values.append(_as_number(field))
                 except ValueError as error:
@@ -139,14 +159,29 @@ def _read_table(path, delimiter):
     if not values:
         raise ValueError("there are no rows below the names")
     table = np.array(values).reshape(-1, width)
-    if "y" not in names:
+    if column_of_y is None:
         return {"x": table}
-    if names.count("y") > 1:
-        raise ValueError(f"expected one column named y, got {names.count('y')}")
-    y = table[:, names.index("y")]
-    x = np.delete(table, names.index("y"), axis=1)
+    y = table[:, column_of_y]
+    x = np.delete(table, column_of_y, axis=1)
+    if classes:
+        # In the order of the alphabet, as folders of images are.
+        class_names, order = np.unique(list(classes), return_inverse=True)
+        y = order[y.astype(np.int64)]
+        return {"x": x, "y": y.astype(np.int64), "class_names": tuple(class_names.tolist())}
     labels = not (y % 1).any() and y.min() >= 0 and y.max() < len(y)
     return {"x": x, "y": y.astype(np.int64) if labels else y[:, np.newaxis]}
+
+
+def _column_of_y(names, target):
+    """Number of the column that is y, or None."""
+    name = "y" if target is None else target
+    if target is None and name not in names:
+        return None
+    if names.count(name) != 1:
+        raise ValueError(
+            f"expected one column named {name}, got {names.count(name)}.{nearest(name, names)}"
+        )
+    return names.index(name)
 
 
 def _lines(file):

@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     y: np.ndarray | None
 
 
-def load_rows(path, event_shape, class_names=None):
+def load_rows(path, event_shape, class_names=None, target=None):
     """Loads all examples of a file or folder, and prepares them for a model.
 
     Images of any size are cropped and resized to the model's, and become grey where it has one
@@ -40,8 +40,9 @@ def load_rows(path, event_shape, class_names=None):
         path: an image, a folder of images (those in subfolders have the subfolder as their class),
             or a .npy, .npz, .csv or .tsv file as `load` takes it.
         event_shape: shape of an example of the model.
-        class_names: names of the classes that the model knows; those of the folder must be among
-            them. None numbers the folder's own in alphabetical order.
+        class_names: names of the classes that the model knows; those of the folder or the table
+            must be among them. None numbers the data's own in alphabetical order.
+        target: header of the column of a table that is y, as of `load`.
 
     Returns:
         `Rows`.
@@ -69,8 +70,10 @@ def load_rows(path, event_shape, class_names=None):
             f"{path}: expected an image, a folder of images or a file "
             f"({', '.join(sorted(ARRAY_SUFFIXES))})"
         )
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, target)
     x, y = arrays["x"], arrays.get("y")
+    if "class_names" in arrays:
+        y = _known_labels([arrays["class_names"][label] for label in y], class_names)
     if x.dtype == np.uint8 and x.ndim == len(event_shape) + 1 == 4 and x.shape[1:] != event_shape:
         x = stack_images(((str(path), image) for image in x), len(x), event_shape[:2])
     if x.shape[1:] != event_shape:
@@ -96,12 +99,16 @@ def _images(path, event_shape, class_names):
     labels = [label for _, label in found]
     if None in labels:
         return Rows(names, x, None)
+    return Rows(names, x, _known_labels(labels, class_names))
+
+
+def _known_labels(labels, class_names):
+    """Numbers of the names of classes; None where some are no classes of the model, which are of
+    use to one without a condition."""
     known = list(class_names or sorted(set(labels)))
-    unknown = sorted(set(labels) - set(known))
-    if unknown:
-        # Folders that are no classes of the model: of use to a model without a condition.
-        return Rows(names, x, None)
-    return Rows(names, x, np.array([known.index(label) for label in labels], np.int64))
+    if set(labels) - set(known):
+        return None
+    return np.array([known.index(label) for label in labels], np.int64)
 
 
 def label_number(label, num_classes, class_names=None):
