@@ -23,9 +23,11 @@ from tfgen.utils.step_cost import PARTS
 v1 = tf.compat.v1
 
 _SECONDS = 0.03  # for each operation that is timed
-_LEAST_RUNS = 5
+_LEAST_RUNS = 3
 _PAGE = 4096
-_MOST_COPIES = 64
+# A run of a session takes a while to begin and to end, which of one copy is a quarter of a
+# convolution's time.
+_LEAST_COPIES, _MOST_COPIES = 8, 64
 _RUN = 1e-3  # seconds that one run of the copies of an operation should take at least
 # What decides only how many copies are made: operations and bytes per second.
 _FLOPS, _BYTES = 3e10, 5e9
@@ -143,7 +145,7 @@ def _seconds(op):
     work = num_moved(op) / _BYTES
     if kind(op) != "elementwise":
         work += num_flops(op) / _FLOPS
-    copies = int(np.clip(_RUN / (work + 1e-6), 1, _MOST_COPIES))
+    copies = int(np.clip(_RUN / (work + 1e-6), _LEAST_COPIES, _MOST_COPIES))
     graph, values = tf.Graph(), []
     with graph.as_default():
         inputs = [_input(op, tensor, values) for tensor in op.inputs]
