@@ -196,6 +196,30 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
     assert again == rows
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager_training")
+@pytest.mark.parametrize(
+    "model, overrides, has_filters",
+    [
+        ("RBM", {"num_hidden": 6, "sample_steps": 2}, True),
+        ("ConvRBM", {"filters": 3, "kernel_size": 3, "sample_steps": 2}, True),
+        ("GSN", {"sample_steps": 2}, False),
+    ],
+)
+def test_pictures_of_chains(tmp_path, model, overrides, has_filters):
+    settings = [f"--set={k}={v}" for k, v in overrides.items()]
+    result = invoke(
+        "train", model, "--data", "digits", "--binarise", "static", "--out", tmp_path / "run",
+        *settings, "--batch-size", 500, "--epochs", 1, "--num-validation", 50, "--no-export",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "run" / "chains.png") as image:
+        grid = np.asarray(image)
+    # Ten chains, of which five start from what is no state of theirs, and their five pictures.
+    assert grid.shape[0] > 1.5 * grid.shape[1] and set(np.unique(grid[40:])) == {0, 128, 255}
+    assert (tmp_path / "run" / "filters.png").is_file() == has_filters
+
+
 @pytest.fixture(scope="module")
 def autoencoder(tmp_path_factory):
     """A finished run of an injective flow on the digits."""

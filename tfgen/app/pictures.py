@@ -20,7 +20,11 @@ _CAPTIONS = {
     "inpainted": "left: held-out images; right: the lower half drawn anew",
     "completed": "left: held-out images; right: the upper half drawn anew",
     "nearest": "left: samples; right: the nearest training images",
+    "chains": "rows: chains, five from noise and five from held-out images; columns: steps {steps}",
+    "filters": "links of hidden units with the pixels: black to white, each by its largest",
 }
+_CHAIN_STEPS = (1, 10, 100, 1000)
+_CHAINS = 5
 
 
 def conditions(net, examples, num_samples):
@@ -188,3 +192,46 @@ def of_run(out, net, examples):
         with replacing(out / f"{name}.png") as path:
             scale = plots.comfortable_scale(x.shape[1])
             plots.save_image(path, grid, scale, _CAPTIONS[name])
+    if hasattr(net, "sample_steps"):
+        _save_chains(out / "chains.png", net, x, y)
+    filters = _filters(net)
+    if filters is not None:
+        with replacing(out / "filters.png") as path:
+            scale = plots.comfortable_scale(filters.shape[1])
+            plots.save_image(path, plots.image_grid(filters), scale, _CAPTIONS["filters"])
+
+
+def _save_chains(path, net, x, y):
+    """Draws states of chains over time, from noise and from examples."""
+    rows = min(_CHAINS, len(x))
+    condition = conditions(net, None, rows) if net.num_classes else None if y is None else y[:rows]
+    of_noise, of_data = [], [x[:rows]]
+    for num_steps in _CHAIN_STEPS:
+        arguments = {"condition": condition, "num_steps": num_steps}
+        # The seed of shorter chains: longer ones go on from where those end.
+        of_noise.append(net.sample(rows, seed=0, **arguments))
+        of_data.append(net.sample(rows, seed=1, from_data=x[:rows], **arguments))
+    blank = np.zeros_like(of_data[0])
+    states = [np.stack(states, 1) for states in ([blank, *of_noise], of_data)]
+    images = np.concatenate(states).reshape(-1, *net.event_shape)
+    grid = plots.image_grid(plots.as_drawn(net, images), columns=1 + len(_CHAIN_STEPS))
+    caption = _CAPTIONS["chains"].format(steps=", ".join(map(str, (0, *_CHAIN_STEPS))))
+    with replacing(path) as path:
+        plots.save_image(path, grid, plots.comfortable_scale(x.shape[1]), caption)
+
+
+def _filters(net):
+    """The links of the first hidden units, at most 100, with the pixels: images of floats in
+    [0, 1]. None of models that have no such links."""
+    kernel = next(iter(getattr(net, "kernels", ())), None)
+    if kernel is None:
+        return None
+    kernel = np.moveaxis(kernel.numpy(), -1, 0)
+    if kernel.ndim == 2:
+        if kernel.shape[1] != net.num_dims:
+            return None
+        kernel = kernel.reshape(-1, *net.event_shape)
+    if kernel.ndim != 4 or kernel.shape[-1] not in (1, 3):
+        return None
+    kernel = kernel[:100]
+    return 0.5 + kernel / (2 * np.abs(kernel).max((1, 2, 3), keepdims=True) + 1e-12)

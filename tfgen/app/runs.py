@@ -16,6 +16,9 @@ A run has a folder. It holds
       latents;
     - `reconstructed.png` (models with an encoder and a decoder): the means given them;
     - `inpainted.png` (PixelCNN): the lower half drawn anew;
+    - `completed.png` (models of any order of the values): the upper half drawn anew;
+    - `chains.png` (models that sample by chains): their states over time;
+    - `filters.png` (energies with layers): what the first hidden units look at;
     - `interpolated.png`: images on the way between the latents of held-out ones, and
       `traversed.png` (models with an encoder and a decoder): what single latents do.
 
