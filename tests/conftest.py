@@ -1,7 +1,9 @@
 """Two CPU devices for the replica tests, one seed for each test, the registries as fixtures.
 
 `make test` leaves the tests marked `slow` out: they look at more cases of what quicker tests
-check, or at the same for longer. `make test-all` runs all, and so does plain `pytest`.
+check, or at the same for longer. `make test-all` runs all, and so does plain `pytest`. The first
+also leaves out TensorFlow's optimizer of graphs, which takes longer for each graph than a small
+model runs; processes of their own have it, and `make test-all`.
 """
 
 import itertools
@@ -17,6 +19,12 @@ import tfgen
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_configure(config):
+    """Graphs stay as they are traced, where the slow tests are left out."""
+    if config.getoption("markexpr") == "not slow":
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -434,6 +434,7 @@ def test_splines_broadcast():
 FAR = (1e6, -1e6, 3.0, -3.0, np.nextafter(np.float32(3), np.float32(9)), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["inverse", "forward"])
 @pytest.mark.parametrize("name", ["nsf", "nsf_autoregressive", "maf_1"])
 def test_splines_far_out_and_at_the_edges(way, name):

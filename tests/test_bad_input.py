@@ -118,6 +118,7 @@ def test_every_method_checks_x(vectors):
         vectors.decode(INF)
 
 
+@pytest.mark.slow
 def test_lengths_that_differ(vectors, images, conditional):
     with pytest.raises(ValueError, match="`a` has 3, `b` has 2"):
         vectors.interpolate(X, X[:2])

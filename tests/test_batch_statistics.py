@@ -68,6 +68,7 @@ def of_passes(model, x):
     return {name: np.mean([terms[name] for terms in whole]) for name in whole[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.but_slow({"CQ"}, RECIPES))
 def test_what_is_logged_is_what_is_scored(name):
     model = with_batch_norm(getattr(tfgen, name))

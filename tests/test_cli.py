@@ -161,6 +161,7 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
 NETWORKS = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "model, overrides, picture",
@@ -306,6 +307,7 @@ def test_evaluate_scores_images_of_a_flow(run, from_folder):
         runs.evaluate(out, extractor="fid")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
     "model, kind",

@@ -55,6 +55,7 @@ def test_density_integrates_to_one_and_samples_follow_it(name, num_points):
         assert np.abs(cumulative - expected).max() < 1.95 / np.sqrt(NUM_SAMPLES)
 
 
+@pytest.mark.slow
 def test_probabilities_of_pixels():
     """All values of two one-bit pixels: estimates, integrals and frequencies agree."""
     case = zoo.case("realnvp_bits")

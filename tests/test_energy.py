@@ -462,6 +462,7 @@ def boltzmann(num_hidden=3, scale=0.5, **arguments):
     return perturbed(tfgen.BoltzmannMachine(6, num_hidden, **arguments), scale)
 
 
+@pytest.mark.slow
 def test_general_machines_beside_all_their_states():
     model, x = boltzmann(), all_states(6)
     hidden = all_states(3).astype("float32")
@@ -738,6 +739,7 @@ def train(model, epochs, **arguments):
     model.fit(x, batch_size=8, epochs=epochs, verbose=0, **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["fpcd", *zoo.slow("pcd")])
 def test_chains_go_on_where_a_saved_model_left_them(estimator, tmp_path):
     whole, halved = rbm(estimator=estimator), rbm(estimator=estimator)

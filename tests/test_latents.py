@@ -319,6 +319,7 @@ def test_collapse_is_told(capsys):
 # -------------------------------------------------------------------------------- binarisation
 
 
+@pytest.mark.slow
 def test_probabilities_are_drawn_afresh_in_each_step():
     """The likelihood of one pixel that is 1 in a third of the draws is that of a coin."""
     model = tfgen.PixelCNN((1, 1, 1), filters=1, num_layers=1)

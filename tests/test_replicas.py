@@ -168,6 +168,7 @@ class Given(keras.utils.PyDataset):
         return self.batches[i]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pydataset", *zoo.slow("generator", "dataset")])
 def test_the_users_arrays_are_not_written_to(strategy, kind):
     model = build(zoo.MODELS["realnvp_condition"], strategy)

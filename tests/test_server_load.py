@@ -106,5 +106,9 @@ def test_a_port_in_use_is_told():
 def test_what_is_no_model_is_told(tmp_path):
     words = refused(str(tmp_path), "--port", "0")
     assert "`SOURCE` must be" in words and "of a SavedModel" in words
+
+
+@pytest.mark.slow
+def test_what_is_no_preset_with_weights_is_told():
     assert "Did you mean 'nsf_pinwheel'?" in refused("nsf_pinwhel", "--port", "0")
     assert "without weights" in refused("vae_fashion_mnist_small", "--port", "0")

@@ -287,6 +287,7 @@ def test_versions_stand_beside_each_other(tmp_path):
         model.export(tmp_path, class_names=["a", "b"])
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_version_for_new_weights(tmp_path):
     model = zoo.perturb(tfgen.RealNVP(2, num_layers=1, hidden_units=(4,), num_classes=2))
     settings = {"class_names": ["no", "yes"], "image_size": None, "binarise": "static"}

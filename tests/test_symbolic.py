@@ -313,6 +313,7 @@ def test_keras_tensors_give_keras_tensors(short_case):
         assert_same(case, got[name], value, name in EXAMPLES, 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vae", *zoo.slow("autoencoder", "realnvp_condition", "cq")])
 def test_functional_models_are_saved_with_one_copy(name, tmp_path):
     case = zoo.case(name)
@@ -380,6 +381,7 @@ def test_functional_models_draw_afresh_but_by_seeds():
     np.testing.assert_allclose(one[1], model.encode(given, sample=True, seed=3), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_functional_models_with_pairs_and_one_condition(tmp_path):
     flow = zoo.perturb(tfgen.RealNVP(2, 2, num_classes=3, condition_shape=(2,), hidden_units=(8,)))
     x, label = np.ones((4, 2), "float32"), np.array([0, 1, 2, 1])

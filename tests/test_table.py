@@ -212,6 +212,7 @@ def test_log_prob_is_the_closed_form(passes):
         assert np.corrcoef(got, expected)[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_probabilities_sum_to_one():
     """Of all states of discrete columns, missing among them, whatever the weights are."""
     columns = Columns(

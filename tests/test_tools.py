@@ -114,6 +114,7 @@ def test_models_without_a_likelihood_score_nothing(tmp_path):
 # ------------------------------------------------------------------------------------ samples
 
 
+@pytest.mark.slow
 def test_samples_of_a_class_by_its_name_each_in_a_file(digits, tmp_path):
     invoke("sample", digits, "--num", 5, "--label", "3", "--seed", 0, "--out", tmp_path / "threes")
     files = sorted((tmp_path / "threes").iterdir())
@@ -151,6 +152,7 @@ def test_tuning_goes_on_from_what_was_trained(moons, tmp_path):
         runs.train(tmp_path / "other", "MAF", "two_moons", from_preset=moons)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 def test_training_stops_when_nothing_becomes_better(tmp_path):
     history = []
@@ -283,6 +285,7 @@ PEOPLE = """id,age,city,height,member
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 @pytest.mark.filterwarnings("ignore:columns of row numbers")
 def test_tables_on_the_command_line(tmp_path):

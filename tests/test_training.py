@@ -38,6 +38,7 @@ def test_another_seed_is_another_model(core_case):
 
 
 # Loops compile long; `test_tpu_ops` looks at their operations, `test_contract` at their values.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp_2", *zoo.slow("glow_classes")])
 def test_trains_under_xla(name):
     case = zoo.case(name)
