@@ -27,11 +27,12 @@ TOY = {
     "guides/images": "num_images, epochs = 60, 1",
     "guides/likelihoods": "epochs, num_samples = 1, 4",
     "guides/serving": "",
+    "guides/variational_inference": "num_steps, num_samples = 2, 100",
     "notebooks/quickstart": "epochs = 1",
     "notebooks/glow_on_your_images": "num_patches, epochs, num_steps = 32, 1, 1",
     "notebooks/lossy_compression": "epochs, filters = 1, [4, 4, 4]",
     "notebooks/cqf": "epochs, num_steps = 1, 5",
-    "notebooks/surrogate_posteriors": "num_steps, num_samples = 3, 100",
+    "notebooks/surrogate_posteriors": "num_steps, num_samples = 2, 100",
     "notebooks/tables": "epochs = 1",
     "../examples/colab_tpu": "num_steps, filters, epochs, rows_each = 1, 4, 1, 16",
 }
