@@ -57,6 +57,10 @@ class DomainAdversarial(Mapping):
 
     _role = "target"
     _takes_unlabelled = True
+    _kinds = ("real", "uint8")
+    _y_kinds = ("label",)
+    _sampling = None
+    _minimises = "classification + domain_loss"
 
     def __init__(
         self,
@@ -70,8 +74,6 @@ class DomainAdversarial(Mapping):
         dtype=None,
         name=None,
     ):
-        if data_kind not in ("uint8", "real"):
-            raise ValueError(f'`data_kind` must be "uint8" or "real"; got {data_kind!r}')
         super().__init__(event_shape, data_kind, num_classes=num_classes, dtype=dtype, name=name)
         if len(self.event_shape) not in (1, 3):
             raise ValueError(

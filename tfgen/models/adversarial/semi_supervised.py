@@ -50,6 +50,8 @@ class SemiSupervisedGAN(GAN):
 
     _role = "target"
     _takes_unlabelled = True
+    _y_kinds = ("label",)
+    _minimises = "feature_matching or adversarial"
 
     def __init__(
         self,
