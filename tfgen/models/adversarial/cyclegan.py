@@ -196,6 +196,10 @@ class CycleGAN(Mapping):
             y = tf.convert_to_tensor(self._target_spec.check_x(y, "y"))
         return self._rows.run("translate_back", y.shape[0], batch_size, y=y)
 
+    def signatures(self):
+        """Names of the functions that `export` serves."""
+        return ["translate", "translate_back"]
+
     def _sets(self, x, y):
         """Both sets as arrays of one length; a stream as it is."""
         if y is None and isinstance(x, tuple | list) and len(x) == 2:
