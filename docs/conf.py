@@ -80,6 +80,10 @@ def setup(app):
     def read(app, docname, source):
         # A file outside the site, which readers of the repository are led to.
         source[0] = source[0].replace("](../CONTRIBUTING.md", "](contributing.md")
+        if docname == "zoo":
+            from tfgen.app import zoo_table
+
+            source[0] = source[0].replace("% the table", zoo_table.markdown())
         if not (ROOT / "docs" / "tables.md").exists():
             source[0] = source[0].replace("\ntables\n", "\n")
 

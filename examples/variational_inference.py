@@ -46,41 +46,38 @@ def main():
 
     keras.utils.set_random_seed(0)
     inputs, outputs = regression()
-    joint = tfd.JointDistributionSequential(
-        [
-            tfd.Sample(tfd.Normal(0.0, 1.0), 2),
-            lambda weights: tfd.Independent(
+    joint = tfd.JointDistributionNamed(
+        {
+            "weights": tfd.Sample(tfd.Normal(0.0, 1.0), 2),
+            "outputs": lambda weights: tfd.Independent(
                 tfd.Normal(tf.linalg.matvec(inputs, weights), NOISE), 1
             ),
-        ]
+        }
     )
+    target = joint.experimental_pin(outputs=outputs)
     # It samples, and scores its own samples, in one pass.
     posterior = tfgen.IAF(2, num_layers=3, hidden_units=(32,), transform="gated")
+    surrogate = posterior.distribution()
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, args.steps))
-    optimizer.build(posterior.trainable_variables)
+    # Before the graph of all steps, which can make no variables.
+    optimizer.build(surrogate.trainable_variables)
 
-    @tf.function
-    def step(seed):
-        with tf.GradientTape() as tape:
-            # A fresh view of the weights as they are now.
-            loss = tfp.vi.monte_carlo_variational_loss(
-                lambda weights: joint.log_prob([weights, outputs]),
-                posterior.distribution(),
-                sample_size=64,
-                seed=seed,
-            )
-        gradients = tape.gradient(loss, posterior.trainable_variables)
-        optimizer.apply(gradients, posterior.trainable_variables)
-        return -loss
+    @tf.function(autograph=False)
+    def fit():
+        return tfp.vi.fit_surrogate_posterior(
+            lambda weights: target.unnormalized_log_prob(weights=weights),
+            surrogate,
+            optimizer,
+            args.steps,
+            sample_size=64,
+            seed=(0, 0),
+        )
 
+    losses = fit().numpy()
+    print(f"negative bound {losses[0]:.3f} at first, {losses[-1]:.3f} after {len(losses)} steps")
     mean, covariance, evidence = exact(inputs, outputs)
-    progress = keras.utils.Progbar(args.steps, stateful_metrics=["elbo"])
-    for i in range(args.steps):
-        bound = float(step(tf.constant([0, i])))
-        progress.update(i + 1, [("elbo", bound)])
-
     samples = posterior.sample(20_000, seed=0).numpy()
-    scores = joint.log_prob([samples, outputs]) - posterior.log_prob(samples, batch_size=20_000)
+    scores = target.unnormalized_log_prob(weights=samples) - surrogate.log_prob(samples)
     print(f"evidence lower bound {np.mean(scores):.4f}, log of the evidence {evidence:.4f} nats")
     print(f"mean {samples.mean(0).round(3)}, exactly {mean.round(3)}")
     got = np.cov(samples.T)

@@ -363,7 +363,7 @@ def test_arguments_of_compile_have_names(vectors):
         (lambda: zoo.glow(log_det_penalty=-1), "`log_det_penalty` must be .* at least 0; got -1"),
         (lambda: zoo.glow(num_init_batches=0), "`num_init_batches` must be .* got 0"),
         (lambda: zoo.glow(num_classes=0), "`num_classes` must be .* got 0"),
-        (lambda: zoo.glow(data_kind="binary"), '`data_kind` of a flow must be .* got "binary"'),
+        (lambda: zoo.glow(data_kind="binary"), "`data_kind` must be one of .* got 'binary'"),
         (lambda: zoo.glow(data_kind="text"), "`data_kind` must be one of .* got 'text'"),
         (lambda: tfgen.RealNVP((5, 6, 1)), r"sides divisible by 2\^\(num_levels - 1\) = 2; got"),
         (lambda: tfgen.RealNVP((2, 2)), r"`event_shape` must be \[size\] or .* got \[2, 2\]"),

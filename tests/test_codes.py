@@ -254,7 +254,7 @@ def test_many_draws_tighten_the_bound_of_draw():
         (lambda: IndependentCodes(4).build((None, 6)), "a multiple of 4 latents; got 6"),
         (lambda: tfgen.DRAW(4, read_size=2), "`read_size` is of windows on images"),
         (lambda: tfgen.DRAW((4, 4, 1), write_size=0), "`write_size`"),
-        (lambda: tfgen.DRAW(4, data_kind="real"), '`data_kind` must be "binary"'),
+        (lambda: tfgen.DRAW(4, data_kind="real"), "`data_kind` must be one of ..binary"),
         (lambda: tfgen.DRAW(4, num_steps=0), "`num_steps`"),
         (lambda: tfgen.plots.save_animation("x.png", DATA), "`path` must end in .gif"),
         (lambda: tfgen.plots.save_animation("x.gif", DATA), "`sequences` must have shape"),

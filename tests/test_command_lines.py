@@ -185,7 +185,7 @@ LINES += [
     ([*TRAIN, "--binarise", "static"], "'two_moons' must have grey levels"),
     ([*TRAIN, "--latents", "gmm"], "`latents`"),
     ([*TRAIN, "--data-dir", "nothing", "--data", "mnist"], "is not in "),
-    ([*DIGITS, "--binarise", "static"], '`data_kind` of a flow must be "real" or "uint8"'),
+    ([*DIGITS, "--binarise", "static"], "`data_kind` must be one of ['real', 'uint8']"),
 ]
 
 

@@ -78,7 +78,7 @@ def test_each_image_is_normalised_by_itself():
         ({"target": (16, 16, 1)}, "must have the same sides; got"),
         ({"target": (8, 8, 3), "identity_weight": 1.0}, "`identity_weight` must be 0"),
         ({"buffer_size": -1}, "`buffer_size` must be"),
-        ({"data_kind": "binary"}, '`data_kind` must be "uint8" or "real"'),
+        ({"data_kind": "binary"}, "`data_kind` must be one of ..real', 'uint8'"),
         ({"generator": ResNetTranslator(2, **SMALL)}, "`generator` must give images"),
         ({"critic": "conv"}, "`critic`"),
     ],

@@ -289,7 +289,10 @@ FALLING = keras.optimizers.schedules.PolynomialDecay(1.0, 1000, 0.0)
         (lambda: tfgen.SigmoidBeliefNet(4, 5), "`hidden_units` must be 1 to 4 widths; got 5"),
         (lambda: tfgen.SigmoidBeliefNet(4, (3,) * 5), "`hidden_units` must be 1 to 4 widths"),
         (lambda: tfgen.SigmoidBeliefNet(4, (0,)), "`hidden_units`"),
-        (lambda: tfgen.SigmoidBeliefNet(4, data_kind="real"), '`data_kind` must be "binary"'),
+        (
+            lambda: tfgen.SigmoidBeliefNet(4, data_kind="real"),
+            "`data_kind` must be one of ..binary",
+        ),
         (lambda: tfgen.SigmoidBeliefNet(4, estimator="em"), "`estimator` must be one of"),
         (lambda: tfgen.SigmoidBeliefNet(4, condition_shape=(2, 2)), "`condition_shape` must be"),
         (lambda: sbn((9, 9)).exact_log_prob(DATA), "enumeration is of up to 2 .. 16 states"),

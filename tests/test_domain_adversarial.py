@@ -128,7 +128,7 @@ def test_batches_of_one_domain(labels):
     [
         ({"domain_weight": -1.0}, "`domain_weight` must be"),
         ({"warm_up_steps": -1}, "`warm_up_steps` must be"),
-        ({"data_kind": "binary"}, '`data_kind` must be "uint8" or "real"'),
+        ({"data_kind": "binary"}, "`data_kind` must be one of ..real', 'uint8'"),
         ({"features": "conv"}, "`features` must be one of"),
     ],
 )

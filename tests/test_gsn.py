@@ -103,7 +103,7 @@ def test_a_trained_chain_draws_like_the_data():
         (lambda: tfgen.GSN(4, corruption=0.0), "`corruption` must be greater than 0"),
         (lambda: tfgen.GSN(4, corruption=1.5), "`corruption` must be a probability"),
         (lambda: tfgen.GSN(4, walkback_steps=0), "`walkback_steps`"),
-        (lambda: tfgen.GSN(4, data_kind="real"), '`data_kind` must be "binary"'),
+        (lambda: tfgen.GSN(4, data_kind="real"), "`data_kind` must be one of ..binary"),
         (lambda: gsn().sample(3, from_data=STATES), "state for each of 3 chains; got 4"),
         (lambda: gsn().sample(3, num_steps=0), "`num_steps`"),
         (lambda: gsn().bits_per_dim(STATES), "bits per dimension need a density"),

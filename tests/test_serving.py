@@ -23,6 +23,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 import tfgen
 from tfgen.app.cli import main
 from tfgen.app.exports import export_version
+from tfgen.app.serving import served as serving
 from tfgen.core.export_metadata import find_export
 from tfgen.core.export_metadata import read_metadata
 from tfgen.core.export_metadata import versions
@@ -352,3 +353,68 @@ def test_threads_of_one_model_get_their_own_answers():
         for got in found[seed]:
             for one, other in zip(got, expected[seed], strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+# ------------------------------------------------------------------- classifiers and translators
+
+
+def as_file(image):
+    return encoded(Image.fromarray(image[..., 0]), "PNG")
+
+
+def of_answers(cls):
+    """A small model that answers, its weights shifted, and examples."""
+    rng = np.random.default_rng(0)
+    if cls is tfgen.CycleGAN:
+        sizes = {"filters": 2, "num_blocks": 1, "num_halvings": 1}
+        model = cls((8, 8, 1), (8, 8, 3), **sizes)
+    else:
+        networks = {"features": "mlp"}
+        if cls is tfgen.SemiSupervisedGAN:
+            networks = {"latent_dim": 2, "decoder": "mlp", "critic": "mlp"}
+        model = cls((8, 8, 1), num_classes=3, **networks)
+    zoo.perturb(model)
+    return model, rng.integers(0, 256, (3, 8, 8, 1)).astype("uint8")
+
+
+@pytest.mark.parametrize("cls", [tfgen.DomainAdversarial, *zoo.slow(tfgen.SemiSupervisedGAN)])
+def test_classifiers_serve_classes(cls, tmp_path):
+    model, x = of_answers(cls)
+    model.export(tmp_path / "export", verbose=False)
+    assert "classify" in model.signatures()
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures
+    got = served["classify"](x=tf.constant(x))
+    log_probs = model.class_log_probs(x)
+    np.testing.assert_allclose(got["log_probs"], log_probs, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(got["label"], model.classify(x))
+    np.testing.assert_array_equal(got["label"], np.argmax(log_probs, -1))
+    of_image = served["classify_of_image"](image=tf.constant(list(map(as_file, x))))
+    np.testing.assert_array_equal(of_image["label"], got["label"])
+    default = served["serving_default"].structured_outputs
+    assert set(default) == ({"x"} if cls is tfgen.SemiSupervisedGAN else {"label", "log_probs"})
+    about = read_metadata(tmp_path / "export")
+    assert about.class_name == cls.__name__ and about.likelihood == "none"
+    assert about.signatures["classify"]["outputs"]["log_probs"].shape[-1] == 3
+
+
+def test_translators_serve_both_ways(tmp_path):
+    model, x = of_answers(tfgen.CycleGAN)
+    model.export(tmp_path / "export", verbose=False)
+    assert model.signatures() == ["translate", "translate_back"]
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures
+    there = model.translate(x)
+    np.testing.assert_array_equal(served["translate"](x=tf.constant(x))["y"], there)
+    np.testing.assert_array_equal(served["serving_default"](x=tf.constant(x))["y"], there)
+    back = served["translate_back"](y=there)["x"]
+    np.testing.assert_array_equal(back, model.translate_back(there))
+    images = tf.constant(list(map(as_file, x)))
+    np.testing.assert_array_equal(served["translate_of_image"](image=images)["y"], there)
+
+
+def test_answers_are_served_over_http():
+    model, x = of_answers(tfgen.DomainAdversarial)
+    answering = serving.Served.of("answers", model)
+    assert answering.operations == []
+    for name in ("classify", "serving_default"):
+        call = answering.call(name, {"x": x.tolist()})
+        np.testing.assert_array_equal(call.run(call.rows)["label"], model.classify(x))

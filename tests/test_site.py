@@ -16,6 +16,7 @@ import pytest
 import zoo
 
 import tfgen
+from tfgen.app import zoo_table
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = [name for name in tfgen.__all__ if inspect.ismodule(getattr(tfgen, name))]
@@ -129,6 +130,16 @@ def test_members_of_keras_would_be_found(site):
 def test_code_that_is_a_public_name_is_a_link(site):
     page = (site / "choosing.html").read_text(encoding="utf-8")
     assert re.search(r'href="api/tfgen.NSF.html#tfgen.NSF"[^>]*><code[^>]*><span[^>]*>NSF<', page)
+
+
+def test_the_zoo_has_the_table_of_the_command(site):
+    page = (site / "zoo.html").read_text(encoding="utf-8")
+    rows = zoo_table.rows()
+    assert page.count("<tr") == len(rows) + 1
+    for row in rows:
+        assert re.search(
+            rf'<a [^>]*href="api/tfgen[^"]*"[^>]*><code[^>]*><span[^>]*>{row["model"]}<', page
+        )
 
 
 def test_notebooks_are_those_of_their_texts_and_name_the_repository():

@@ -334,10 +334,16 @@ def serve(source, **settings):
 
 
 @main.command()
-def models():
+@click.option("--table", is_flag=True, help="All models in a table, in Markdown.")
+def models(table):
     """List the models and their presets."""
     from tfgen.app import runs
 
+    if table:
+        from tfgen.app import zoo_table
+
+        click.echo(zoo_table.markdown())
+        return
     for name, cls in runs.recipes().items():
         first_paragraph = " ".join(cls.__doc__.split("\n\n")[0].split())
         click.echo(f"{name}: {first_paragraph}")

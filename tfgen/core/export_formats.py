@@ -5,6 +5,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from tfgen.core.export_signatures import default_signature
 from tfgen.core.export_signatures import draws
 from tfgen.core.export_signatures import plain_signature
 from tfgen.utils.files import replacing
@@ -22,7 +23,7 @@ def export_file(model, filepath, format, signature="serving_default"):
             takes another's place.
         format: `"onnx"` (tf2onnx), or `"litert"` (TensorFlow Lite's).
         signature: name of a signature that needs no noise, one of `file_signatures(model)`;
-            `"serving_default"` is the first of `log_prob` and `decode` that the model has.
+            `"serving_default"` is that of `export_signatures.default_signature`.
 
     Returns:
         The signature's own name.
@@ -42,7 +43,7 @@ def export_file(model, filepath, format, signature="serving_default"):
     names = model.signatures()
     name = signature
     if signature == "serving_default":
-        name = next(n for n in ("log_prob", "decode", "sample") if n in names)
+        name = default_signature(names)
     if name not in names:
         raise ValueError(
             f"`signature` must be one of {names} or 'serving_default' where `format` is "

@@ -13,6 +13,11 @@ from tfgen.core.export_inputs import takes_images
 from tfgen.utils.random import as_row_seeds
 
 _OUTPUTS = {"log_prob": "log_prob", "sample": "samples", "encode": "z", "decode": "x"}
+_OUTPUTS |= {"translate": "y", "translate_back": "x"}
+# Of which the first that there is serves by default.
+_DEFAULTS = ("log_prob", "decode", "sample", "classify", "translate")
+# Those whose examples may be files of images.
+_OF_EXAMPLES = ("log_prob", "encode", "classify", "translate")
 # Of the signatures whose rows bring a seed and a number of their own.
 BY_ROW = "_by_row"
 # Of those whose labels are texts, and of those whose examples are files of images.
@@ -26,15 +31,18 @@ def signatures(model, class_names=None):
     - `log_prob {x[, condition]} -> {log_prob}`, with the noise of the seed 0;
     - `sample {num_samples, seed, temperature[, condition]} -> {samples}`;
     - `encode {x[, condition]} -> {z}`, `decode {z[, condition]} -> {x}`;
+    - `classify {x} -> {label, log_probs}` of classifiers, `translate {x} -> {y}` and
+      `translate_back {y} -> {x}` of translators;
     - of each of these that needs noise another, `log_prob_by_row` and so on, whose rows bring a
       `seed` and the number `row`, int64 `[n]` both: a row's answer is that of row `row` of a call
       with this seed, whatever rows of other callers are beside it;
-    - of models of uint8 images `log_prob_of_image {image[, condition]}` and `encode_of_image`, of
-      encoded PNG and JPEG files of any size, see `export_inputs.decoded_images`;
+    - of models of uint8 images `log_prob_of_image {image[, condition]}`, and so of `encode`,
+      `classify` and `translate`, of encoded PNG and JPEG files of any size, see
+      `export_inputs.decoded_images`;
     - with `class_names`, `log_prob_by_name`, `sample_by_name` (of rows, as `sample_by_row`),
       `encode_by_name` and `decode_by_name`, whose labels are texts, see
       `export_inputs.label_numbers`; those of images take such labels, too;
-    - `serving_default`: the first of `log_prob`, `decode` and `sample` that there is.
+    - `serving_default`: the one that `default_signature` names.
 
     A condition of a label and a vector is two inputs, `label` and `vector`.
 
@@ -65,7 +73,7 @@ def polymorphic_signatures(model, class_names=None):
         parts[name] = _of_core(model, name)
         if draws(model, name):
             parts[name + BY_ROW] = _of_core(model, name, by_row=True)
-    names = [name for name in ("log_prob", "encode") if name in parts]
+    names = [name for name in _OF_EXAMPLES if name in parts]
     images = {}
     if takes_images(model):
         # Traced once for all.
@@ -82,8 +90,18 @@ def polymorphic_signatures(model, class_names=None):
         images = {name: _by_name(part, class_names) for name, part in images.items()}
     parts |= {name + OF_IMAGE: part for name, part in images.items()}
     served = {name: part.compiled() for name, part in parts.items()}
-    default = next(name for name in ("log_prob", "decode", "sample") if name in served)
-    return {"serving_default": served[default], **served}
+    return {"serving_default": served[default_signature(served)], **served}
+
+
+def default_signature(names):
+    """The name that `serving_default` stands for: the first of `log_prob`, `decode`, `sample`,
+    `classify` and `translate` among these.
+
+    >>> from tfgen.core.export_signatures import default_signature
+    >>> default_signature(["sample", "decode"])
+    'decode'
+    """
+    return next(name for name in _DEFAULTS if name in names)
 
 
 class _Part(NamedTuple):
@@ -170,7 +188,8 @@ def _of_core(model, name, by_row=False, plain=False):
             given[argument] = {part: given.pop(part) for part in parts}
         # Constants of this graph: tensors from without would be inputs to converters.
         own = {k: tf.convert_to_tensor(v) for k, v in own.items() if k in arguments}
-        return {_OUTPUTS[name]: core(**given, **own)}
+        made = core(**given, **own)
+        return made if isinstance(made, dict) else {_OUTPUTS[name]: made}
 
     return _Part(serve, inputs | asked, defaults)
 

@@ -59,10 +59,16 @@ class Family(Trainable, metaclass=Recorded):
             self._takes_unlabelled,
         )
         super().__init__(spec, dtype=policy, name=name)
+        if spec.kind not in self._kinds:
+            # Tables are no `data_kind` to users, who give `columns`.
+            kinds = [kind for kind in self._kinds if kind != "columns"]
+            raise ValueError(f"`data_kind` must be one of {kinds}; got {spec.kind!r}")
         self.event_shape, self.data_kind, self.num_bits = spec.event_shape, spec.kind, spec.num_bits
         condition = spec.condition
         self.condition_shape = None if condition is None else condition.condition_shape
         self.num_classes = None if condition is None else condition.num_classes
+        if "image" not in self._y_kinds:
+            checks.check_vectors(self.condition_shape)
         self._rows = RowFunctions(
             lambda name: getattr(self, f"_{name}"), self._argument_specs, lambda: RowLayer(self)
         )
@@ -311,8 +317,12 @@ class Family(Trainable, metaclass=Recorded):
 
     # --- hooks of a family ----------------------------------------------------
 
+    # Kinds of data that it takes; `"columns"` stands for tables.
+    _kinds = ("real", "binary", "uint8")
     # What `y` is: a condition of densities and samples, or a `"target"`, which only training sees.
     _role = "condition"
+    # Kinds of `y` that it takes.
+    _y_kinds = ("label", "vector", "image")
     # Whether a label of -1 stands for one that is not known.
     _takes_unlabelled = False
     # Shape of an example's latents, where it has any.
@@ -327,6 +337,19 @@ class Family(Trainable, metaclass=Recorded):
     can_sample = True
     # Shape of one row of what `call` gives.
     _output_event_shape = ()
+
+    # The next five are for the table of the zoo (`tfgen models --table`), where classes have no
+    # instance to ask.
+    # What `likelihood` may be, where it is not the class's attribute.
+    _likelihoods = ()
+    # Number of latents, as an expression of attributes; None: no latents.
+    _latents = None
+    # How a sample is made; None: it makes none.
+    _sampling = "one pass"
+    # Terms whose weighted sum is minimised, with `+` between them; alternatives with `or`.
+    _minimises = "nll or bpd"
+    # Names of its players.
+    _player_names = ("model",)
 
     def _build_parts(self):
         """Builds the layers inside."""

@@ -11,6 +11,7 @@ from tfgen.app.serving.tensors import as_tensors
 from tfgen.core.export_signatures import BY_NAME
 from tfgen.core.export_signatures import BY_ROW
 from tfgen.core.export_signatures import OF_IMAGE
+from tfgen.core.export_signatures import default_signature
 from tfgen.core.export_signatures import signatures
 from tfgen.data.frames import import_pandas
 from tfgen.data.hints import nearest
@@ -84,7 +85,7 @@ class Served:
             net.data_spec.without_target(),
             net.likelihood,
             class_names,
-            net.check_temperature,
+            getattr(net, "check_temperature", None),
             max_rows=max_rows,
         )
 
@@ -232,8 +233,7 @@ class Served:
 
     def _default(self):
         """The name that `serving_default` stands for."""
-        served = self.functions.signatures
-        return next(n for n in ("log_prob", "decode", "sample") if n in served)
+        return default_signature(self.functions.signatures)
 
     def _require(self, name, given, arguments):
         if name not in self.operations:

@@ -22,6 +22,8 @@ class VAEF(VAE):
     'PixelFlow'
     """
 
+    _kinds = ("real", "uint8")
+
     def __init__(self, event_shape, latent_dim=64, observation="flow", data_kind="uint8", **kwargs):
         super().__init__(
             event_shape, latent_dim, observation=observation, data_kind=data_kind, **kwargs
@@ -69,6 +71,9 @@ class CQ(Adversarial, VAE):
     >>> model.log_prob(x).shape, model.sample(3).shape, model.critic_score(x).shape
     (TensorShape([32]), TensorShape([3, 8, 8, 1]), TensorShape([32]))
     """
+
+    _kinds = ("real", "uint8")
+    _minimises = "negative_elbo + adversarial"
 
     def __init__(
         self,

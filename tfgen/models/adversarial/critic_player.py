@@ -84,6 +84,9 @@ class Adversarial(metaclass=Recorded):
     TensorShape([3])
     """
 
+    _minimises = "adversarial"
+    _player_names = ("model", "critic")
+
     def __init__(
         self,
         *args,

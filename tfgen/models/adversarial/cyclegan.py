@@ -75,6 +75,11 @@ class CycleGAN(Mapping):
     """
 
     _role = "target"
+    _kinds = ("real", "uint8")
+    _y_kinds = ("image",)
+    _sampling = None
+    _minimises = "adversarial + cycle + identity"
+    _player_names = ("model", "critic")
 
     def __init__(
         self,
@@ -108,8 +113,6 @@ class CycleGAN(Mapping):
                 "`event_shape` and `target_shape` must have the same sides; got "
                 f"{list(first)} and {list(second)}"
             )
-        if data_kind not in ("uint8", "real"):
-            raise ValueError(f'`data_kind` must be "uint8" or "real"; got {data_kind!r}')
         super().__init__(first, data_kind, second, dtype=dtype, name=name)
         self.target_shape, self._target_spec = second, DataSpec(second, data_kind)
         self.filters, self.num_blocks, self.num_halvings = filters, num_blocks, num_halvings
@@ -192,6 +195,10 @@ class CycleGAN(Mapping):
         if not is_symbolic(y):
             y = tf.convert_to_tensor(self._target_spec.check_x(y, "y"))
         return self._rows.run("translate_back", y.shape[0], batch_size, y=y)
+
+    def signatures(self):
+        """Names of the functions that `export` serves."""
+        return ["translate", "translate_back"]
 
     def _sets(self, x, y):
         """Both sets as arrays of one length; a stream as it is."""

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen.models.adversarial.classifying import Classifying
 from tfgen.models.adversarial.mapping import Mapping
 from tfgen.networks import MLP
 from tfgen.networks import GradientReversal
@@ -14,7 +15,7 @@ from tfgen.utils.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class DomainAdversarial(Mapping):
+class DomainAdversarial(Classifying, Mapping):
     """Classifier of a domain without labels, by those of another one (Ganin et al. 2016): from
     features that tell the classes of the labelled domain, and do not tell the domains.
 
@@ -57,6 +58,10 @@ class DomainAdversarial(Mapping):
 
     _role = "target"
     _takes_unlabelled = True
+    _kinds = ("real", "uint8")
+    _y_kinds = ("label",)
+    _sampling = None
+    _minimises = "classification + domain_loss"
 
     def __init__(
         self,
@@ -70,8 +75,6 @@ class DomainAdversarial(Mapping):
         dtype=None,
         name=None,
     ):
-        if data_kind not in ("uint8", "real"):
-            raise ValueError(f'`data_kind` must be "uint8" or "real"; got {data_kind!r}')
         super().__init__(event_shape, data_kind, num_classes=num_classes, dtype=dtype, name=name)
         if len(self.event_shape) not in (1, 3):
             raise ValueError(
@@ -85,24 +88,6 @@ class DomainAdversarial(Mapping):
         network = get_network(features, "critic", self.event_shape, policy, name="features")
         self.features = with_role(network, "features")
         checks.check_same_dtype(self, features=network)
-
-    # --- what users call ------------------------------------------------------
-
-    def classify(self, x, batch_size=256):
-        """The likeliest class of each example, of either domain, int32 `[n]`.
-
-        Args:
-            x: `[n, *event_shape]`.
-            batch_size: rows computed at a time.
-        """
-        return tf.argmax(self.class_log_probs(x, batch_size), -1, tf.int32)
-
-    def class_log_probs(self, x, batch_size=256):
-        """Log-probabilities of the classes of examples, `[n, num_classes]`.
-
-        Arguments as in `classify`.
-        """
-        return self._map("class_log_probs", x, batch_size)
 
     # --- hooks ----------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfgen.core.family import Family
+from tfgen.core.model import GenerativeModel
 from tfgen.core.presets import list_presets
 from tfgen.core.presets import load_preset
 from tfgen.core.presets import read_preset
@@ -23,6 +24,8 @@ class Mapping(Family):
     ([], 'optimizer')
     >>> type(model.default_optimizer()).__name__
     'Adam'
+    >>> model.signatures(), sorted(model.graph_function("classify").structured_outputs)
+    (['classify'], ['label', 'log_probs'])
     """
 
     def call(self, inputs, training=False):
@@ -39,6 +42,12 @@ class Mapping(Family):
         """The shape of `call`'s outputs."""
         return (input_shape[0], *self._output_event_shape)
 
+    def signatures(self):
+        """Names of the functions that `export` serves."""
+        return []
+
+    graph_function = GenerativeModel.graph_function
+    export = GenerativeModel.export
     presets = classmethod(list_presets)
     read_preset = classmethod(read_preset)
     from_preset = classmethod(load_preset)

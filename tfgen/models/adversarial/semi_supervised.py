@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen.models.adversarial.classifying import Classifying
 from tfgen.models.adversarial.gan import GAN
 from tfgen.objectives import generator_loss
 from tfgen.utils import checks
@@ -10,7 +11,7 @@ from tfgen.utils.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class SemiSupervisedGAN(GAN):
+class SemiSupervisedGAN(Classifying, GAN):
     """GAN whose critic tells the classes of examples from each other, and all of them from samples
     (Salimans et al. 2016, section 5): it learns to classify from few labels and many examples.
 
@@ -50,6 +51,8 @@ class SemiSupervisedGAN(GAN):
 
     _role = "target"
     _takes_unlabelled = True
+    _y_kinds = ("label",)
+    _minimises = "feature_matching or adversarial"
 
     def __init__(
         self,
@@ -74,24 +77,6 @@ class SemiSupervisedGAN(GAN):
                 "`unrolled_steps` go with `feature_matching=False`: features are not scores; got "
                 f"{self.unrolled_steps}"
             )
-
-    # --- what users call ------------------------------------------------------
-
-    def classify(self, x, batch_size=256):
-        """The likeliest class of each example, int32 `[n]`.
-
-        Args:
-            x: `[n, *event_shape]`.
-            batch_size: rows computed at a time.
-        """
-        return tf.argmax(self.class_log_probs(x, batch_size), -1, tf.int32)
-
-    def class_log_probs(self, x, batch_size=256):
-        """Log-probabilities of the classes of examples, `[n, num_classes]`.
-
-        Arguments as in `classify`.
-        """
-        return self._map_examples("class_log_probs", x, None, batch_size)
 
     # --- hooks ----------------------------------------------------------------
 

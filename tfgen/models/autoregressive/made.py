@@ -58,6 +58,8 @@ class MADE(ValueByValue):
     (TensorShape([32]), TensorShape([3, 8, 8, 1]))
     """
 
+    _sampling = "sweeps over the values"
+
     def __init__(
         self,
         event_shape,

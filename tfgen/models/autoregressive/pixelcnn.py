@@ -13,7 +13,6 @@ from tfgen.utils import checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
 
-KINDS = ("binary", "uint8")
 NETWORKS = {"residual": PixelCNNStack, "gated": GatedPixelCNNStack}
 
 
@@ -52,6 +51,9 @@ class PixelCNN(Completing):
     (TensorShape([32]), TensorShape([3, 8, 8, 1]))
     """
 
+    _kinds = ("binary", "uint8")
+    _sampling = "waves over the image; sweeps of another network"
+
     def __init__(
         self,
         event_shape,
@@ -67,8 +69,6 @@ class PixelCNN(Completing):
         **kwargs,
     ):
         super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, dtype=dtype, **kwargs)
-        if data_kind not in KINDS:
-            raise ValueError(f"`data_kind` must be one of {list(KINDS)}; got {data_kind!r}")
         if len(self.condition_shape or ()) not in (0, 1, 3):
             raise ValueError(
                 "`condition_shape` must be [features] or [height, width, channels]; got "

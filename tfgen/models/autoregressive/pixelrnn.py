@@ -40,6 +40,8 @@ class PixelRNN(PixelCNN):
     (TensorShape([32]), TensorShape([3, 4, 4, 1]))
     """
 
+    _sampling = "one pixel after the other"
+
     def __init__(
         self,
         event_shape,

@@ -30,12 +30,11 @@ class ValueByValue(Completing):
     """
 
     _kinds = ("binary", "uint8")
+    _y_kinds = ("label", "vector")
+    _sampling = "one value after the other"
 
     def __init__(self, event_shape, data_kind="binary", **kwargs):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
-        if data_kind not in self._kinds:
-            raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
-        checks.check_vectors(self.condition_shape)
 
     def _element(self, num_mixtures):
         """The distribution of one value."""

@@ -50,6 +50,7 @@ class BoltzmannMachine(MeanField, TrainedByChains):
     """
 
     _estimators = ("pcd", "cd", "pseudo_likelihood")
+    _likelihoods = ("unnormalised", "estimate", "exact", "bound")
 
     def __init__(
         self,

@@ -60,6 +60,8 @@ class DBM(MeanField, Layered):
 
     _estimators = ("pcd", "cd")
     _unordered_terms = Layered._unordered_terms | {"layer"}
+    _likelihoods = ("unnormalised", "estimate", "bound")
+    _latents = "sum(hidden_units)"
 
     def __init__(
         self,

@@ -84,6 +84,9 @@ class DBN(Layered):
     _kinds = ("binary", "real")
     _estimators = ("cd",)
     _unordered_terms = Layered._unordered_terms | {"layer"}
+    _latents = "hidden_units[-1]"
+    _player_names = ("model", "recognition")
+    _likelihoods = ("unnormalised", "estimate", "bound")
 
     def __init__(
         self,

@@ -35,12 +35,12 @@ class EnergyModel(Unnormalised):
     """
 
     _kinds = ("binary",)
+    _y_kinds = ("label", "vector")
+    _sampling = "a chain"
+    _minimises = "contrast or negative_pseudo_likelihood"
 
     def __init__(self, event_shape, data_kind="binary", sample_steps=1000, **kwargs):
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
-        if data_kind not in self._kinds:
-            raise ValueError(f"`data_kind` must be one of {list(self._kinds)}; got {data_kind!r}")
-        checks.check_vectors(self.condition_shape)
         self.sample_steps = checks.check_count(sample_steps, "sample_steps")
 
     # --- what users call ------------------------------------------------------

@@ -42,6 +42,7 @@ class Layered(TrainedByChains):
     mean_field_steps = 20
     # Number of the lowest layer whose links go both ways.
     _bottom = 0
+    _latents = "_num_hidden_units"
 
     def __init__(self, event_shape, hidden_units, hidden="bernoulli", **kwargs):
         super().__init__(event_shape, **kwargs)

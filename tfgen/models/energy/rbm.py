@@ -50,6 +50,8 @@ class RBM(Layered):
     ('exact', TensorShape([32]))
     """
 
+    _latents = "num_hidden"
+
     def __init__(
         self,
         event_shape,

@@ -26,6 +26,7 @@ class Unnormalised(GenerativeModel):
     Arguments as for `GenerativeModel`.
     """
 
+    _likelihoods = ("unnormalised", "estimate", "exact")
     # Whether `_log_unnormalised` is no bound.
     _free_energy_is_exact = True
 

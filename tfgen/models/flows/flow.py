@@ -74,6 +74,10 @@ class Flow(GenerativeModel):
     TensorShape([5])
     """
 
+    _kinds = ("real", "uint8", "columns")
+    _likelihoods = ("exact", "bound")
+    _latents = "num_dims"
+
     def __init__(
         self,
         event_shape,
@@ -93,8 +97,6 @@ class Flow(GenerativeModel):
                 raise ValueError(f'`data_kind` must be "real" beside `columns`; got {data_kind!r}')
             data_kind = columns
         super().__init__(event_shape, data_kind=data_kind, num_bits=num_bits, **kwargs)
-        if data_kind == "binary":
-            raise ValueError('`data_kind` of a flow must be "real" or "uint8"; got "binary"')
         self.columns = columns
         checks.check_instance(bijector, Bijector, "bijector")
         self._check_condition_shape()

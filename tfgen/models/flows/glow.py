@@ -108,6 +108,8 @@ class Glow(Flow):
     (TensorShape([4, 8, 8, 1]), TensorShape([16]))
     """
 
+    _kinds = ("real", "uint8")
+
     def __init__(
         self,
         event_shape,

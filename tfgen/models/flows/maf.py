@@ -45,6 +45,7 @@ class MAF(VectorFlow):
 
     # Data -> latent is the way that takes one pass.
     _quick_density = True
+    _sampling = "sweeps over the values"
 
     def __init__(
         self,
@@ -91,3 +92,4 @@ class IAF(MAF):
     """
 
     _quick_density = False
+    _sampling = "one pass"

@@ -44,6 +44,8 @@ class NSF(VectorFlow):
     (TensorShape([5]), TensorShape([4, 3]))
     """
 
+    _sampling = "one pass; sweeps over the values if `autoregressive`"
+
     def __init__(
         self,
         event_shape,

@@ -23,6 +23,8 @@ class VectorFlow(Flow):
         **kwargs: `Flow` arguments.
     """
 
+    _y_kinds = ("label", "vector")
+
     def __init__(
         self,
         event_shape,

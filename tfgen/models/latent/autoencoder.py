@@ -26,6 +26,8 @@ class PointAutoencoder(EncoderDecoder):
     """
 
     _for_images = "conv"
+    _kinds = ("real", "uint8")
+    _minimises = "squared_error"
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class Autoencoder(PointAutoencoder):
     """
 
     likelihood = "none"
+    _sampling = "one pass, after `fit_latents`"
 
     def __init__(self, event_shape, latent_dim=32, decoder_l2=0.0, **kwargs):
         super().__init__(event_shape, latent_dim, decoder_l2=decoder_l2, parts=(), **kwargs)

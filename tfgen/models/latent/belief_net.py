@@ -55,10 +55,12 @@ class BeliefNet(DiscreteLatents, GenerativeModel):
     """
 
     likelihood = "bound"
+    _kinds = ("binary",)
+    _y_kinds = ("label", "vector")
+    _latents = "hidden_units[-1]"
+    _minimises = "negative_elbo or negative_bound"
 
     def __init__(self, event_shape, hidden_units=(200,), data_kind="binary", **kwargs):
-        if data_kind != "binary":
-            raise ValueError(f'`data_kind` must be "binary"; got {data_kind!r}')
         try:
             sizes = tuple(hidden_units)
         except TypeError:
@@ -66,7 +68,6 @@ class BeliefNet(DiscreteLatents, GenerativeModel):
         if not 1 <= len(sizes) <= 4:
             raise ValueError(f"`hidden_units` must be 1 to 4 widths; got {hidden_units!r}")
         super().__init__(event_shape, data_kind=data_kind, **kwargs)
-        checks.check_vectors(self.condition_shape)
         self.hidden_units = tuple(checks.check_count(n, "hidden_units") for n in sizes)
         self.units = [BinaryUnits(n) for n in self.hidden_units]
         self._visible = BinaryUnits(self.num_dims)

@@ -51,6 +51,8 @@ class DecoderModel(GenerativeModel):
     (TensorShape([3, 4]), True, None)
     """
 
+    _y_kinds = ("label", "vector")
+    _latents = "latent_dim"
     # The networks of images, where none are given.
     _for_images = "resnet"
     _has_encoder = False
@@ -65,7 +67,6 @@ class DecoderModel(GenerativeModel):
                 "`event_shape` must be [size] or [height, width, channels]; got "
                 f"{list(self.event_shape)}"
             )
-        checks.check_vectors(self.condition_shape)
         self.latent_dim = checks.check_count(latent_dim, "latent_dim")
         self.latent_shape = (self.latent_dim,)
         self.prior = None

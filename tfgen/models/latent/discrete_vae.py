@@ -52,6 +52,9 @@ class DiscreteVAE(FitsCodes, Estimated, VAE):
     (TensorShape([32]), TensorShape([3, 6]), TensorShape([32, 6]))
     """
 
+    _latents = "num_latents * num_categories"
+    _minimises = "negative_elbo or negative_bound"
+
     def __init__(
         self,
         event_shape,

@@ -83,6 +83,11 @@ class DRAW(GenerativeModel):
     """
 
     likelihood = "bound"
+    _kinds = ("binary",)
+    _y_kinds = ("label", "vector")
+    _latents = "num_steps * latent_dim"
+    _sampling = "`num_steps` steps"
+    _minimises = "negative_elbo"
 
     def __init__(
         self,
@@ -96,10 +101,7 @@ class DRAW(GenerativeModel):
         dtype=None,
         **kwargs,
     ):
-        if data_kind != "binary":
-            raise ValueError(f'`data_kind` must be "binary"; got {data_kind!r}')
         super().__init__(event_shape, data_kind=data_kind, dtype=dtype, **kwargs)
-        checks.check_vectors(self.condition_shape)
         sizes = {"read_size": read_size, "write_size": write_size}
         for name, size in sizes.items():
             if size is not None:

@@ -61,6 +61,11 @@ class GSN(GenerativeModel):
     (TensorShape([3, 6]), (32, 6))
     """
 
+    _kinds = ("binary",)
+    _y_kinds = ("label", "vector")
+    _sampling = "a chain"
+    _minimises = "denoising"
+
     def __init__(
         self,
         event_shape,
@@ -72,10 +77,7 @@ class GSN(GenerativeModel):
         dtype=None,
         **kwargs,
     ):
-        if data_kind != "binary":
-            raise ValueError(f'`data_kind` must be "binary"; got {data_kind!r}')
         super().__init__(event_shape, data_kind=data_kind, dtype=dtype, **kwargs)
-        checks.check_vectors(self.condition_shape)
         self.corruption = checks.check_positive(corruption, "corruption")
         if self.corruption > 1:
             raise ValueError(f"`corruption` must be a probability above 0; got {corruption!r}")

@@ -56,6 +56,8 @@ class HelmholtzMachine(BeliefNet):
     (TensorShape([32]), TensorShape([3, 6]), ['model', 'recognition'])
     """
 
+    _player_names = ("model", "recognition")
+
     def __init__(
         self,
         event_shape,

@@ -80,6 +80,7 @@ class InjectiveFlow(PointAutoencoder):
     """
 
     likelihood = "manifold"
+    _minimises = "squared_error + neg_log_prior + log_volume + injectivity"
 
     def __init__(
         self,

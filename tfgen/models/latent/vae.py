@@ -78,6 +78,7 @@ class VAE(EncoderDecoder):
     """
 
     likelihood = "bound"
+    _minimises = "negative_elbo"
 
     def __init__(
         self,

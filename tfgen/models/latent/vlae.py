@@ -42,6 +42,8 @@ class AFVAE(VAE):
     'Transformed'
     """
 
+    _sampling = "sweeps over the latents"
+
     def __init__(self, event_shape, latent_dim=64, prior="af", **kwargs):
         super().__init__(event_shape, latent_dim, prior=prior, **kwargs)
 
@@ -78,6 +80,9 @@ class VLAE(AFVAE):
     >>> tfgen.VLAE((4, 4, 1), decoder_layers=2, downsample=2).observation.receptive_field
     (4, 4)
     """
+
+    _kinds = ("binary", "uint8")
+    _sampling = "sweeps over the latents, waves over the image"
 
     def __init__(
         self,

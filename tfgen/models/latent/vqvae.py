@@ -61,6 +61,8 @@ class VQVAE(FitsCodes, VAE):
     """
 
     _are_indices = True
+    _latents = "num_latents"
+    _minimises = "reconstruction + commitment"
 
     def __init__(
         self,
