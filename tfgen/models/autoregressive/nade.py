@@ -1,11 +1,16 @@
 """NADE: one hidden layer for all conditionals, with shared weights."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.models.autoregressive.value_by_value import Remembering
 from tfgen.networks.conditioners import uniform_start
 from tfgen.utils import checks
+from tfgen.utils.run_through import run_through
+
+# Places of which densities compute the hidden units together.
+_BLOCK = 16
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -15,9 +20,9 @@ class NADE(Remembering):
     From Larochelle and Murray 2011, "The Neural Autoregressive Distribution Estimator" (AISTATS),
     as in Uria et al. 2016, "Neural Autoregressive Distribution Estimation", arXiv:1605.02226,
     section 2. The hidden layer of a conditional sees the values before it through the same weights
-    as that of every other, so its input is a running sum: densities take one pass of
-    O(D H) operations, which holds `[D, batch, H]` numbers, and so do draws, one value after the
-    other.
+    as that of every other, so its input is a running sum: densities take one pass of O(D H)
+    operations, which goes through blocks of values and keeps the sums at their starts alone. Draws,
+    one value after the other, take as many.
 
     Args:
         event_shape: shape of one example.
@@ -79,13 +84,35 @@ class NADE(Remembering):
         )
 
     def _params(self, x, features):
-        # Places first, so that the outputs of each are one product.
-        kernel = tf.convert_to_tensor(self.kernel)
-        terms = tf.transpose(x)[..., None] * kernel[:, None]
-        state = self._start(features) + tf.cumsum(terms, axis=0, exclusive=True)
-        kernel, bias = (tf.convert_to_tensor(w) for w in (self.output_kernel, self.output_bias))
-        params = self._product(self.activation(state), kernel) + bias[:, None]
-        return tf.transpose(params, [1, 0, 2])
+        # In blocks of places, whose states stay in the cache; those of all do not.
+        num_blocks = -(-self.num_dims // _BLOCK)
+        block = -(-self.num_dims // num_blocks)
+        more = num_blocks * block - self.num_dims
+
+        def in_blocks(values):
+            """`[D, ...]` -> `[blocks, block, ...]`, with zeros after the last place."""
+            values = tf.pad(values, [[0, more]] + [[0, 0]] * (values.shape.rank - 1))
+            return tf.reshape(values, [num_blocks, block, -1, *values.shape[2:]])
+
+        before = tf.constant(np.tri(block, k=-1)[:, None], self.variable_dtype)
+
+        def step(states, inputs, _):
+            (state,), (x, kernel, output_kernel) = states, inputs
+            # The sums of the block's own terms before each place are one product: the columns of
+            # `seen`, `[place, batch, place]`, are the values of earlier places.
+            seen = tf.reshape(before * tf.transpose(x), [-1, block])
+            sums = tf.reshape(tf.matmul(seen, kernel), [block, -1, self.hidden_units])
+            params = self._product(self.activation(state + sums), output_kernel)
+            return (state + tf.matmul(x, kernel, transpose_a=True),), params
+
+        x = tf.transpose(x)
+        state = self._start(features) + tf.zeros([tf.shape(x)[1], 1], self.variable_dtype)
+        weights = (tf.convert_to_tensor(w) for w in (self.kernel, self.output_kernel))
+        blocks = tuple(in_blocks(values) for values in (x, *weights))
+        num_params = self.output_bias.shape[1]
+        params = run_through(step, blocks, (state,), [block, None, num_params])
+        params = tf.reshape(params, [num_blocks * block, -1, num_params])
+        return tf.transpose(params[: self.num_dims], [1, 0, 2]) + self.output_bias
 
     def _params_at(self, state, i):
         kernel, bias = (tf.convert_to_tensor(w)[i] for w in (self.output_kernel, self.output_bias))
