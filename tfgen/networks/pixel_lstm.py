@@ -1,21 +1,22 @@
 """LSTMs over images: each position from the rows above it, and its own row so far."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.networks.gated import CausalConv2D
 from tfgen.utils import checks
 from tfgen.utils.part import Configured
+from tfgen.utils.run_through import run_through
 
 
 class PixelLSTM(Configured, keras.layers.Layer):
     """LSTM over the positions of an image.
 
-    A pass computes what the gates take of the inputs everywhere at once (`read`), and then goes
-    through the image (`_scan`). A draw goes row by row and, in a row, from left to right: a
-    subclass says what a row takes of the one above (`_above`), what happens at a position
-    (`_step`), and what it leaves for the next row (`_below`). Columns come first there:
-    `[width, batch, ...]`.
+    A pass goes through the image in one loop (`_scan`). A draw goes row by row and, in a row, from
+    left to right: a subclass says what a row takes of the one above (`_above`), what happens at a
+    position (`_step`), and what it leaves for the next row (`_below`). Positions come first in
+    all of these: `[height, width, batch, ...]`, and `[width, batch, ...]` in a row.
 
     Args:
         filters: units at each position.
@@ -43,8 +44,8 @@ class PixelLSTM(Configured, keras.layers.Layer):
             inputs: `[batch, height, width, channels]`.
             added: `[batch, height, width, num_gates]`, for the gates, or None.
         """
-        gates = self.read(inputs)
-        return self._scan(gates if added is None else gates + added)
+        given = (tf.transpose(v, [1, 2, 0, 3]) for v in (inputs, added) if v is not None)
+        return tf.transpose(self._scan(*given), [2, 0, 1, 3])
 
     def compute_output_shape(self, inputs_shape, added_shape=None):
         return (*inputs_shape[:-1], self.filters)
@@ -63,31 +64,6 @@ def cell(gates, memory):
     write, keep, show = tf.split(tf.sigmoid(opened), 3, -1)
     memory = keep * memory + write * tf.tanh(value)
     return show * tf.tanh(memory), memory
-
-
-def run_through(step, inputs, state, backwards=False):
-    """Outputs `[n, ...]` of a loop over the first axis of a tensor.
-
-    Args:
-        step: function of a state and of the inputs at a place, to the next state, whose first
-            tensor is the output.
-        inputs: `[n, ...]`, whose n is known.
-        state: tuple of tensors.
-        backwards: True to begin at the end.
-    """
-    size, shape = inputs.shape[0], state[0].shape.as_list()
-    # Read from an array: slices would have gradients as large as the whole.
-    inputs = tf.TensorArray(inputs.dtype, size, element_shape=inputs.shape[1:]).unstack(inputs)
-    outputs = tf.TensorArray(state[0].dtype, size, element_shape=shape)
-
-    def at(i, state, outputs):
-        place = size - 1 - i if backwards else i
-        state = step(state, inputs.read(place))
-        return i + 1, state, outputs.write(place, state[0])
-
-    start = (tf.constant(0), state, outputs)
-    _, _, outputs = tf.while_loop(lambda i, *_: i < size, at, start, maximum_iterations=size)
-    return tf.ensure_shape(outputs.stack(), [size, *shape])
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
@@ -129,26 +105,31 @@ class RowLSTM(PixelLSTM):
             name="kernel", shape=(self.kernel_size * self.filters, 4 * self.filters)
         )
 
-    def _scan(self, gates):
-        """Outputs for gates that lack what comes from the row above."""
-        gates = tf.transpose(gates, [1, 2, 0, 3])
-        width, batch = gates.shape[1], tf.shape(gates)[2]
-        kernel = self._weight(self.kernel)
+    def _scan(self, inputs, added=None):
+        width, batch, reach = inputs.shape[1], tf.shape(inputs)[2], self.kernel_size // 2
 
-        def step(state, gates):
-            return cell(gates + self._across(state[0], kernel), state[1])
+        def step(state, inputs, weights):
+            (output, memory), (x, *added), (kernel, bias) = state, inputs, weights
+            seen = tf.concat([*_taps(x, reach, 0), *_taps(output, reach, reach)], -1)
+            gates = _product(seen, kernel) + bias
+            output, memory = cell(gates + added[0] if added else gates, memory)
+            return (output, memory), output
 
-        zeros = self._zeros(width, batch)
-        return tf.transpose(run_through(step, gates, (zeros, zeros)), [2, 0, 1, 3])
+        kernel, bias = self._read_weights()
+        weights = tf.concat([kernel, self._weight(self.kernel)], 0), bias
+        inputs = (inputs,) if added is None else (inputs, added)
+        shape = [width, None, self.filters]
+        return run_through(step, inputs, (self._zeros(width, batch),) * 2, shape, weights)
+
+    def _read_weights(self):
+        """Kernel of a position's inputs and those to its left, `[n, gates]`, and bias."""
+        kernel = self._weight(self.read.kernel)
+        return tf.reshape(kernel, [-1, self.num_gates]), self._weight(self.read.bias)
 
     def _across(self, row, kernel):
         """The part of a row's gates that is of the outputs above, both `[width, batch, ...]`."""
-        width, reach = row.shape[0], self.kernel_size // 2
-        wide = tf.pad(row, [[reach, reach], [0, 0], [0, 0]])
-        taps = tf.concat([wide[n : n + width] for n in range(self.kernel_size)], -1)
-        # One product: the gradient of a broadcast one is of the kernel at each column.
-        flat = tf.matmul(tf.reshape(taps, [-1, kernel.shape[0]]), kernel)
-        return tf.reshape(flat, [width, -1, kernel.shape[1]])
+        reach = self.kernel_size // 2
+        return _product(tf.concat(_taps(row, reach, reach), -1), kernel)
 
     # --- draws ----------------------------------------------------------------
 
@@ -168,9 +149,8 @@ class RowLSTM(PixelLSTM):
     def _step(self, x, carried, above, added):
         """Output of a position, what it carries on, and what is recorded of it."""
         seen = tf.concat([carried, x[:, None]], 1)
-        kernel, bias = self._weight(self.read.kernel)[0], self._weight(self.read.bias)
-        size = kernel.shape[0] * kernel.shape[1]
-        gates = tf.matmul(tf.reshape(seen, [-1, size]), tf.reshape(kernel, [size, -1])) + bias
+        kernel, bias = self._read_weights()
+        gates = tf.matmul(tf.reshape(seen, [-1, kernel.shape[0]]), kernel) + bias
         gates += above[0] if added is None else above[0] + added
         output, memory = cell(gates, above[1])
         return output, seen[:, 1:], (output, memory)
@@ -220,31 +200,49 @@ class DiagonalBiLSTM(PixelLSTM):
             initializer=keras.initializers.VarianceScaling(1 / 2, "fan_out", "uniform"),
         )
 
-    def _scan(self, gates):
-        """Outputs for gates that lack what comes from the positions beside and above."""
-        height, width = gates.shape[1:3]
-        left, right = tf.split(gates, 2, -1)
-        gates = _skewed(tf.concat([left, right[:, :, ::-1]], 0))
-        batch, kernel = tf.shape(gates)[1] // 2, self._weight(self.kernel)
+    def _scan(self, inputs, added=None):
+        added = (None, None) if added is None else tf.split(added, 2, -1)
+        left, right = (self._scan_from(n, inputs, more) for n, more in enumerate(added))
+        return left + right
 
-        def step(state, gates):
-            beside, memory = state
-            up = tf.pad(beside, [[0, 0], [1, 0], [0, 0]])[:, :-1]
-            seen = tf.reshape(tf.concat([beside, up], -1), [2, -1, 2 * self.filters])
-            return cell(gates + tf.reshape(tf.matmul(seen, kernel), tf.shape(gates)), memory)
+    def _scan_from(self, direction, inputs, added):
+        """Outputs of the LSTM from the left (0) or from the right (1), which is a row below."""
+        (height, width), batch = inputs.shape[:2], tf.shape(inputs)[2]
+        kernel, bias = self._read_weights(direction)
+        there, back = _diagonals(height, width, direction)
+        inside = tf.constant(there < height * width, inputs.dtype)[..., None, None]
 
-        zeros = self._zeros(2 * batch, height)
-        outputs = _unskewed(run_through(step, gates, (zeros, zeros)), width)
-        left, right = tf.split(outputs, 2, 0)
-        return left + tf.pad(right[:, :-1, ::-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
+        def diagonals(image):
+            image = tf.reshape(image, [height * width, -1, image.shape[-1]])
+            return tf.reshape(_moved(image, there, back), [*there.shape, -1, image.shape[-1]])
+
+        def step(state, inputs, weights):
+            (output, memory), (inside, x, *added), (kernel, bias) = state, inputs, weights
+            above, _ = tf.split(output, [height - 1, 1])
+            above = tf.concat([tf.zeros_like(output[:1]), above], 0)
+            # Outside of the image gates are zero, which leaves zero outputs at zero.
+            gates = _product(tf.concat([x, output, above], -1), kernel) + inside * bias
+            output, memory = cell(gates + added[0] if added else gates, memory)
+            return (output, memory), output
+
+        weights = tf.concat([kernel, self._weight(self.kernel)[direction]], 0), bias
+        given = [inside, *(diagonals(v) for v in (inputs, added) if v is not None)]
+        shape = [height, None, self.filters]
+        outputs = run_through(step, given, (self._zeros(height, batch),) * 2, shape, weights)
+        there, back = _diagonals(height, width, direction, down=direction)
+        outputs = tf.reshape(outputs, [there.size, -1, self.filters])
+        return tf.reshape(_moved(outputs, back, there), [height, width, -1, self.filters])
 
     def _kernels(self, direction):
         """Kernels of the position beside and of that above."""
         return tf.split(self._weight(self.kernel)[direction], 2)
 
+    def _read_weights(self, direction):
+        weights = (self._weight(w) for w in (self.read.kernel, self.read.bias))
+        return [tf.split(w, 2, -1)[direction] for w in weights]
+
     def _read_one(self, x, direction):
-        kernel, bias = (self._weight(w) for w in (self.read.kernel, self.read.bias))
-        kernel, bias = (tf.split(w, 2, -1)[direction] for w in (kernel, bias))
+        kernel, bias = self._read_weights(direction)
         return tf.tensordot(x, kernel, 1) + bias
 
     # --- draws ----------------------------------------------------------------
@@ -283,27 +281,60 @@ class DiagonalBiLSTM(PixelLSTM):
         if added is not None:
             gates += tf.split(added, 2, -1)[1]
 
-        def step(state, gates):
-            return cell(gates + tf.matmul(state[0], beside), state[1])
+        def step(state, gates, _):
+            output, memory = cell(gates[0] + tf.matmul(state[0], beside), state[1])
+            return (output, memory), output
 
         state = self._carried(tf.shape(gates)[1])
-        return outputs, run_through(step, gates, state, backwards=True)
+        shape = [None, self.filters]
+        return outputs, run_through(step, (gates,), state, shape, backwards=True)
 
 
-def _skewed(image):
-    """`[batch, height, width, n]` -> `[width + height - 1, batch, height, n]`, each row one later
-    than that above. Outside of the image gates are zero, which leaves zero outputs at zero."""
-    height, width, size = image.shape[1:]
-    wide = tf.pad(image, [[0, 0], [0, 0], [0, height], [0, 0]])
-    flat = tf.reshape(wide, [-1, height * (width + height), size])[:, :-height]
-    return tf.transpose(tf.reshape(flat, [-1, height, width + height - 1, size]), [2, 0, 1, 3])
+def _product(values, kernel):
+    """`[positions, batch, n]` times a kernel, as one product of matrices."""
+    flat = tf.matmul(tf.reshape(values, [-1, kernel.shape[0]]), kernel)
+    return tf.reshape(flat, [values.shape[0], -1, kernel.shape[1]])
 
 
-def _unskewed(diagonals, width):
-    """`[width + height - 1, batch, height, n]` -> `[batch, height, width, n]`."""
-    height, size = diagonals.shape[2:]
-    flat = tf.reshape(
-        tf.transpose(diagonals, [1, 2, 0, 3]), [-1, height * (width + height - 1), size]
-    )
-    wide = tf.pad(flat, [[0, 0], [0, height], [0, 0]])
-    return tf.reshape(wide, [-1, height, width + height, size])[:, :, :width]
+def _taps(row, before, after):
+    """What a convolution sees of a row, `[width, ...]`: it and its neighbours, from the left."""
+    wide = tf.pad(row, [[before, after], [0, 0], [0, 0]])
+    # Their gradient is a padding; that of slices by brackets takes six times as long.
+    return [tf.slice(wide, [n, 0, 0], [row.shape[0], -1, -1]) for n in range(before + after + 1)]
+
+
+def _diagonals(height, width, mirrored, down=0):
+    """Places in an image of the positions of diagonals, `[height + width - 1, height]`, and those
+    in the diagonals of the positions of an image, `[height * width]`.
+
+    Each row is one later than that above. Places that are not there are one after the last.
+
+    Args:
+        height: height of the image.
+        width: width of the image.
+        mirrored: True for diagonals from the right.
+        down: number of rows that the image is lower.
+    """
+    steps = height + width - 1
+    step, row = np.indices([steps, height])
+    column, below = step - row, row + down
+    inside = (column >= 0) & (column < width) & (below < height)
+    column = width - 1 - column if mirrored else column
+    there = np.where(inside, below * width + column, height * width)
+    back = np.full(height * width + 1, there.size)
+    back[there] = np.arange(there.size).reshape(there.shape)
+    return there, back[:-1]
+
+
+def _moved(values, there, back):
+    """`values[there]` along the first axis, with zeros for places one after the last.
+
+    The gradient is a gather, too: `back` are the places of values in the result.
+    """
+
+    @tf.custom_gradient
+    def moved(values):
+        wide = tf.concat([values, tf.zeros_like(values[:1])], 0)
+        return tf.gather(wide, there.ravel()), lambda upstream: _moved(upstream, back, there)
+
+    return moved(values)

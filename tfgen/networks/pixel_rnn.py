@@ -71,11 +71,13 @@ class PixelRNNStack(Configured, keras.layers.Layer):
             self.context_layer.build(context_shape)
 
     def call(self, inputs, context=None):
-        added = self._added(self.read_context(context))
-        x = self.first(inputs)
-        for lstm, out, more in zip(self.lstms, self.outs, added, strict=True):
-            x += out(lstm(x, more))
-        return self._mixed(x)
+        if context is not None:
+            context = tf.transpose(self.read_context(context), [1, 2, 0, 3])
+        # Positions first, as the loops over them have it.
+        x = tf.transpose(self.first(inputs), [1, 2, 0, 3])
+        for lstm, out, more in zip(self.lstms, self.outs, self._added(context), strict=True):
+            x += out(lstm._scan(x, more))
+        return tf.transpose(self._mixed(x), [2, 0, 1, 3])
 
     def read_context(self, context):
         """Addition of the context to the gates of each position, or None.
