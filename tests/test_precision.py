@@ -150,9 +150,9 @@ def test_a_loss_scale_is_found(name):
 NETWORKS = {
     *("MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "BiasAdd", "AddV2", "Mul"),
     *("Elu", "LeakyRelu", "Relu", "Sigmoid", "Tanh"),
-    *("Cast", "Const", "Fill", "Identity", "ZerosLike", "SelectV2"),
+    *("Cast", "Const", "Fill", "Identity", "IdentityN", "ZerosLike", "SelectV2"),
     *("ConcatV2", "DepthToSpace", "GatherV2", "Pad", "Reshape", "Shape", "Split", "Squeeze"),
-    *("StridedSlice", "Transpose", "StatelessWhile", "While", "SplitV", "EnsureShape"),
+    *("Slice", "StridedSlice", "Transpose", "StatelessWhile", "While", "SplitV", "EnsureShape"),
     *("TensorListFromTensor", "TensorListGetItem", "TensorListSetItem", "TensorListStack"),
 }
 # Derivatives of networks, by the directions of a decoder and of a gradient penalty.
