@@ -12,6 +12,7 @@ import keras
 import pytest
 import tensorflow as tf
 import zoo
+from _pytest.doctest import DoctestItem
 
 import tfgen
 
@@ -21,9 +22,13 @@ tf.config.set_logical_device_configuration(
 )
 
 
+# Of `make test`.
+BRIEF = "not slow"
+
+
 def pytest_configure(config):
     """Graphs stay as they are traced, where the slow tests are left out."""
-    if config.getoption("markexpr") == "not slow":
+    if config.getoption("markexpr") == BRIEF:
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
@@ -96,6 +101,13 @@ def costly_case(request):
 def xla_case(request):
     """A case like `case`, of the models that XLA compiles."""
     yield from zoo.shared(request.param)
+
+
+@pytest.fixture(autouse=True)
+def brief_examples(request):
+    """Examples of docstrings train without graphs, where the slow tests are left out."""
+    if request.config.getoption("markexpr") == BRIEF and isinstance(request.node, DoctestItem):
+        request.getfixturevalue("eager_training")
 
 
 @pytest.fixture

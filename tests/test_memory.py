@@ -67,7 +67,7 @@ def step(kind, dtype):
     [
         ("glow", (4, 4, 2), 3, 3, "float64", 1e-8),
         ("glow", (4, 4, 2), None, 32, "float32", 1e-4),
-        ("spline", (5,), 2, 3, "float64", 1e-8),
+        pytest.param("spline", (5,), 2, 3, "float64", 1e-8, marks=pytest.mark.slow),
         ("autoregressive", (3,), None, 2, "float64", 1e-8),
     ],
 )

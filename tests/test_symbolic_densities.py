@@ -33,8 +33,8 @@ def full_mixture():
 @pytest.mark.parametrize(
     ("base", "labels"),
     [
-        ("normal", False),
         ("diagonal_normal", True),
+        pytest.param("normal", False, marks=pytest.mark.slow),
         pytest.param(full_mixture, False, marks=pytest.mark.slow),
         *(pytest.param(base, False, marks=pytest.mark.slow) for base in BASES[1:]),
     ],

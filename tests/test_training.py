@@ -226,7 +226,7 @@ def test_frozen_when_it_was_made(repeated, tmp_path):
     assert count_trainable(keras.models.load_model(tmp_path / "model.keras")) == 4
 
 
-@pytest.mark.parametrize("part", ["model", "level", "network"])
+@pytest.mark.parametrize("part", ["level", *zoo.slow("model", "network")])
 def test_what_is_frozen_is_saved(part, tmp_path):
     keras.utils.set_random_seed(0)
     if part == "network":
