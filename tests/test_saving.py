@@ -211,7 +211,9 @@ def test_served_without_tfgen(name, server, tmp_path):
     assert got.keys() == {k for k in expected if not k.endswith("_by_row")} | draws | lasts.keys()
     for name, value in {**expected, **lasts}.items():
         if name in got:
-            close = assert_close if "log_prob" in name or "encode" in name else assert_same_pixels
+            # Figures, which an optimizer of graphs may round otherwise, or examples.
+            kind = first if name == "serving_default" else name
+            close = assert_close if "log_prob" in kind or "encode" in kind else assert_same_pixels
             close(case, got[name], np.asarray(value))
 
 
