@@ -8,12 +8,7 @@ from tfgen.core.adapt import draw_rows
 from tfgen.core.adapt import joined
 from tfgen.core.data_spec import is_array
 from tfgen.core.data_spec import refuse_beside_stream
-from tfgen.core.export import export
-from tfgen.core.family import Family
-from tfgen.core.presets import list_presets
-from tfgen.core.presets import load_preset
-from tfgen.core.presets import read_preset
-from tfgen.core.presets import save_preset
+from tfgen.core.portable import Portable
 from tfgen.core.symbolic import check_same_rows
 from tfgen.core.symbolic import num_rows as rows_of
 from tfgen.core.symbolic import repeated
@@ -26,7 +21,7 @@ from tfgen.utils.random import as_seed
 from tfgen.utils.random import fold_in
 
 
-class GenerativeModel(Family):
+class GenerativeModel(Portable):
     """Generative model: a `keras.Model` that also samples and scores.
 
     A family implements some of the hooks at the end of the class, pure functions of tensors with
@@ -362,18 +357,6 @@ class GenerativeModel(Family):
         rows = joined(batches) if streams else draw_rows(arrays, self.noise_seed.numpy())
         self._adapt(batches[:num_batches] if num_batches else None, rows, columns)
 
-    def graph_function(self, name, by_row=False, plain=False):
-        """The compiled core of an eager method, a concrete `tf.function` of keyword arguments for
-        any number of rows: rows `start` to `start + n` of a call with this seed.
-
-        Args:
-            name: name of the method.
-            by_row: whether each row has a `seed` and a `start` of its own, `[n, 2]` and `[n]`.
-            plain: whether the graph is for converters to other formats, not for training: without
-                loops over copies of a block, and with products in the place of solves.
-        """
-        return self._rows.function(name, by_row, plain)
-
     def signatures(self):
         """Names of the functions that `export` serves."""
         names = []
@@ -382,15 +365,6 @@ class GenerativeModel(Family):
         if self.latent_shape and self._has_encoder:
             names.append("encode")
         return names + (["decode"] if self.latent_shape else [])
-
-    def export(self, filepath, *args, **kwargs):
-        """Writes a SavedModel that serves without tfgen; see `tfgen.core.export.export`."""
-        export(self, filepath, *args, **kwargs)
-
-    presets = classmethod(list_presets)
-    read_preset = classmethod(read_preset)
-    from_preset = classmethod(load_preset)
-    save_to_preset = save_preset
 
     # --- machinery ------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 class Classifying:
-    """Classes of examples, named before a `Family` among the bases; it has `_class_log_probs`."""
+    """Classes of examples, named before a `Portable` among the bases; it has `_class_log_probs`."""
 
     def classify(self, x, batch_size=256):
         """The likeliest class of each example, int32 `[n]`.
@@ -13,22 +13,18 @@ class Classifying:
             x: `[n, *event_shape]`.
             batch_size: rows computed at a time.
         """
-        return self._classes("classify", x, batch_size)["label"]
+        return self._map("classify", x, batch_size)["label"]
 
     def class_log_probs(self, x, batch_size=256):
         """Log-probabilities of the classes of examples, `[n, num_classes]`.
 
         Arguments as in `classify`.
         """
-        return self._classes("class_log_probs", x, batch_size)
+        return self._map("class_log_probs", x, batch_size)
 
     def signatures(self):
         """Names of the functions that `export` serves, `classify` among them."""
         return [*super().signatures(), "classify"]
-
-    def _classes(self, name, x, batch_size):
-        x = self._row_checks.rows("x", x)
-        return self._rows.run(name, x.shape[0], batch_size, x=x)
 
     def _classify(self, x):
         log_probs = self._class_log_probs(x)

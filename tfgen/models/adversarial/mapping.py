@@ -2,15 +2,10 @@
 
 import tensorflow as tf
 
-from tfgen.core.family import Family
-from tfgen.core.model import GenerativeModel
-from tfgen.core.presets import list_presets
-from tfgen.core.presets import load_preset
-from tfgen.core.presets import read_preset
-from tfgen.core.presets import save_preset
+from tfgen.core.portable import Portable
 
 
-class Mapping(Family):
+class Mapping(Portable):
     """Model from an example to an answer, with players, presets and files as generative ones have.
 
     A subclass has `_outputs`, `_output_event_shape` and what is trained. Arguments as for
@@ -41,18 +36,3 @@ class Mapping(Family):
     def compute_output_shape(self, input_shape):
         """The shape of `call`'s outputs."""
         return (input_shape[0], *self._output_event_shape)
-
-    def signatures(self):
-        """Names of the functions that `export` serves."""
-        return []
-
-    graph_function = GenerativeModel.graph_function
-    export = GenerativeModel.export
-    presets = classmethod(list_presets)
-    read_preset = classmethod(read_preset)
-    from_preset = classmethod(load_preset)
-    save_to_preset = save_preset
-
-    def _map(self, name, x, batch_size, argument="x"):
-        x = self._row_checks.rows(argument, x)
-        return self._rows.run(name, x.shape[0], batch_size, **{argument: x})
