@@ -103,7 +103,7 @@ def main():
                 args.data,
                 preset=preset,
                 overrides=overrides,
-                epochs=args.epochs if args.minutes is None else args.epochs or _ENDLESS,
+                epochs=args.epochs or (None if args.minutes is None else _ENDLESS),
                 max_minutes=args.minutes,
                 num_validation=500,
                 verbose=2,

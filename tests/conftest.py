@@ -12,7 +12,6 @@ import keras
 import pytest
 import tensorflow as tf
 import zoo
-from _pytest.doctest import DoctestItem
 
 import tfgen
 
@@ -106,7 +105,8 @@ def xla_case(request):
 @pytest.fixture(autouse=True)
 def brief_examples(request):
     """Examples of docstrings train without graphs, where the slow tests are left out."""
-    if request.config.getoption("markexpr") == BRIEF and isinstance(request.node, DoctestItem):
+    is_brief = request.config.getoption("markexpr") == BRIEF
+    if is_brief and isinstance(request.node, pytest.DoctestItem):
         request.getfixturevalue("eager_training")
 
 

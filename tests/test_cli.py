@@ -161,6 +161,17 @@ def test_a_gan_is_trained_and_scored_by_its_samples(tmp_path):
 NETWORKS = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
 
 
+def trained(out, model, overrides, *arguments, batch_size=500, epochs=1):
+    """The result of the command that trains a model of the digits."""
+    settings = [f"--set={k}={v}" for k, v in overrides.items()]
+    result = invoke(
+        "train", model, "--data", "digits", "--out", out, *settings, "--batch-size", batch_size,
+        "--epochs", epochs, "--num-validation", 50, *arguments,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return result
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager_training")
 @pytest.mark.parametrize(
@@ -177,12 +188,7 @@ NETWORKS = {"latent_dim": 2, "encoder": "mlp", "decoder": "mlp"}
     ],
 )
 def test_binarised_runs(tmp_path, model, overrides, picture):
-    settings = [f"--set={k}={v}" for k, v in overrides.items()]
-    result = invoke(
-        "train", model, "--data", "digits", "--binarise", "dynamic", "--out", tmp_path / "run",
-        *settings, "--batch-size", 300, "--epochs", 1, "--num-validation", 50,
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
+    result = trained(tmp_path / "run", model, overrides, "--binarise", "dynamic", batch_size=300)
     assert "297 held-out examples, dynamic binarisation)" in result.output
     for name in ("samples", picture):
         with Image.open(tmp_path / "run" / f"{name}.png") as image:
@@ -208,12 +214,7 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
     ],
 )
 def test_pictures_of_chains(tmp_path, model, overrides, has_filters):
-    settings = [f"--set={k}={v}" for k, v in overrides.items()]
-    result = invoke(
-        "train", model, "--data", "digits", "--binarise", "static", "--out", tmp_path / "run",
-        *settings, "--batch-size", 500, "--epochs", 1, "--num-validation", 50, "--no-export",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
+    trained(tmp_path / "run", model, overrides, "--binarise", "static", "--no-export")
     with Image.open(tmp_path / "run" / "chains.png") as image:
         grid = np.asarray(image)
     # Ten chains, of which five start from what is no state of theirs, and their five pictures.
@@ -226,12 +227,7 @@ def autoencoder(tmp_path_factory):
     """A finished run of an injective flow on the digits."""
     out = tmp_path_factory.mktemp("runs") / "injective"
     settings = {"latent_dim": 4, "encoder": "mlp", "decoder": "mlp", "prior_weight": 0.5}
-    result = invoke(
-        "train", "InjectiveFlow", "--data", "digits", "--out", out, "--batch-size", 100,
-        *(f"--set={k}={v}" for k, v in settings.items()), "--epochs", 4, "--num-validation", 50,
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    return out, result.output
+    return out, trained(out, "InjectiveFlow", settings, batch_size=100, epochs=4).output
 
 
 # `test_latents_are_fitted_as_asked` has a run of an epoch, and

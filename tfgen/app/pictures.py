@@ -13,6 +13,8 @@ from tfgen.utils.files import replacing
 # Of flows over images, as papers show them; the pictures of epochs are at 1.
 _TEMPERATURE = 0.8
 # Of pictures of pairs: what is on the left, and what on the right.
+_CHAIN_STEPS = (1, 10, 100, 1000)
+_CHAINS = 5
 _CAPTIONS = {
     "resampled": "left: held-out images; right: all but the top level's latents drawn anew",
     "decompressed": "left: held-out images; right: drawn given their latents",
@@ -20,11 +22,10 @@ _CAPTIONS = {
     "inpainted": "left: held-out images; right: the lower half drawn anew",
     "completed": "left: held-out images; right: the upper half drawn anew",
     "nearest": "left: samples; right: the nearest training images",
-    "chains": "rows: chains, five from noise and five from held-out images; columns: steps {steps}",
+    "chains": "rows: chains, five from noise and five from held-out images; columns: steps "
+    + ", ".join(map(str, (0, *_CHAIN_STEPS))),
     "filters": "links of hidden units with the pixels: black to white, each by its largest",
 }
-_CHAIN_STEPS = (1, 10, 100, 1000)
-_CHAINS = 5
 
 
 def conditions(net, examples, num_samples):
@@ -187,24 +188,25 @@ def of_run(out, net, examples):
         if isinstance(net, models.EncoderDecoder):
             with replacing(out / "traversed.png") as path:
                 plots.save_traversals(path, net, x[0], None, 9, 2.5, None if y is None else y[0])
-    for name, images in pairs.items():
-        grid = plots.paired_grid(*(plots.as_drawn(net, each) for each in images))
-        with replacing(out / f"{name}.png") as path:
-            scale = plots.comfortable_scale(x.shape[1])
-            plots.save_image(path, grid, scale, _CAPTIONS[name])
+    # Beside each its images' height.
+    grids = {
+        name: (plots.paired_grid(*(plots.as_drawn(net, each) for each in images)), x.shape[1])
+        for name, images in pairs.items()
+    }
     if hasattr(net, "sample_steps"):
-        _save_chains(out / "chains.png", net, x, y)
+        grids["chains"] = _chains(net, x, y), x.shape[1]
     filters = _filters(net)
     if filters is not None:
-        with replacing(out / "filters.png") as path:
-            scale = plots.comfortable_scale(filters.shape[1])
-            plots.save_image(path, plots.image_grid(filters), scale, _CAPTIONS["filters"])
+        grids["filters"] = plots.image_grid(filters), filters.shape[1]
+    for name, (grid, height) in grids.items():
+        with replacing(out / f"{name}.png") as path:
+            plots.save_image(path, grid, plots.comfortable_scale(height), _CAPTIONS[name])
 
 
-def _save_chains(path, net, x, y):
-    """Draws states of chains over time, from noise and from examples."""
+def _chains(net, x, y):
+    """A grid of states of chains over time, from noise and from examples."""
     rows = min(_CHAINS, len(x))
-    condition = conditions(net, None, rows) if net.num_classes else None if y is None else y[:rows]
+    condition = None if y is None else y[:rows]
     of_noise, of_data = [], [x[:rows]]
     for num_steps in _CHAIN_STEPS:
         arguments = {"condition": condition, "num_steps": num_steps}
@@ -214,10 +216,7 @@ def _save_chains(path, net, x, y):
     blank = np.zeros_like(of_data[0])
     states = [np.stack(states, 1) for states in ([blank, *of_noise], of_data)]
     images = np.concatenate(states).reshape(-1, *net.event_shape)
-    grid = plots.image_grid(plots.as_drawn(net, images), columns=1 + len(_CHAIN_STEPS))
-    caption = _CAPTIONS["chains"].format(steps=", ".join(map(str, (0, *_CHAIN_STEPS))))
-    with replacing(path) as path:
-        plots.save_image(path, grid, plots.comfortable_scale(x.shape[1]), caption)
+    return plots.image_grid(plots.as_drawn(net, images), columns=1 + len(_CHAIN_STEPS))
 
 
 def _filters(net):

@@ -101,8 +101,7 @@ def _rows(data, opened, data_dir):
                 f"{list(x.shape[1:])}"
             )
         return Rows([str(i) for i in range(len(x))], x, y)
-    target = opened.settings.get("target") if str(data).endswith((".csv", ".tsv")) else None
-    return load_rows(data, net.event_shape, opened.class_names, target)
+    return load_rows(data, net.event_shape, opened.class_names, opened.settings.get("target"))
 
 
 def _quantiles(opened):

@@ -15,6 +15,7 @@ from tfgen.data.dataset import Data
 from tfgen.data.hints import nearest
 from tfgen.data.images import stack_images
 from tfgen.data.labels import repeat_labelled
+from tfgen.data.readers import is_table
 from tfgen.data.table import Table
 from tfgen.data.table import table_of  # noqa: F401  for runs
 from tfgen.utils import checks
@@ -136,7 +137,9 @@ def stack_channels(data, num_train=10_000, num_test=2_000, seed=0):
 
 
 def _load(name, data_dir, download, image_size, target, seed):
-    if target is not None and not is_path(name, data_dir):
+    if target is not None and not (
+        is_path(name, data_dir) and is_table(name) and not os.path.isdir(os.path.expanduser(name))
+    ):
         raise ValueError(
             f"`target` is the column of a .csv or .tsv table; got {target!r} for {name}"
         )

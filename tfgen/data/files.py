@@ -49,8 +49,6 @@ def load_files(path, image_size=None, seed=0, target=None):
     path = pathlib.Path(os.path.expanduser(path))
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
-    if path.is_dir() and target is not None:
-        raise ValueError(f"{path}: `target` is the column of a .csv or .tsv table; got {target!r}")
     if path.is_dir():
         return load_folder(path, image_size, seed)
     if path.suffix.lower() in ARRAY_SUFFIXES:
@@ -164,7 +162,6 @@ def load_arrays(path, image_size=None, seed=0, target=None):
     num_classes = None
     if y is not None:
         y, num_classes = _check_labels(path, y, len(x))
-    class_names = arrays.get("class_names")
     kind = array_kind(x)
     train, test = _held_out(path, _as_float32(path, x, "x") if kind == "real" else x, y, seed)
     return Data(
@@ -173,7 +170,7 @@ def load_arrays(path, image_size=None, seed=0, target=None):
         train=train,
         test=test,
         num_classes=num_classes,
-        class_names=class_names,
+        class_names=arrays.get("class_names"),
         description=f"{len(x)} examples from an array file.",
     )
 

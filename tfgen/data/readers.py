@@ -4,6 +4,7 @@ import array
 import contextlib
 import csv
 import math
+import os
 import stat
 import warnings
 import zipfile
@@ -17,6 +18,15 @@ from tfgen.data.hints import nearest
 _IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LONGEST_LINE = 10**7  # characters of a table's row: of an endless file not all is looked for
+
+
+def is_table(path):
+    """True for the names of tables that are read as text: .csv and .tsv files.
+
+    Args:
+        path: str or path object.
+    """
+    return os.path.splitext(path)[1].lower() in _DELIMITERS
 
 
 def check_regular(file):
@@ -44,7 +54,7 @@ def read_arrays(path, target=None):
     Args:
         path: The file: a `pathlib.Path`.
         target: Header of the column of a table that is `y`; None takes the one named y, if there
-            is one.
+            is one. Other files have none.
 
     Returns:
         Dict of the array `x` and perhaps `y`, and of `class_names`, a tuple, where a table's `y`
@@ -54,8 +64,6 @@ def read_arrays(path, target=None):
         ValueError: No readable file of such a kind, or one that takes more than 8 GB.
     """
     check_regular(path)
-    if target is not None and path.suffix.lower() not in _DELIMITERS:
-        raise ValueError(f"{path}: `target` is the column of a .csv or .tsv table; got {target!r}")
     try:
         return _read(path, target)
     except Exception as error:  # zip and table readers have errors of their own
@@ -66,7 +74,7 @@ def read_arrays(path, target=None):
 def _read(path, target):
     suffix, size = path.suffix.lower(), path.stat().st_size
     images.check_bytes(size, "the file")
-    if suffix in _DELIMITERS:
+    if is_table(path):
         return _read_table(path, _DELIMITERS[suffix], target)
     if suffix == ".npy":
         with open(path, "rb") as file:
@@ -118,7 +126,7 @@ def _read_array(file, size, name):
 def _read_table(path, delimiter, target):
     """Reads `x` float64 [n, columns] and, if there is such a column, `y` [n]."""
     names, width, values = None, 0, array.array("d")
-    # The names of classes, numbered as they come, where the first row has one.
+    # The names of classes, numbered as they come, where the first row has one; else None.
     column_of_y, classes = None, None
     # Bytes that are no text are told with their line.
     with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -135,10 +143,10 @@ def _read_table(path, delimiter, target):
                     continue
             if len(fields) != width:
                 raise ValueError(f"line {line} has {len(fields)} fields, the first has {width}")
-            if classes is None and column_of_y is not None:
-                classes = {} if not values and not _is_number(fields[column_of_y]) else ()
+            if not values and column_of_y is not None and not _is_number(fields[column_of_y]):
+                classes = {}
             for column, field in enumerate(fields):
-                if column == column_of_y and isinstance(classes, dict):
+                if column == column_of_y and classes is not None:
                     if not field or _is_number(field):
                         raise ValueError(
                             f"line {line}, column {column + 1} must be the name of a class, as in "
@@ -163,11 +171,11 @@ def _read_table(path, delimiter, target):
         return {"x": table}
     y = table[:, column_of_y]
     x = np.delete(table, column_of_y, axis=1)
-    if classes:
+    if classes is not None:
         # In the order of the alphabet, as folders of images are.
         class_names, order = np.unique(list(classes), return_inverse=True)
         y = order[y.astype(np.int64)]
-        return {"x": x, "y": y.astype(np.int64), "class_names": tuple(class_names.tolist())}
+        return {"x": x, "y": y, "class_names": tuple(class_names.tolist())}
     labels = not (y % 1).any() and y.min() >= 0 and y.max() < len(y)
     return {"x": x, "y": y.astype(np.int64) if labels else y[:, np.newaxis]}
 

@@ -42,7 +42,7 @@ def load_rows(path, event_shape, class_names=None, target=None):
         event_shape: shape of an example of the model.
         class_names: names of the classes that the model knows; those of the folder or the table
             must be among them. None numbers the data's own in alphabetical order.
-        target: header of the column of a table that is y, as of `load`.
+        target: header of the column of a table that is y, as of `load`; other data have none.
 
     Returns:
         `Rows`.
