@@ -102,11 +102,18 @@ def xla_case(request):
     yield from zoo.shared(request.param)
 
 
+# Modules whose tests take a few steps and ask nothing of graphs.
+EAGER = {"test_callbacks", "test_elements", "test_faults", "test_injective", "test_presets"}
+
+
 @pytest.fixture(autouse=True)
-def brief_examples(request):
-    """Examples of docstrings train without graphs, where the slow tests are left out."""
+def brief_training(request):
+    """Examples of docstrings, and some modules, train without graphs where the slow tests are left
+    out."""
     is_brief = request.config.getoption("markexpr") == BRIEF
-    if is_brief and isinstance(request.node, pytest.DoctestItem):
+    if is_brief and (
+        isinstance(request.node, pytest.DoctestItem) or request.node.path.stem in EAGER
+    ):
         request.getfixturevalue("eager_training")
 
 

@@ -633,7 +633,7 @@ for line in sys.stdin:
 class Server:
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, os.path.dirname(zoo.__file__)],
+            [sys.executable, "-c", SERVER, os.path.dirname(__file__)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

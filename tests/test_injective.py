@@ -461,7 +461,7 @@ def test_a_step_on_one_row_is_refused(jit_compile):
     there are no assertions, the loss says so."""
     decoder = keras.Sequential([identity(2), keras.layers.BatchNormalization()])
     model = tfgen.InjectiveFlow(4, 2, encoder=identity(4), decoder=decoder, data_kind="real")
-    model.compile(keras.optimizers.SGD(), jit_compile=jit_compile)
+    model.compile(keras.optimizers.SGD(), run_eagerly=False, jit_compile=jit_compile)
     x, kernel = draws().astype("float32"), decoder.layers[0].kernel
     before = kernel.numpy()
     stream = tf.data.Dataset.from_tensors(x[:1])

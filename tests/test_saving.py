@@ -155,7 +155,7 @@ def assert_same_pixels(case, got, expected):
         assert (got != expected).mean() < 0.01
 
 
-@pytest.mark.parametrize("name", zoo.but_alike(NAMES))
+@pytest.mark.parametrize("name", zoo.but_slow({"realnvp_condition"}, NAMES))
 def test_reloaded_in_another_process(name, tfgen_reader, tmp_path):
     case = zoo.case(name)
     case.model.save(tmp_path / "model.keras")
@@ -170,8 +170,8 @@ def test_reloaded_in_another_process(name, tfgen_reader, tmp_path):
     assert got["iterations"] == case.model.optimizer.iterations.numpy()
 
 
-# With all signatures between them: images and labels, vectors, what draws by row, fitted latents.
-SERVED = {"glow_classes", "realnvp_condition", "vlae", "autoencoder"}
+# With all signatures between them: images and labels, vectors, fitted latents.
+SERVED = {"glow_classes", "realnvp_condition", "autoencoder"}
 
 
 @pytest.mark.parametrize("name", zoo.but_slow(SERVED, NAMES))

@@ -94,6 +94,7 @@ def test_conditional_models_in_a_mixture(name):
     assert mixture.sample(5, seed=0).shape == (5, case.model.num_dims)
 
 
+@pytest.mark.slow
 def test_a_flow_is_the_surrogate_of_a_joint_distribution():
     """`tfp.vi` fits an IAF to the posterior of a regression whose noise is unknown: parts of
     different shapes, one of them positive, and an evidence in closed form."""
