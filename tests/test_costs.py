@@ -7,6 +7,7 @@ import tensorflow as tf
 import zoo
 
 import tfgen
+from tfgen.app import calibration
 from tfgen.app import costs
 from tfgen.app.calibration import Clocks
 from tfgen.app.calibration import calibrate
@@ -235,6 +236,28 @@ def test_calibrated_times_are_those_of_the_operations():
     assert 0.4 < ratio < 2.5
     assert calibrated.num_timed == 2
     assert set(calibrated.flops_per_second) == {"matmul"}
+
+
+def test_updates_are_timed_out_of_the_caches_where_they_do_not_write_in_place():
+    """As an update of all weights finds them; what is in the caches is quicker."""
+    w, m = (tf.Variable(tf.ones([2**20])) for _ in range(2))
+
+    @tf.function(autograph=False)
+    def step(x):
+        with tf.GradientTape() as tape, tf.name_scope("forward"):
+            loss = tf.reduce_sum(w * x)
+        with tf.name_scope("optimizer"):
+            m.assign_add(0.1 * (tape.gradient(loss, w) - m))
+            w.assign_sub(m / (tf.sqrt(m) + 1e-3))
+
+    cost = count_step(step.get_concrete_function(tf.TensorSpec([2**20])))
+    updates = [each for each in cost.operations if each.part == "optimizer"]
+    cold = [each.op.type for each in updates if calibration._is_cold(each)]
+    # The others write where the gradient or the root is, or into a variable.
+    assert cold == ["Sqrt"]
+    assert calibration._updated_bytes(cost) == 2 * 4 * 2**20
+    (root,) = (each.op for each in updates if each.op.type == "Sqrt")
+    assert calibration._seconds(root, 2**28, keep=True)[1] > 1.2 * calibration._seconds(root)[1]
 
 
 # ----------------------------------------------------------------------------------- projections

@@ -7,6 +7,7 @@ itself is not run.
 """
 
 import collections
+import itertools
 import math
 import time
 from typing import NamedTuple
@@ -25,9 +26,13 @@ v1 = tf.compat.v1
 _SECONDS = 0.03  # for each operation that is timed
 _LEAST_RUNS = 3
 _PAGE = 4096
+# What takes more than such a share of the step is timed so many times more: now and then the memory
+# of a large operation has to come from the system, for as long as three operations take.
+_LARGE, _AGAIN = 0.03, 2
 # A run of a session takes a while to begin and to end, which of one copy is a quarter of a
 # convolution's time.
 _LEAST_COPIES, _MOST_COPIES = 8, 64
+_KEPT = 2**28  # bytes of outputs that are kept together
 _RUN = 1e-3  # seconds that one run of the copies of an operation should take at least
 # What decides only how many copies are made: operations and bytes per second.
 _FLOPS, _BYTES = 3e10, 5e9
@@ -98,19 +103,33 @@ def calibrate(cost, between=None):
     for each in cost.operations:
         group = _group(each.op)
         if group is not None:
-            groups[group].append(each)
-    seconds, last = collections.defaultdict(lambda: np.zeros(2)), time.monotonic()
-    num_grouped, start = 0, _seconds_of_start()
-    for members in groups.values():
-        largest = max(members, key=lambda each: num_moved(each.op))
-        taken = _seconds(largest.op)
-        for op, times, part in members:
-            share = num_moved(op) / num_moved(largest.op) if kind(op) == "elementwise" else 1
-            seconds[part, kind(op)] += times * (start + share * np.maximum(taken - start, 0))
-            num_grouped += times
-        if between is not None and time.monotonic() > last + 0.5:
-            between()
-            last = time.monotonic()
+            groups[_is_cold(each), group].append(each)
+    updated = _updated_bytes(cost)
+    start, last, found = _seconds_of_start(), time.monotonic(), collections.defaultdict(list)
+
+    def time_all(keys):
+        nonlocal last
+        for key in keys:
+            op = _largest(groups[key]).op
+            # Weights that a product reads are not in the caches, either.
+            spread = updated if key[0] or kind(op) == "matmul" else 0
+            found[key].append(_seconds(op, spread, keep=key[0]))
+            if between is not None and time.monotonic() > last + 0.5:
+                between()
+                last = time.monotonic()
+
+    def spent():
+        taken = {key: np.median(each, axis=0) for key, each in found.items()}
+        return {key: list(_spent(members, taken[key], start)) for key, members in groups.items()}
+
+    time_all(groups)
+    totals = {key: sum(wall for *_, (wall, _) in each) for key, each in spent().items()}
+    large = [key for key, wall in totals.items() if wall > _LARGE * sum(totals.values())]
+    time_all(large * _AGAIN)
+    seconds = collections.defaultdict(lambda: np.zeros(2))
+    for part, of, each in itertools.chain.from_iterable(spent().values()):
+        seconds[part, of] += each
+    num_grouped = sum(times for members in groups.values() for _, times, _ in members)
     seconds["other", "elementwise"] += (cost.num_executed - num_grouped) * start
     by_kind = collections.defaultdict(float)
     for (_, of), (wall, _) in seconds.items():
@@ -120,6 +139,19 @@ def calibrate(cost, between=None):
     }
     speed = cost.moved_by(kinds=("elementwise",)) / by_kind["elementwise"]
     return Calibrated(dict(seconds), Clocks(*start.tolist()), rates, speed, len(groups))
+
+
+def _largest(members):
+    return max(members, key=lambda each: num_moved(each.op))
+
+
+def _spent(members, taken, start):
+    """Part, kind and seconds of the operations of a group, the largest of which has taken so
+    long."""
+    most = num_moved(_largest(members).op)
+    for op, times, part in members:
+        share = num_moved(op) / most if kind(op) == "elementwise" else 1
+        yield part, kind(op), times * (start + share * np.maximum(taken - start, 0))
 
 
 def _group(op):
@@ -134,22 +166,65 @@ def _group(op):
     return op.type, *sorted(attributes), *shapes
 
 
-def _seconds(op):
-    """Median seconds of an operation, by both clocks."""
-    if any(t.dtype in (tf.resource, tf.variant) for t in (*op.inputs, *op.outputs)):
-        # Of a variable or a list: as much is copied or added elsewhere.
-        size = max(1, num_moved(op) // 12)
+def _updated_bytes(cost):
+    """Bytes of all variables that a step's optimizers read or write."""
+    sizes = {}
+    for op, _, part in cost.operations:
+        for handle in op.inputs if part == "optimizer" else ():
+            if handle.dtype == tf.resource:
+                others = (t for t in (*op.inputs, *op.outputs) if t.dtype != tf.resource)
+                sizes[id(handle)] = max(num_bytes(t) for t in others)
+    return sum(sizes.values())
+
+
+def _is_cold(each):
+    """True of an operation on what is not in the caches, whose output is not, either: it goes once
+    through all weights, and does not write where it reads."""
+    op, _, part = each
+    if any(t.dtype == tf.variant for t in (*op.inputs, *op.outputs)):
+        return True
+    if part != "optimizer" or any(t.dtype == tf.resource for t in op.inputs):
+        return False
+    return not any(_is_given_up(t, op.outputs[0]) for t in op.inputs)
+
+
+def _is_given_up(tensor, output):
+    """True of an input that nobody else takes, so that the output gets its memory."""
+    same = tensor.shape == output.shape and tensor.dtype == output.dtype
+    return same and len(tensor.consumers()) == 1 and kind(tensor.op) != "free"
+
+
+def _seconds(op, spread=0, keep=False):
+    """Median seconds of an operation, by both clocks.
+
+    Its copies take turns over inputs of `spread` bytes together, if that is more than it has. If
+    the outputs are to be kept, all of them are, until the last copy has run.
+    """
+    tensors = (*op.inputs, *op.outputs)
+    if any(t.dtype in (tf.resource, tf.variant) for t in tensors):
+        # Of a variable or a list: as much is added or copied elsewhere.
+        size = max(num_bytes(t) for t in tensors if t.dtype not in (tf.resource, tf.variant)) // 4
         with tf.Graph().as_default():
-            a, b = (v1.placeholder(tf.float32, [size]) for _ in range(2))
-            return _seconds((a + b).op)
+            a, b = (v1.placeholder(tf.float32, [max(1, size)]) for _ in range(2))
+            return _seconds((-a if keep else a + b).op, spread, keep)
     work = num_moved(op) / _BYTES
     if kind(op) != "elementwise":
         work += num_flops(op) / _FLOPS
     copies = int(np.clip(_RUN / (work + 1e-6), _LEAST_COPIES, _MOST_COPIES))
+    if keep:
+        outputs = sum(num_bytes(t) for t in op.outputs)
+        copies = min(copies, max(1, _KEPT // max(1, outputs)))
+    sets = int(np.clip(spread / num_moved(op), 1, copies))
     graph, values = tf.Graph(), []
     with graph.as_default():
-        inputs = [_input(op, tensor, values) for tensor in op.inputs]
-        return _timed(graph, lambda: _copy(graph, op, inputs), inputs, copies, values)
+        inputs = [[_input(op, tensor, values) for tensor in op.inputs] for _ in range(sets)]
+        turns = itertools.cycle(inputs)
+        first = list(itertools.chain.from_iterable(inputs))
+
+        def make():
+            return _copy(graph, op, next(turns))
+
+        return _timed(graph, make, first, copies, values, keep)
 
 
 def _input(op, tensor, values):
@@ -174,12 +249,15 @@ def _seconds_of_start():
         return _timed(graph, lambda: tf.identity(value).op, [value], 4 * _MOST_COPIES, [])
 
 
-def _timed(graph, make, inputs, copies, values):
+def _timed(graph, make, inputs, copies, values, keep=False):
     """Median seconds of the operations that `make` adds to a graph, which run one after another."""
-    last = [t.op for t in inputs]
+    last, kept = [t.op for t in inputs], []
     for _ in range(copies):
         with graph.control_dependencies(last):
             last = [make()]
+            kept += last[0].outputs
+    if keep:
+        last = [tf.raw_ops.IdentityN(input=kept)[0].op]
     with v1.Session(graph=graph, config=_as_it_is()) as session:
         session.run([assign for assign, *_ in values], {fed: value for _, fed, value in values})
         run = session.make_callable(last[0])
