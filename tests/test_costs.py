@@ -192,17 +192,27 @@ def test_what_is_held_is_of_all_players():
 
 
 QUICK = ["maf", "injective_flow"]
+# Densities or samples by as many sweeps as it takes; and layers that are trained in turn, of which
+# a branch says how often its gradient's loop runs.
+OPEN = {"iaf", "iaf_condition", "wgan", "dbm"}
 
 
 @pytest.mark.parametrize("name", [*QUICK, *zoo.slow(*(n for n in zoo.MODELS if n not in QUICK))])
 def test_steps_of_all_models_can_be_counted(name):
     model = zoo.MODELS[name].build()
     model.compile(**zoo.MODELS[name].compile)
-    cost = count_step(traced_step(model, ROWS))
+    step = traced_step(model, ROWS)
+    if name in OPEN:
+        with pytest.raises(ValueError, match="loop '.*while.*' runs as often as its data say"):
+            count_step(step)
+        return
+    cost = count_step(step)
     for part in ("forward", "backward"):
         assert cost.flops_of(parts=(part,)) > 0
     assert cost.moved_by(parts=("optimizer",)) > 0
-    shapes = [t.shape for each in cost.operations for t in each.op.outputs if t.dtype.is_floating]
+    # But for the zeros that gradients of a loop begin with.
+    outputs = (t for each in cost.operations for t in each.op.outputs if each.op.type != "Fill")
+    shapes = [t.shape for t in outputs if t.dtype.is_floating]
     assert all(shape.is_fully_defined() for shape in shapes)
 
 

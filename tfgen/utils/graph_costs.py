@@ -144,6 +144,9 @@ def part_of(op):
     return "other" if found is None else found[1].replace("gradient_tape", "backward")
 
 
+_OTHER_SHAPE = re.compile("Node '([^']+)' has an _output_shapes attribute inconsistent")
+
+
 class _Functions:
     """The graphs of a library's functions, with the shapes that operations call them with."""
 
@@ -160,11 +163,18 @@ class _Functions:
         return [self._graph(op.graph, f.name, inputs) for f in called]
 
     def _graph(self, outer, name, inputs):
-        if name not in self._graphs:
-            with outer.as_default():
-                self._graphs[name] = function_def_to_graph(
-                    self._definitions[name], [t.shape for t in inputs]
-                )
+        while name not in self._graphs:
+            definition = self._definitions[name]
+            try:
+                with outer.as_default():
+                    shapes = [t.shape for t in inputs]
+                    self._graphs[name] = function_def_to_graph(definition, shapes)
+            except ValueError as error:
+                # A shape that is written down, of before the graph was optimized.
+                found = _OTHER_SHAPE.search(str(error))
+                node = found and next(n for n in definition.node_def if n.name == found[1])
+                if not node or not node.attr.pop("_output_shapes", None):
+                    raise
         return self._graphs[name]
 
 
@@ -309,9 +319,15 @@ def _of_convolution(op):
 
 def _of_matrices(op):
     if op.type in _MATRIX:
-        a = op.inputs[0].shape
-        turned = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
-        return 2 * op.outputs[0].shape.num_elements() * a[-2 if turned else -1]
+        shapes = [t.shape for t in op.inputs]
+        names = ("transpose_a", "transpose_b") if op.type == "MatMul" else ("adj_x", "adj_y")
+        turned = [op.get_attr(name) for name in names]
+        # What a branch is given may have any shape; either factor tells what is summed over.
+        if shapes[0].rank is None:
+            summed = shapes[1][-1 if turned[1] else -2]
+        else:
+            summed = shapes[0][-2 if turned[0] else -1]
+        return 2 * op.outputs[0].shape.num_elements() * summed
     if op.type == "Einsum":
         letters, shapes = op.get_attr("equation").decode().split("->")[0].split(","), {}
         for names, tensor in zip(letters, op.inputs, strict=True):
