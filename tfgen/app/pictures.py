@@ -12,9 +12,9 @@ from tfgen.utils.files import replacing
 
 # Of flows over images, as papers show them; the pictures of epochs are at 1.
 _TEMPERATURE = 0.8
-# Of pictures of pairs: what is on the left, and what on the right.
 _CHAIN_STEPS = (1, 10, 100, 1000)
 _CHAINS = 5
+# Of pictures of pairs: what is on the left, and what on the right.
 _CAPTIONS = {
     "resampled": "left: held-out images; right: all but the top level's latents drawn anew",
     "decompressed": "left: held-out images; right: drawn given their latents",

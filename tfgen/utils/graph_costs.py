@@ -163,11 +163,10 @@ class _Functions:
         return [self._graph(op.graph, f.name, inputs) for f in called]
 
     def _graph(self, outer, name, inputs):
+        definition, shapes = self._definitions[name], [t.shape for t in inputs]
         while name not in self._graphs:
-            definition = self._definitions[name]
             try:
                 with outer.as_default():
-                    shapes = [t.shape for t in inputs]
                     self._graphs[name] = function_def_to_graph(definition, shapes)
             except ValueError as error:
                 # A shape that is written down, of before the graph was optimized.
