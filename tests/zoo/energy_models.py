@@ -13,6 +13,7 @@ CHAINS = {
 BY_VALUE = {**CHAINS, "terms": CHAINS["terms"][:2]}
 QUICK = {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.3}}}
 IN_TURN = {**CHAINS, "terms": (*BY_VALUE["terms"], "layer")}
+UP_DOWN = {**IN_TURN, "terms": (*IN_TURN["terms"], "recognition_loss")}
 
 ENERGY = {
     "rbm": model(tfgen.RBM, (3, 2, 1), 4, sample_steps=5, num_classes=2, **CHAINS),
@@ -82,10 +83,7 @@ ENERGY = {
         layer_steps=3,
         sample_steps=5,
         compile=QUICK,
-        likelihood="unnormalised",
-        terms=(*IN_TURN["terms"], "recognition_loss"),
-        summed=("contrast",),
-        falls="reconstruction",
+        **UP_DOWN,
     ),
     "dbn_real": model(
         tfgen.DBN,
@@ -95,10 +93,7 @@ ENERGY = {
         sample_steps=5,
         data_kind="real",
         num_classes=2,
-        likelihood="unnormalised",
-        terms=(*IN_TURN["terms"], "recognition_loss"),
-        summed=("contrast",),
-        falls="reconstruction",
+        **UP_DOWN,
     ),
     "dbm_uint8": model(
         tfgen.DBM,

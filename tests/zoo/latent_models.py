@@ -62,6 +62,16 @@ ELBO = {
 }
 PIXEL_ELBO = {**ELBO, "terms": ("bpd", *ELBO["terms"])}
 
+# A decoder that draws pixel by pixel.
+LOCAL_DECODER = {
+    "prior": af_prior,
+    "decoder_layers": 2,
+    "filters": 4,
+    "free_bits": 0.0,
+    "draws": True,
+    **ELBO,
+}
+
 LATENT_VARIABLE_MODELS = {
     "vae": model(vae, tfgen.VAE, costly=True, **ELBO),
     "vae_real": model(vae, tfgen.VAE, observation="normal", condition_shape=(3,), **ELBO),
@@ -80,26 +90,16 @@ LATENT_VARIABLE_MODELS = {
         vae,
         tfgen.VLAE,
         (4, 3, 1),
-        prior=af_prior,
-        decoder_layers=2,
-        filters=4,
-        free_bits=0.0,
         costly=True,
-        draws=True,
-        **ELBO,
+        **LOCAL_DECODER,
     ),
     "vlae_downsampled": model(
         vae,
         tfgen.VLAE,
         (4, 2, 1),
-        prior=af_prior,
-        decoder_layers=2,
-        filters=4,
         gated=True,
         downsample=2,
-        free_bits=0.0,
-        draws=True,
-        **ELBO,
+        **LOCAL_DECODER,
     ),
 }
 
