@@ -9,10 +9,12 @@ lowest and highest of the seeds; of the RealNVP also what its density on two moo
 
 import argparse
 
+import keras
 import numpy as np
 import peers
 import tensorflow as tf
 import torch
+from digits import digits
 
 import tfgen
 
@@ -21,13 +23,16 @@ BATCH, RATE = 256, 1e-3
 
 def load(name):
     if name == "digits":
-        return peers.digits(), peers.digits("test")
+        return digits(), digits("test")
     data = tfgen.data.load(name)
     return data.train[0], data.test[0]
 
 
 def of_tfgen(name, sizes, batches, test, seed):
-    model = peers.tfgen_flow(name, *sizes, RATE, seed)
+    keras.utils.set_random_seed(seed)
+    options = {"num_bins": peers.BINS} if name == "NSF" else {}
+    model = getattr(tfgen, name)(*sizes, **options)
+    model.compile(keras.optimizers.Adam(RATE))
     model.fit(tf.data.Dataset.from_tensor_slices(batches), verbose=0)
     return -model.log_prob(test, batch_size=2048).numpy().mean(), model
 

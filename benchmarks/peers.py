@@ -1,38 +1,12 @@
-"""Equal flows over vectors in tfgen, zuko, normflows and nflows, and how torch's are trained."""
+"""Flows of zuko, normflows and nflows with the sizes of tfgen's, and how they are trained."""
 
-import keras
 import nflows.flows
 import nflows.transforms
 import normflows
-import numpy as np
 import torch
 import zuko
 
-import tfgen
-
 BINS = 8
-
-
-def digits(split="train"):
-    """The 64 pixels of the digits, 17 levels each, with uniform noise and through a logit."""
-    x, _ = getattr(tfgen.data.load("digits"), split)
-    levels = np.round(x.reshape(len(x), -1) * (16 / 255))
-    noise = np.random.default_rng(len(x)).uniform(size=levels.shape)
-    part = 0.05 + 0.9 * (levels + noise) / 17
-    return np.log(part / (1 - part)).astype("float32")
-
-
-def tfgen_flow(name, size, layers, hidden, rate, seed=0):
-    keras.utils.set_random_seed(seed)
-    if name == "RealNVP":
-        model = tfgen.RealNVP(size, layers, hidden)
-    elif name == "MAF":
-        model = tfgen.MAF(size, layers, hidden)
-    else:
-        autoregressive = name == "autoregressive NSF"
-        model = tfgen.NSF(size, layers, hidden, BINS, autoregressive=autoregressive)
-    model.compile(keras.optimizers.Adam(rate))
-    return model
 
 
 def zuko_flow(name, size, layers, hidden, seed=0):
@@ -80,6 +54,22 @@ def nflows_maf(size, layers, hidden):
     base = nflows.distributions.StandardNormal([size])
     model = nflows.flows.Flow(nflows.transforms.CompositeTransform(parts), base)
     return model, model.log_prob
+
+
+def normflows_glow(shape, levels, steps, filters):
+    """The flow over images `[channels, height, width]`."""
+    height, width, channels = shape
+    flows, merges, bases = [], [], []
+    for i in range(levels):
+        depth = levels - i
+        block = normflows.flows.GlowBlock
+        part = [block(channels * 2 ** (depth + 1), filters) for _ in range(steps)]
+        flows.append([*part, normflows.flows.Squeeze()])
+        if i:
+            merges.append(normflows.flows.Merge())
+        latent = channels * 2 ** (depth + (i == 0)), height // 2**depth, width // 2**depth
+        bases.append(normflows.distributions.GlowBase(latent))
+    return normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
 
 
 def torch_steps(model, log_prob, batches, rate):

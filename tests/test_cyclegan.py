@@ -281,7 +281,7 @@ def test_a_preset_and_a_frozen_generator(tmp_path):
 
 
 def negatives(num_rows):
-    """Digits, and other digits as negatives with thicker strokes."""
+    """Digits, other digits as negatives, and what the first are as such."""
     x, y = tfgen.data.load("digits").train
     x = np.pad(x, [(0, 0), (0, 0), (0, 0), (0, 0)])
     first, second = x[:num_rows], x[num_rows : 2 * num_rows]
@@ -292,12 +292,13 @@ def negatives(num_rows):
 def test_digits_become_their_negatives():
     """Without a pair: translated, a digit is near its own negative, and comes back."""
     x, y, truth = negatives(500)
-    model = small(filters=8, num_blocks=2, buffer_size=50)
+    # The identity loss would hold what is light and what is dark.
+    model = small(filters=8, buffer_size=50, cycle_weight=3.0, identity_weight=0.0)
     model.compile(
-        keras.optimizers.Adam(1e-3, beta_1=0.5),
-        critic_optimizer=keras.optimizers.Adam(1e-3, beta_1=0.5),
+        keras.optimizers.Adam(5e-4, beta_1=0.5),
+        critic_optimizer=keras.optimizers.Adam(5e-4, beta_1=0.5),
     )
-    model.fit((x, y), batch_size=16, epochs=20, verbose=0)
+    model.fit((x, y), batch_size=4, epochs=5, verbose=0)
     made = model.translate(x).numpy().astype(float)
     error = np.abs(made - truth(x)).mean()
     assert error < 0.5 * np.abs(np.roll(truth(x), 1, 0).astype(float) - truth(x)).mean()

@@ -1,5 +1,6 @@
 """Training survives kills, damaged files, full disks, two processes in one folder."""
 
+import contextlib
 import errno
 import functools
 import json
@@ -657,7 +658,9 @@ class Server:
                 return int(rest[0])
             elif sent:
                 time.sleep(after)
-                os.kill(child, sent)
+                # It may be over by now.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, sent)
                 sent = None
         raise AssertionError("the server ended")
 

@@ -43,7 +43,8 @@ class CycleGAN(Mapping):
         cycle_weight: weight of the mean absolute error of images that were there and back.
         identity_weight: weight of the mean absolute error of images of the set that a generator
             leads to (section 5.2, "photo generation"); None for half of the other weight, or for 0
-            where the sets differ in channels.
+            where the sets differ in channels. It holds colours and what is light or dark: 0 for
+            translations that are to change these.
         buffer_size: earlier translations that are kept for the critics, who see one of them in the
             place of every other new one (Shrivastava et al. 2017, arXiv:1612.07828); they are
             weights, so that a resumed training has them. Several replicas keep the first one's.

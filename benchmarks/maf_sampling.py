@@ -1,15 +1,13 @@
-"""Flows over vectors beside zuko's, normflows's and nflows's: training steps and samples.
+"""Samples of a trained MAF beside zuko's and nflows's, and sweeps beside the sequential inverse.
 
-    python benchmarks/flow_speed.py train      # needs the extra: pip install -e .[benchmarks]
-    python benchmarks/flow_speed.py sample
+    python benchmarks/maf_sampling.py    # needs the extra: pip install -e .[benchmarks]
 
 All in one run, in turns, with the same architecture: times are medians over rounds, in
-milliseconds, and ratios are to the fastest peer. `sample` first trains a MAF on the 64 pixels of
-the digits with each library; then it compares the sweeps with the sequential inverse.
+milliseconds, and ratios are to the fastest peer. First a MAF of each library is trained on the 64
+pixels of the digits; then the sweeps are compared with the sequential inverse.
 """
 
 import argparse
-import functools
 import time
 
 import keras
@@ -17,6 +15,7 @@ import numpy as np
 import peers
 import tensorflow as tf
 import torch
+from digits import digits
 
 import tfgen
 
@@ -39,52 +38,6 @@ def report(name, runs, rounds):
         for library, ms in median.items()
     )
     print(f"  {name:20} {', '.join(told)}", flush=True)
-
-
-# ------------------------------------------------------------------------------- training steps
-
-
-class Clock(keras.callbacks.Callback):
-    """The seconds of every step of `fit`."""
-
-    def on_train_begin(self, logs=None):
-        self.ends = [time.perf_counter()]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
-
-
-def tfgen_steps(model, batches):
-    clock = Clock()
-    model.fit(tf.data.Dataset.from_tensor_slices(batches), verbose=0, callbacks=[clock])
-    # Not the first steps, which wait for the graph or for the data.
-    return np.diff(clock.ends)[3:]
-
-
-def torch_steps(model, log_prob, batches):
-    ends = [time.perf_counter() for _ in peers.torch_steps(model, log_prob, batches, RATE)]
-    return np.diff(ends)[2:]
-
-
-def train(rounds, count):
-    batches = np.repeat(peers.digits()[None, :BATCH], count, 0)
-    print(f"training step, D={SIZE}, {LAYERS} layers, width {HIDDEN}, batch {BATCH}, Adam, ms")
-    for name in ("RealNVP", "MAF", "NSF", "autoregressive NSF"):
-        model, compiled = (peers.tfgen_flow(name, *SIZES, RATE) for _ in range(2))
-        compiled.compile(keras.optimizers.Adam(RATE), jit_compile=True)
-        runs = {
-            "tfgen": functools.partial(tfgen_steps, model, batches),
-            "tfgen, XLA": functools.partial(tfgen_steps, compiled, batches),
-        }
-        runs["zuko"] = functools.partial(torch_steps, *peers.zuko_flow(name, *SIZES), batches)
-        if name != "MAF":
-            # The density of normflows's MAF takes a pass for each dimension: 10 s a step.
-            flow = peers.normflows_flow(name, *SIZES)
-            runs["normflows"] = functools.partial(torch_steps, *flow, batches)
-        report(name, runs, rounds)
-
-
-# -------------------------------------------------------------------------------------- samples
 
 
 @keras.saving.register_keras_serializable(package="benchmarks")
@@ -124,7 +77,8 @@ def adversarial_flow():
     between[up, up] = between[down, down] = 1
     last[up, units + 1, 0], last[down, units + 1, 0] = 1, -1
     kernels = {"0": first, "1": between, "2": last.reshape(width, 2 * SIZE)}
-    model = peers.tfgen_flow("MAF", *SIZES, RATE)
+    model = tfgen.MAF(*SIZES)
+    model.build()
     for weight in model.trainable_variables:
         if "kernel_" in weight.name:
             weight.assign(np.broadcast_to(kernels[weight.name[-1]], weight.shape))
@@ -147,14 +101,17 @@ def timed(function):
 
 def sample(rounds, steps):
     print(f"samples of a MAF, D={SIZE}, {LAYERS} layers, width {HIDDEN}, batch {BATCH}, ms")
-    x = peers.digits()
+    x = digits()
     batches = x[np.random.default_rng(0).integers(len(x), size=(steps, BATCH))]
-    model = peers.tfgen_flow("MAF", *SIZES, RATE)
-    tfgen_steps(model, batches)
+    keras.utils.set_random_seed(0)
+    model = tfgen.MAF(*SIZES)
+    model.compile(keras.optimizers.Adam(RATE))
+    model.fit(tf.data.Dataset.from_tensor_slices(batches), verbose=0)
     zuko_model, zuko_log_prob = peers.zuko_flow("MAF", *SIZES)
-    torch_steps(zuko_model, zuko_log_prob, batches)
     nflows_model, nflows_log_prob = peers.nflows_maf(*SIZES)
-    torch_steps(nflows_model, nflows_log_prob, batches)
+    for peer in ((zuko_model, zuko_log_prob), (nflows_model, nflows_log_prob)):
+        for _ in peers.torch_steps(*peer, batches, RATE):
+            pass
     with torch.no_grad():
         runs = {
             "tfgen": timed(lambda: model.sample(BATCH, seed=0).numpy()),
@@ -190,14 +147,10 @@ def distances(x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "sample"])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, help="in a round, or of training before samples")
+    parser.add_argument("--steps", type=int, default=500, help="of training")
     args = parser.parse_args()
-    if args.what == "train":
-        train(args.rounds, args.steps or 20)
-    else:
-        sample(args.rounds, args.steps or 500)
+    sample(args.rounds, args.steps)
 
 
 if __name__ == "__main__":
