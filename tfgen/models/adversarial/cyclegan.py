@@ -12,6 +12,7 @@ from tfgen.core.symbolic import is_symbolic
 from tfgen.models.adversarial.mapping import Mapping
 from tfgen.networks import PatchCritic
 from tfgen.networks import ResNetTranslator
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.layers import with_role
@@ -143,7 +144,7 @@ class CycleGAN(Mapping):
 
     def default_optimizer(self):
         """Adam as of Zhu et al. 2017, section 4."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        return FusedAdam(2e-4, beta_1=0.5)
 
     # --- what users call ------------------------------------------------------
 
