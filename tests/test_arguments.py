@@ -39,7 +39,7 @@ CLASSES = {
     "MLP": ({"hidden_units": (4,)}, VECTORS, {"hidden_units": (5,), "activation": "tanh"}),
     "ConvNet": ({"filters": 4}, IMAGES, {"filters": 5}),
     "ResNet": ({"filters": 4, "num_blocks": 1}, IMAGES, {"filters": 5, "num_blocks": 2}),
-    "Head": ({"units": 4}, VECTORS, {"units": 5}),
+    "Head": ({"units": 4, "spread": 1.0}, VECTORS, {"units": 5, "spread": 0.0}),
     "MinibatchFeatures": ({"num_features": 2}, VECTORS, {"num_features": 3, "num_values": 5}),
     "Critic": (
         {"network": MLP((4,))},
@@ -53,7 +53,7 @@ CLASSES = {
         },
     ),
     "MADE": (
-        {"hidden_units": (8, 8), "zero_start": False},
+        {"hidden_units": (8, 8), "output_spread": 1.0},
         VECTORS,
         {
             "num_params": 3,
@@ -63,7 +63,7 @@ CLASSES = {
             "activation": "tanh",
             "num_masks": 2,
             "direct": True,
-            "zero_start": True,
+            "output_spread": 0.0,
         },
     ),
     "ConvEncoder": (CONV, IMAGES, OTHER_CONV),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfgen.optimizers import FusedAdam
 from tfgen.optimizers import RAdam
 
 
@@ -284,3 +285,75 @@ def test_bad_options(options):
     (name,) = options
     with pytest.raises(ValueError, match=rf"`{name}` must be .*; got "):
         RAdam(**options)
+
+
+# ------------------------------------------------------------------------------------ FusedAdam
+
+
+def adam_steps(cls, dtype="float32", shape=(5, 3), sparse=False, **options):
+    """The weight after every step, and the optimizer."""
+    start = np.linspace(-1, 1, math.prod(shape)).reshape(shape)
+    variable = keras.Variable(start, dtype=dtype, name="weight")
+    optimizer, weights = cls(0.01, **options), []
+    optimizer.build([variable])
+    for gradient in random_gradients(25, size=3):
+        gradient = tf.constant(np.broadcast_to(gradient, shape), dtype)
+        if sparse:
+            gradient = tf.IndexedSlices(gradient[:2], [0, 2], [5, 3])
+        optimizer.apply([gradient], [variable])
+        weights.append(variable.numpy().astype("float64"))
+    return np.array(weights), optimizer
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dtype": "float64"},
+        {"dtype": "float16", "epsilon": 1e-3},
+        {"amsgrad": True},
+        {"weight_decay": 0.1, "clipnorm": 1.0},
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3},
+        {"gradient_accumulation_steps": 4},
+        {"beta_1": 0.0, "beta_2": 0.9},
+        {"sparse": True},
+    ],
+    ids=lambda options: "-".join(options) or "plain",
+)
+def test_one_operation_is_kerass_adam(options):
+    (ours, optimizer), (theirs, peer) = (
+        adam_steps(cls, **options) for cls in (FusedAdam, keras.optimizers.Adam)
+    )
+    # Keras takes 1 - beta_2 as it is, and powers of beta_2 as of float32, whose difference from 1
+    # is another by 1.3e-5 of it.
+    tolerance = 1e-2 if options.get("dtype") == "float16" else 2e-5
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance / 100)
+    assert np.abs(ours[-1] - ours[0]).max() > 0.01
+    for one, other in zip(optimizer.variables, peer.variables, strict=True):
+        assert one.path.partition("/")[2] == other.path.partition("/")[2]
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance / 100)
+
+
+def test_one_operation_is_algorithm_1():
+    weights, _ = adam_steps(FusedAdam, "float64", beta_1=0.8, beta_2=0.99, epsilon=1e-8)
+    weight, rate = np.linspace(-1, 1, 15).reshape(5, 3), float(np.float32(0.01))
+    m = v = np.zeros((5, 3))
+    for t, gradient in enumerate(random_gradients(25, size=3), start=1):
+        m, v = 0.8 * m + 0.2 * gradient, 0.99 * v + 0.01 * gradient**2
+        alpha = rate * math.sqrt(1 - 0.99**t) / (1 - 0.8**t)
+        weight = weight - alpha * m / (np.sqrt(v) + 1e-8)
+        np.testing.assert_allclose(weights[t - 1], weight, rtol=1e-12, atol=1e-14)
+
+
+def test_one_operation_updates_a_weight():
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer = FusedAdam()
+    optimizer.build([variable])
+    step = tf.function(lambda gradient: optimizer.apply([gradient], [variable]))
+    graph = step.get_concrete_function(tf.TensorSpec([3])).graph.as_graph_def()
+    ops = [node.op for function in graph.library.function for node in function.node_def]
+    ops += [node.op for node in graph.node]
+    assert ops.count("ResourceApplyAdam") == 1
+    config = keras.optimizers.serialize(FusedAdam(0.1, beta_1=0.5, name="mine"))
+    again = keras.optimizers.deserialize(config)
+    assert type(again) is FusedAdam and again.beta_1 == 0.5 and again.name == "mine"

@@ -11,6 +11,7 @@ from tfgen.bijectors.conditions import features_shape
 from tfgen.bijectors.pull_back import added
 from tfgen.bijectors.transforms import Transforming
 from tfgen.networks.conditioners import MLP
+from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
 from tfgen.utils import checks
@@ -36,9 +37,9 @@ class Coupling(Transforming):
         flip: True to keep the part that is changed otherwise, and the reverse.
         network: Keras layer from the kept part (for `"checkerboard"`: the event
             with the changed part zeroed), joined with the condition, to
-            features. By default `MLP()` for vectors, `ConvNet()` for images. A
-            zero-initialised output layer (`Head`) follows it, so that the
-            coupling starts at the transform's own start.
+            features. By default `MLP()` for vectors, `ConvNet()` for images. An
+            output layer (`Head`) follows it, so that the coupling starts at the transform's own
+            start: of images at zero, of vectors near it, where couplings learn sooner.
         **kwargs: `Bijector` arguments.
 
     Shapes: events `[size]` or `[height, width, channels]`; condition
@@ -101,7 +102,8 @@ class Coupling(Transforming):
         if not self.network.built:
             self.network.build(shape)
         features = self.network.compute_output_shape(shape)
-        self.head = Head(changed * self.transform.num_params, dtype=self.network_dtype)
+        spread = 0.0 if len(shape) == 4 else SMALL_SPREAD
+        self.head = Head(changed * self.transform.num_params, spread, dtype=self.network_dtype)
         self.head.build(features)
 
     def _forward(self, z, condition):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen.core.players import Lead
 from tfgen.core.players import check_players
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 from tfgen.utils.files import replacing
 from tfgen.utils.files import replacing_folder
@@ -298,7 +299,7 @@ class Played(keras.Model):
 
     def default_optimizer(self):
         """The optimizer of `compile()` without arguments."""
-        return keras.optimizers.Adam(1e-3)
+        return FusedAdam(1e-3)
 
     # --- hooks ----------------------------------------------------------------
 

@@ -244,7 +244,9 @@ def _completed(model, training):
         name = "optimizer" if player is model.players[0] else player.argument_names[0]
         own = keras.optimizers.serialize(player.default_optimizer())
         given = config.get(name)
-        if isinstance(given, dict) and given["class_name"] == own["class_name"]:
+        # Keras's Adam has the arguments of the one that takes its place.
+        alike = {own["class_name"], "Adam" if own["class_name"] == "FusedAdam" else None}
+        if isinstance(given, dict) and given["class_name"] in alike:
             config[name] = {**given, "config": {**own["config"], **given["config"]}}
     return config
 

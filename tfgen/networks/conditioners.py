@@ -1,4 +1,4 @@
-"""Networks for conditional maps: hidden features, then a zero-initialised output layer."""
+"""Networks for conditional maps: hidden features, then an output layer that starts small."""
 
 import math
 
@@ -142,13 +142,15 @@ class ResNet(Configured):
 
 @keras.saving.register_keras_serializable(package="tfgen")
 class Head(Configured):
-    """Zero-initialised output layer: Dense for vectors, a 3x3 convolution for images.
+    """Output layer that starts at zero, or near it: Dense for vectors, a 3x3 convolution for
+    images.
 
     Without the learned gain of Glow's `Conv2dZeros`: it made training diverge at the learning
     rates at which these flows train best.
 
     Args:
         units: size of the last axis of the output.
+        spread: of the kernel before training, as a part of that of `uniform_start`.
         **kwargs: `keras.layers.Layer` arguments.
 
     Shapes: `[batch, ..., any]` -> `[batch, ..., units]`.
@@ -161,16 +163,22 @@ class Head(Configured):
     [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units, spread=0.0, **kwargs):
         super().__init__(**kwargs)
         self.units = checks.check_count(units, "units")
+        self.spread = checks.check_weight(spread, "spread")
 
     def build(self, input_shape):
-        zeros = {"kernel_initializer": "zeros", "dtype": self.dtype_policy}
-        if len(input_shape) == 4:
-            self.layer = keras.layers.Conv2D(self.units, 3, padding="same", **zeros)
+        image = len(input_shape) == 4
+        inputs = input_shape[-1] * (9 if image else 1)
+        start = {
+            "kernel_initializer": uniform_start(inputs, self.spread),
+            "dtype": self.dtype_policy,
+        }
+        if image:
+            self.layer = keras.layers.Conv2D(self.units, 3, padding="same", **start)
         else:
-            self.layer = keras.layers.Dense(self.units, **zeros)
+            self.layer = keras.layers.Dense(self.units, **start)
         self.layer.build(input_shape)
 
     def call(self, inputs):
@@ -180,16 +188,24 @@ class Head(Configured):
         return (*input_shape[:-1], self.units)
 
 
-def uniform_start(size):
-    """Initialiser of the kernel and the bias of a layer: uniform within `1 / sqrt(size)`.
+# Of the output layers of flows over vectors. Maps that all start at the identity learn alike for a
+# while; a start as wide as that of hidden layers is worse in many dimensions.
+SMALL_SPREAD = 0.3
+
+
+def uniform_start(size, spread=1.0):
+    """Initialiser of the kernel and the bias of a layer: uniform within `spread / sqrt(size)`.
 
     Biases that are zero put the kinks of all units at the same place: of few inputs, networks then
     learn slowly.
 
     Args:
         size: number of inputs of the layer.
+        spread: 0 for zeros.
     """
-    bound = 1 / math.sqrt(size)
+    if not spread:
+        return keras.initializers.Zeros()
+    bound = spread / math.sqrt(size)
     return keras.initializers.RandomUniform(-bound, bound)
 
 

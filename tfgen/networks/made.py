@@ -38,7 +38,8 @@ class MADE(Configured):
         num_masks: number of masks. Those after the first are drawn once, and saved with the layer:
             in each the hidden units see other dimensions, and a random `ordering` is another one.
         direct: True for links from the inputs to the outputs, beside the hidden layers.
-        zero_start: True for outputs that are zero before training.
+        output_spread: of the output layer before training, as a part of that of the hidden layers:
+            0 for outputs that are zero.
         **kwargs: `keras.layers.Layer` arguments.
 
     Raises:
@@ -59,7 +60,7 @@ class MADE(Configured):
         activation="relu",
         num_masks=1,
         direct=False,
-        zero_start=True,
+        output_spread=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -75,7 +76,7 @@ class MADE(Configured):
         self.activation = keras.activations.get(activation)
         self.num_masks = checks.check_count(num_masks, "num_masks")
         self.direct = checks.check_bool(direct, "direct")
-        self.zero_start = checks.check_bool(zero_start, "zero_start")
+        self.output_spread = checks.check_weight(output_spread, "output_spread")
 
     def build(self, inputs_shape, condition_shape=None):
         size, widths = inputs_shape[-1], self.hidden_units
@@ -101,8 +102,8 @@ class MADE(Configured):
         for i, shape in enumerate(shapes):
             # Residual blocks are the identity at the start.
             identity = self.residual and i and i % 2 == 0
-            zero = self.zero_start if i == len(shapes) - 1 else identity
-            kernel, bias = ("zeros" if zero else uniform_start(shape[0]) for _ in range(2))
+            spread = self.output_spread if i == len(shapes) - 1 else float(not identity)
+            kernel, bias = (uniform_start(shape[0], spread) for _ in range(2))
             self.kernels.append(
                 self.add_weight(name=f"kernel_{i}", shape=shape, initializer=kernel)
             )

@@ -3,11 +3,12 @@
 import keras
 import tensorflow as tf
 
+from tfgen.optimizers.fused_adam import FusedAdam
 from tfgen.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="tfgen")
-class WarmUpAdam(keras.optimizers.Adam):
+class WarmUpAdam(FusedAdam):
     """Adam whose rate rises to `learning_rate` in the first steps.
 
     Step t, counted from 1, takes `min(1, t / warm_up_steps)` of the rate. `learning_rate` itself is
@@ -18,7 +19,7 @@ class WarmUpAdam(keras.optimizers.Adam):
         learning_rate: float, or a `keras.optimizers.schedules.LearningRateSchedule`.
         warm_up_steps: steps of the warm-up, at least 1, which is none.
         name: the optimizer's name.
-        **kwargs: arguments of `keras.optimizers.Adam`.
+        **kwargs: arguments of `FusedAdam`.
 
     Raises:
         ValueError: `warm_up_steps` is not a whole number of at least 1.

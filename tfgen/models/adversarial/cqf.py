@@ -4,6 +4,7 @@ import keras
 
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.latent.vae import VAE
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 
 
@@ -100,7 +101,7 @@ class CQ(Adversarial, VAE):
         replica: where it does, several replicas do not train quite as one.)
         """
         clip = 100.0 * self.num_dims
-        return keras.optimizers.Adam(5e-4, beta_1=0.5, global_clipnorm=clip)
+        return FusedAdam(5e-4, beta_1=0.5, global_clipnorm=clip)
 
     # --- hooks ----------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from tfgen.objectives import critic_loss
 from tfgen.objectives import generator_loss
 from tfgen.objectives import gradient_penalty
 from tfgen.objectives.adversarial import check_loss
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 from tfgen.utils.layers import build_once
 from tfgen.utils.layers import is_frozen
@@ -126,7 +127,7 @@ class Adversarial(metaclass=Recorded):
         """The critic's optimizer of `compile()` without arguments (Radford et al. 2016,
         "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
         Networks", arXiv:1511.06434, section 4)."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        return FusedAdam(2e-4, beta_1=0.5)
 
     def _other_players(self):
         return [

@@ -11,6 +11,7 @@ from tfgen.distributions.discrete_outputs import ESTIMATORS
 from tfgen.models.adversarial.critic_player import Adversarial
 from tfgen.models.latent.decoder_model import DecoderModel
 from tfgen.networks.named import get_network
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 
 
@@ -105,7 +106,7 @@ class GAN(Adversarial, DecoderModel):
 
     def default_optimizer(self):
         """Adam as of Radford et al. 2016 (arXiv:1511.06434), section 4."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        return FusedAdam(2e-4, beta_1=0.5)
 
     def _network(self, given, name):
         role = "generator" if name == "decoder" else name
@@ -167,6 +168,6 @@ class WGAN(GAN):
         """The papers': Gulrajani et al., Algorithm 1, or Arjovsky et al., Algorithm 1."""
         if self.weight_clip:
             return keras.optimizers.RMSprop(5e-5)
-        return keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.9)
+        return FusedAdam(1e-4, beta_1=0.0, beta_2=0.9)
 
     default_critic_optimizer = default_optimizer

@@ -87,7 +87,7 @@ class MADE(ValueByValue):
             num_masks=num_masks,
             direct=direct,
             # Components of a mixture that start alike stay alike.
-            zero_start=data_kind == "binary",
+            output_spread=0.0 if data_kind == "binary" else 1.0,
             dtype=self.dtype_policy,
         )
         self.hidden_units, self.ordering = self.network.hidden_units, self.network.ordering

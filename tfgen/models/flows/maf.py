@@ -8,6 +8,7 @@ from tfgen.bijectors.transforms import serialize_transform
 from tfgen.bijectors.transforms import vector_transform
 from tfgen.models.flows.vector_flow import VectorFlow
 from tfgen.networks import MADE
+from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.utils import checks
 
 
@@ -59,7 +60,13 @@ class MAF(VectorFlow):
     ):
         dtype = checks.as_policy(dtype)
         elementwise = vector_transform(transform)
-        network = MADE(elementwise.num_params, hidden_units, residual=residual, dtype=dtype)
+        network = MADE(
+            elementwise.num_params,
+            hidden_units,
+            residual=residual,
+            output_spread=SMALL_SPREAD,
+            dtype=dtype,
+        )
         step = Autoregressive(elementwise, network, dtype=dtype)
         if not self._quick_density:
             step = Invert(step, dtype=dtype)

@@ -10,6 +10,7 @@ from tfgen.distributions import NormalPosterior
 from tfgen.distributions import StandardNormal
 from tfgen.networks import attention_window
 from tfgen.objectives import elbo_terms
+from tfgen.optimizers import FusedAdam
 from tfgen.utils import checks
 from tfgen.utils.random import Stream
 from tfgen.utils.random import fold_in
@@ -150,7 +151,7 @@ class DRAW(GenerativeModel):
 
     def default_optimizer(self):
         """Adam with gradients of a bounded length, lest a window jump."""
-        return keras.optimizers.Adam(1e-3, beta_1=0.5, global_clipnorm=5.0)
+        return FusedAdam(1e-3, beta_1=0.5, global_clipnorm=5.0)
 
     @property
     def latent_shape(self):
