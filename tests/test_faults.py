@@ -372,7 +372,7 @@ PRESET = {
     "config.json": [
         *(cut, empty, flip(0.5), put("[]"), put("{}"), put('{"model": 1}'), put('{"model": {}}')),
         *(replaced('"config"', '"c"'), replaced('"num_layers"', '"n"'), replaced("RealNVP", "R")),
-        *(replaced('"num_layers": 1', '"num_layers": "x"'), replaced('"Adam"', '"Adan"')),
+        *(replaced('"num_layers": 1', '"num_layers": "x"'), replaced("FusedAdam", "FusedAdan")),
         replaced('"training": {', '"training": 5, "t": {'),
     ],
     "model.weights.h5": [cut, empty, flip(0.5), flip(0.9), put("x")],

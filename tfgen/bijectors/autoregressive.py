@@ -8,7 +8,6 @@ from tfgen.bijectors.base import sum_event
 from tfgen.bijectors.base import value_and_log_det
 from tfgen.bijectors.transforms import Transforming
 from tfgen.networks import MADE
-from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.utils import checks
 
 
@@ -54,7 +53,7 @@ class Autoregressive(Transforming):
     def __init__(self, transform="affine", network=None, **kwargs):
         super().__init__(transform, **kwargs)
         if network is None:
-            kind = {"output_spread": SMALL_SPREAD, "dtype": self.network_dtype}
+            kind = {"output_spread": self.transform.output_spread, "dtype": self.network_dtype}
             network = MADE(self.transform.num_params, **kind)
         self.network = checks.check_instance(network, MADE, "network")
         if network.num_params != self.transform.num_params:

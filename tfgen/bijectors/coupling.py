@@ -11,7 +11,6 @@ from tfgen.bijectors.conditions import features_shape
 from tfgen.bijectors.pull_back import added
 from tfgen.bijectors.transforms import Transforming
 from tfgen.networks.conditioners import MLP
-from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.networks.conditioners import ConvNet
 from tfgen.networks.conditioners import Head
 from tfgen.utils import checks
@@ -39,7 +38,7 @@ class Coupling(Transforming):
             with the changed part zeroed), joined with the condition, to
             features. By default `MLP()` for vectors, `ConvNet()` for images. An
             output layer (`Head`) follows it, so that the coupling starts at the transform's own
-            start: of images at zero, of vectors near it, where couplings learn sooner.
+            start: of images there, of vectors within the transform's `output_spread`.
         **kwargs: `Bijector` arguments.
 
     Shapes: events `[size]` or `[height, width, channels]`; condition
@@ -102,7 +101,7 @@ class Coupling(Transforming):
         if not self.network.built:
             self.network.build(shape)
         features = self.network.compute_output_shape(shape)
-        spread = 0.0 if len(shape) == 4 else SMALL_SPREAD
+        spread = 0.0 if len(shape) == 4 else self.transform.output_spread
         self.head = Head(changed * self.transform.num_params, spread, dtype=self.network_dtype)
         self.head.build(features)
 

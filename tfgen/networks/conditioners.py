@@ -188,11 +188,6 @@ class Head(Configured):
         return (*input_shape[:-1], self.units)
 
 
-# Of the output layers of flows over vectors. Maps that all start at the identity learn alike for a
-# while; a start as wide as that of hidden layers is worse in many dimensions.
-SMALL_SPREAD = 0.3
-
-
 def uniform_start(size, spread=1.0):
     """Initialiser of the kernel and the bias of a layer: uniform within `spread / sqrt(size)`.
 

@@ -18,7 +18,7 @@ class Mapping(Portable):
     >>> model.player_argument_names, model.compile_argument_names[0]
     ([], 'optimizer')
     >>> type(model.default_optimizer()).__name__
-    'Adam'
+    'FusedAdam'
     >>> model.signatures(), sorted(model.graph_function("classify").structured_outputs)
     (['classify'], ['label', 'log_probs'])
     """

@@ -8,7 +8,6 @@ from tfgen.bijectors.transforms import serialize_transform
 from tfgen.bijectors.transforms import vector_transform
 from tfgen.models.flows.vector_flow import VectorFlow
 from tfgen.networks import MADE
-from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.utils import checks
 
 
@@ -64,7 +63,7 @@ class MAF(VectorFlow):
             elementwise.num_params,
             hidden_units,
             residual=residual,
-            output_spread=SMALL_SPREAD,
+            output_spread=elementwise.output_spread,
             dtype=dtype,
         )
         step = Autoregressive(elementwise, network, dtype=dtype)

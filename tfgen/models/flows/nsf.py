@@ -9,7 +9,6 @@ from tfgen.bijectors import Spline
 from tfgen.models.flows.vector_flow import VectorFlow
 from tfgen.networks import MADE
 from tfgen.networks import MLP
-from tfgen.networks.conditioners import SMALL_SPREAD
 from tfgen.utils import checks
 
 
@@ -62,7 +61,7 @@ class NSF(VectorFlow):
         spline = Spline(num_bins, bound)
         autoregressive = checks.check_bool(autoregressive, "autoregressive")
         if autoregressive:
-            network = MADE(spline.num_params, hidden_units, output_spread=SMALL_SPREAD, dtype=dtype)
+            network = MADE(spline.num_params, hidden_units, dtype=dtype)
             step, mixing = Autoregressive(spline, network, dtype=dtype), None
         else:
             network = MLP(hidden_units, dtype=dtype)
