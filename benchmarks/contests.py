@@ -16,8 +16,7 @@ class Contest:
         ours: those that are judged.
         measures: of `"first step"`, `"train"`, `"log_prob"`, `"sample"`, `"memory"`, `"limit"`.
         bars: dict of `(name, measure)` to the largest ratio to the fastest peer; of `"first step"`
-            to seconds; of `"limit"` to the least part of a step.
-        limited: those whose products of matrices and convolutions are timed by themselves.
+            to seconds; of `"limit"` to the least part of a step, of those that have one.
     """
 
     title: str
@@ -26,7 +25,6 @@ class Contest:
     ours: tuple
     measures: tuple
     bars: dict
-    limited: tuple = ()
 
 
 def glow(**sizes):
@@ -64,7 +62,6 @@ def _vector_contest(name, bars):
         ("tfgen", "tfgen, XLA"),
         ("first step", "train", "log_prob", "sample", "limit"),
         bars,
-        limited=("tfgen",) if name in ("RealNVP", "MAF") else (),
     )
 
 
@@ -73,13 +70,13 @@ def _of(name, **bars):
 
 
 def _one_row(name):
-    sizes = {"name": name, "batch": 1}
+    cls, sizes = (TFGEN + "VAE", {}) if name == "VAE" else vectors(name)["tfgen"]
     return Contest(
         f"`log_prob` of one row, {name}",
         "the model's method, and its compiled function alone",
         {
-            "tfgen": (TFGEN + "OneRow", {**sizes, "alone": False}),
-            "its function": (TFGEN + "OneRow", {**sizes, "alone": True}),
+            "tfgen": (cls, {**sizes, "batch": 1}),
+            "its function": (cls, {**sizes, "batch": 1, "alone": True}),
         },
         ("tfgen",),
         ("log_prob",),
@@ -129,7 +126,6 @@ CONTESTS = {
             ("tfgen, stored", "first step"): 6.0,
             ("tfgen, reversible", "first step"): 6.0,
         },
-        limited=("tfgen, stored",),
     ),
     "realnvp": _vector_contest(
         "RealNVP", _of("tfgen", train=0.9, log_prob=0.9, sample=0.9, limit=0.8)

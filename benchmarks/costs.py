@@ -57,9 +57,9 @@ def batch_of(specs):
     return tf.nest.map_structure(filled, specs)
 
 
-def compared(name, batch_size):
-    """Counted operations, and predicted and measured seconds: both `Clocks`."""
-    model = made(name)
+def compared(model, batch_size):
+    """Counted operations, what was `Calibrated`, measured `Clocks` and the number of steps that
+    they are the medians of."""
     step, batch = traced_step(model, batch_size), batch_of(model.data_spec.batch_spec(batch_size))
     measured = []
 
@@ -75,10 +75,10 @@ def compared(name, batch_size):
     # The first ones wait for memory.
     measured.clear()
     cost = count_step(step)
-    predicted = calibrate(cost, between=run).total()
+    calibrated = calibrate(cost, between=run)
     while len(measured) < 5:
         run()
-    return cost, predicted, Clocks(*np.median(measured, 0)), len(measured)
+    return cost, calibrated, Clocks(*np.median(measured, 0)), len(measured)
 
 
 def main():
@@ -96,10 +96,10 @@ def main():
     print("model  rows    GFLOP   predicted measured ratio   predicted measured ratio   steps")
     for name in arguments.models:
         for batch_size in MODELS[name][2]:
-            cost, predicted, measured, number = compared(name, batch_size)
+            cost, calibrated, measured, number = compared(made(name), batch_size)
             times = "   ".join(
                 f"{1000 * p:9.1f} {1000 * m:8.1f} {p / m:5.2f}"
-                for p, m in zip(reversed(predicted), reversed(measured), strict=True)
+                for p, m in zip(reversed(calibrated.total()), reversed(measured), strict=True)
             )
             flops = cost.flops_of() / 1e9
             print(f"{name:5} {batch_size:5} {flops:8.2f}   {times} {number:7}", flush=True)

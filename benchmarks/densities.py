@@ -39,7 +39,8 @@ def of_tfgen(name, sizes, batches, test, seed):
 
 def of_torch(make, name, sizes, batches, test, seed):
     model, log_prob = make(name, *sizes, seed)
-    for _ in peers.torch_steps(model, log_prob, batches, RATE):
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    for _ in peers.torch_steps(log_prob, optimizer, torch.from_numpy(batches)):
         pass
     with torch.no_grad():
         return -log_prob(torch.from_numpy(test)).mean().item()

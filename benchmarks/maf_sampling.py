@@ -109,8 +109,9 @@ def sample(rounds, steps):
     model.fit(tf.data.Dataset.from_tensor_slices(batches), verbose=0)
     zuko_model, zuko_log_prob = peers.zuko_flow("MAF", *SIZES)
     nflows_model, nflows_log_prob = peers.nflows_maf(*SIZES)
-    for peer in ((zuko_model, zuko_log_prob), (nflows_model, nflows_log_prob)):
-        for _ in peers.torch_steps(*peer, batches, RATE):
+    for peer, log_prob in ((zuko_model, zuko_log_prob), (nflows_model, nflows_log_prob)):
+        optimizer = torch.optim.Adam(peer.parameters(), lr=RATE)
+        for _ in peers.torch_steps(log_prob, optimizer, torch.from_numpy(batches)):
             pass
     with torch.no_grad():
         runs = {

@@ -72,10 +72,9 @@ def normflows_glow(shape, levels, steps, filters):
     return normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
 
 
-def torch_steps(model, log_prob, batches, rate):
-    """Trains a flow, a step for each of the batches; yields after each."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    for batch in torch.from_numpy(batches):
+def torch_steps(log_prob, optimizer, batches):
+    """Trains a flow, a step for each of the batches, which are tensors; yields after each."""
+    for batch in batches:
         optimizer.zero_grad()
         loss = -log_prob(batch).mean()
         loss.backward()

@@ -11,6 +11,8 @@ import numpy as np
 
 # Threads that a library left spinning go to sleep.
 PAUSE = 0.3
+# What contestants do in turns, and how often before the first of them.
+FIRST = {"train": 5, "log_prob": 3, "sample": 3}
 # Of one turn, and the fewest and most steps or calls in it. The first ones wait for data.
 SECONDS, FEWEST, MOST, LEFT_OUT = 1.5, 3, 40, 2
 
@@ -78,7 +80,8 @@ def race(contest, threads, rounds, tell):
         alone), and `"failed"`, of contestants to why they did not run.
     """
     found, running = {measure: {} for measure in contest.measures}, {}
-    failed = {}
+    timed = [measure for measure in contest.measures if measure in FIRST]
+    failed, counts = {}, {}
 
     def attempt(name, do, *arguments):
         try:
@@ -86,38 +89,37 @@ def race(contest, threads, rounds, tell):
         except ContestantError as error:
             failed[name] = f"{do}: {error}"
             running.pop(name).__exit__()
+            # Rounds that the others have and it has not.
+            for figures in found.values():
+                figures.pop(name, None)
             tell(f"  {name} did not run: {failed[name]}")
             return None
 
+    def begin(name):
+        """The first steps and calls, which make graphs, and how many later ones make a turn."""
+        attempt(name, "make")
+        for measure in timed:
+            seconds = attempt(name, "run", measure, FIRST[measure]) if name in running else None
+            if seconds is None:
+                return
+            if measure == "train" and "first step" in found:
+                found["first step"][name] = [seconds[0]]
+            each = max(np.median(seconds[2:]), 1e-6)
+            counts[name, measure] = int(np.clip(SECONDS / each, FEWEST, MOST))
+        tell(f"  {name} is ready")
+
     try:
-        counts = {}
         for name, (where, sizes) in contest.contestants.items():
             running[name] = Process(where, sizes, threads)
-            attempt(name, "make")
-            for measure in [m for m in contest.measures if m in ("train", "log_prob", "sample")]:
-                # The first steps and calls, which make graphs, and how long later ones take.
-                do = ("train", 5) if measure == "train" else ("call", measure, 3)
-                seconds = attempt(name, *do) if name in running else None
-                if seconds is None:
-                    break
-                if measure == "train" and "first step" in found:
-                    found["first step"][name] = [seconds[0]]
-                each = max(np.median(seconds[2:]), 1e-6)
-                counts[name, measure] = int(np.clip(SECONDS / each, FEWEST, MOST))
-            else:
-                tell(f"  {name} is ready")
-        for measure in [m for m in contest.measures if m in ("train", "log_prob", "sample")]:
-            for _ in range(rounds):
-                for name in list(running):
-                    time.sleep(PAUSE)
-                    count = counts[name, measure]
-                    if measure == "train":
-                        seconds = attempt(name, "train", count + LEFT_OUT)
-                    else:
-                        seconds = attempt(name, "call", measure, count)
-                    if seconds is None:
-                        continue
-                    left_out = LEFT_OUT if measure == "train" else 0
+            begin(name)
+        for measure in timed:
+            left_out = LEFT_OUT if measure == "train" else 0
+            for name in [name for _ in range(rounds) for name in contest.contestants]:
+                if name not in running:
+                    continue
+                time.sleep(PAUSE)
+                seconds = attempt(name, "run", measure, counts[name, measure] + left_out)
+                if seconds is not None:
                     taken = float(np.median(seconds[left_out:]))
                     found[measure].setdefault(name, []).append(taken)
             tell(f"  {measure}: " + ", ".join(_told(found[measure])))
@@ -131,7 +133,7 @@ def race(contest, threads, rounds, tell):
             if "memory" in found:
                 found["memory"][name] = [memory(where, sizes, threads)[0]]
                 tell(f"  {name}: {found['memory'][name][0] / 2**20:.0f} MiB")
-            if "limit" in found and name in contest.limited:
+            if "limit" in found and (name, "limit") in contest.bars:
                 with Process(where, sizes, threads) as process:
                     process("make")
                     found["limit"][name] = process("limit")

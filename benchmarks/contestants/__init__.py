@@ -27,11 +27,14 @@ class Contestant(abc.ABC):
         """Yields after each of `count` training steps."""
         raise NotImplementedError(f"{type(self).__name__} is not trained")
 
-    def call(self, name, count):
-        """Seconds of each of `count` calls of `self.NAME()`, which returns when all is computed."""
+    def run(self, measure, count):
+        """Seconds of each of `count` steps of `"train"`, or calls of the method that `measure` is
+        named after, which returns when all is computed."""
+        if measure == "train":
+            return self.train(count)
         seconds = []
         for _ in range(count):
             start = time.perf_counter()
-            getattr(self, name)()
+            getattr(self, measure)()
             seconds.append(time.perf_counter() - start)
         return seconds

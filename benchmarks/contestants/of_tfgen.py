@@ -1,8 +1,6 @@
 """tfgen's own, and what its speed is judged by: its functions alone, and naive loops."""
 
-import functools
-import time
-
+import costs
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,57 +11,42 @@ from contestants.of_keras import Fitted
 from contestants.of_keras import StepTimes
 from contestants.of_keras import binary_images
 from contestants.of_keras import grey_images
-from tfgen.app.calibration import calibrate
 from tfgen.utils.step_cost import PRODUCTS
-from tfgen.utils.step_cost import count_step
-from tfgen.utils.step_cost import traced_step
 
 
 class _Model(Fitted):
-    """`log_prob` and `sample` are of a batch, through the model's own methods."""
+    """`log_prob` and `sample` are of a batch, through the model's own methods; `alone`, `log_prob`
+    through its compiled function."""
 
-    jit_compile = False
+    jit_compile = alone = False
 
     def make(self):
         keras.utils.set_random_seed(0)
         self.x = self.data()
         self.model = self.built()
         self.model.compile(keras.optimizers.Adam(1e-3), jit_compile=self.jit_compile)
+        if self.alone:
+            rows = self.model._rows
+            given = {"x": tf.constant(self.x), "seed": tf.constant([0, 0])}
+            given["start"] = tf.constant(0, tf.int64)
+            self.given = {k: given[k] for k in rows.arguments("log_prob") if k in given}
+            self.function = rows.function("log_prob")
 
     def log_prob(self):
-        self.model.log_prob(self.x).numpy()
+        if self.alone:
+            self.function(**self.given).numpy()
+        else:
+            self.model.log_prob(self.x).numpy()
 
     def sample(self):
         self.model.sample(self.batch, seed=0).numpy()
 
-    def held(self):
-        """Bytes of weights, gradients and optimizer."""
-        return 4 * 4 * self.model.count_params()
-
     def limit(self):
         """Seconds of the products of matrices and the convolutions of a step, each by itself, and
         of the steps that were run in between."""
-        step = traced_step(self.model, self.batch)
-        specs = self.model.data_spec.batch_spec(self.batch)
-        batch = {"x": tf.constant(self.x, specs["x"].dtype), "row": tf.range(self.batch)}
-        batch = {k: tf.cast(batch[k], spec.dtype) for k, spec in specs.items()}
-        seconds = []
-
-        def run():
-            # As in training, where the step before has left the caches.
-            step(batch)["loss"].numpy()
-            start = time.perf_counter()
-            step(batch)["loss"].numpy()
-            seconds.append(time.perf_counter() - start)
-
-        for _ in range(3):
-            run()
-        seconds.clear()
-        calibrated = calibrate(count_step(step), between=run)
+        _, calibrated, measured, _ = costs.compared(self.model, self.batch)
         products = [s[0] for (_, kind), s in calibrated.seconds.items() if kind in PRODUCTS]
-        while len(seconds) < 5:
-            run()
-        return {"limit": float(sum(products)), "train": float(np.median(seconds))}
+        return {"limit": float(sum(products)), "train": measured.wall}
 
 
 class Vectors(_Model):
@@ -95,11 +78,14 @@ class Glow(_Model):
 class VAE(_Model):
     """Convolutions, 64 latents, binary images."""
 
+    data_kind = "binary"
+
     def data(self):
         return binary_images(self.batch)
 
     def built(self):
-        return tfgen.VAE((28, 28, 1), latent_dim=64, encoder="conv", decoder="conv")
+        networks = {"encoder": "conv", "decoder": "conv"}
+        return tfgen.VAE((28, 28, 1), latent_dim=64, data_kind=self.data_kind, **networks)
 
 
 class GAN(Fitted):
@@ -124,26 +110,22 @@ def moved(model, x):
 
 
 class _Pixels(Fitted):
-    """Draws from an observation that draws pixel after pixel; `naive` runs its network for each."""
+    """Draws that are made pixel after pixel; `naive` does for each what was done for the others."""
 
     naive = False
 
     def make(self):
         keras.utils.set_random_seed(0)
-        x = binary_images(self.batch)
-        self.model = moved(self.built(), x)
-        draw = _drawn_naively if self.naive else _drawn
-        self.draw = tf.function(functools.partial(draw, self.model.observation))
-        self.features = self.decoded()
-        rows = tf.constant([1, 2]), tf.constant(0, tf.int64), self.batch
-        self.noise = self.model.observation.noise(*rows)
+        self.model = moved(self.built(), binary_images(self.batch))
+        self.rows = tf.constant([1, 2]), tf.constant(0, tf.int64), self.batch
+        self.draw = tf.function(self.drawing(), autograph=False)
 
     def sample(self):
-        self.draw(self.noise, self.features).numpy()
+        self.draw().numpy()
 
 
 class PixelCNN(_Pixels):
-    """A PixelCNN of binary images."""
+    """A PixelCNN of binary images; the naive loop runs its network for each pixel."""
 
     def built(self):
         return tfgen.PixelCNN((28, 28, 1), self.filters, network="residual")
@@ -151,8 +133,15 @@ class PixelCNN(_Pixels):
     def decoded(self):
         return None
 
+    def drawing(self):
+        observation, features = self.model.observation, self.decoded()
+        noise = observation.noise(*self.rows)
+        if self.naive:
+            return lambda: _drawn_naively(observation, noise, features)
+        return lambda: observation.sample(noise, features)
 
-class VLAE(_Pixels):
+
+class VLAE(PixelCNN):
     """A VLAE of binary images, whose decoder is a PixelCNN given the latents."""
 
     def built(self):
@@ -160,10 +149,6 @@ class VLAE(_Pixels):
 
     def decoded(self):
         return self.model.decoder(tf.random.stateless_normal([self.batch, 64], [1, 2]))
-
-
-def _drawn(observation, noise, features):
-    return observation.sample(noise, features)
 
 
 def _drawn_naively(observation, noise, features):
@@ -186,20 +171,11 @@ class NADE(_Pixels):
     def built(self):
         return tfgen.NADE((28, 28, 1), self.units)
 
-    def make(self):
-        keras.utils.set_random_seed(0)
-        self.model = moved(self.built(), binary_images(self.batch))
-        rows = tf.constant([1, 2]), tf.constant(0, tf.int64), self.batch
-        noise = self.model._sample_noise(*rows)
-        model, one = self.model, tf.ones([])
-
-        def draw():
-            return _nade_naively(model, noise) if self.naive else model._generate(noise, None, one)
-
-        self.draw = tf.function(draw, autograph=False)
-
-    def sample(self):
-        self.draw().numpy()
+    def drawing(self):
+        model, noise, one = self.model, self.model._sample_noise(*self.rows), tf.ones([])
+        if self.naive:
+            return lambda: _nade_naively(model, noise)
+        return lambda: model._generate(noise, None, one)
 
 
 def _nade_naively(model, noise):
@@ -218,44 +194,16 @@ def _nade_naively(model, noise):
     return model._events(tf.cast(x > 0, tf.uint8))
 
 
-# --------------------------------------------------------------------------- small calls and input
+# --------------------------------------------------------------------------- input
 
 
-class OneRow(_Model):
-    """`log_prob` of one row: by the model's method, or by its compiled function alone."""
-
-    def data(self):
-        rng = np.random.default_rng(0)
-        if self.name == "VAE":
-            return rng.integers(2, size=(1, 28, 28, 1)).astype("uint8")
-        return rng.normal(size=(1, 64)).astype("float32")
-
-    def built(self):
-        if self.name == "VAE":
-            return tfgen.VAE((28, 28, 1), latent_dim=64, encoder="conv", decoder="conv")
-        return getattr(tfgen, self.name)(64, 5, [512, 512])
-
-    def log_prob(self):
-        if not self.alone:
-            self.model.log_prob(self.x).numpy()
-            return
-        function = self.model._rows.function("log_prob")
-        given = {"x": tf.constant(self.x), "seed": tf.constant([0, 0])}
-        given["start"] = tf.constant(0, tf.int64)
-        names = self.model._rows.arguments("log_prob")
-        function(**{k: v for k, v in given.items() if k in names}).numpy()
-
-
-class Input(Fitted):
+class Input(VAE):
     """A VAE's steps of `fit` on 60,000 images: of an array, of TFDS, or the same batch again."""
 
-    def make(self):
-        keras.utils.set_random_seed(0)
-        self.model = tfgen.VAE(
-            (28, 28, 1), latent_dim=64, encoder="conv", decoder="conv", data_kind="uint8"
-        )
-        self.model.compile(keras.optimizers.Adam(1e-3))
-        self.x = grey_images(60_000 if self.source == "array" else self.batch)
+    data_kind = "uint8"
+
+    def data(self):
+        return grey_images(60_000 if self.source == "array" else self.batch)
 
     def train(self, count):
         times = StepTimes()

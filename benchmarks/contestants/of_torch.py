@@ -1,7 +1,5 @@
 """Flows of zuko, normflows and nflows, in PyTorch; as they are, or through `torch.compile`."""
 
-import math
-
 import numpy as np
 import peers
 import torch
@@ -24,12 +22,7 @@ class _Flow(Contestant):
             self.sample_of = torch.compile(self.sample_of)
 
     def steps(self, count):
-        for _ in range(count):
-            self.optimizer.zero_grad()
-            loss = -self.log_prob_of(self.x).mean()
-            loss.backward()
-            self.optimizer.step()
-            yield loss.item()
+        return peers.torch_steps(self.log_prob_of, self.optimizer, [self.x] * count)
 
     def log_prob(self):
         with torch.no_grad():
@@ -72,7 +65,3 @@ class Glow(_Flow):
         torch.manual_seed(0)
         model = peers.normflows_glow(self.shape, self.levels, self.steps_of_flow, self.filters)
         return model, lambda x: model.log_prob(x, None), lambda n: model.sample(n)[0]
-
-    def held(self):
-        """Bytes of weights, gradients and optimizer."""
-        return 4 * sum(4 * math.prod(p.shape) for p in self.model.parameters())
