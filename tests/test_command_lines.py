@@ -605,7 +605,12 @@ def test_long_errors_are_cut(monkeypatch):
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_is_stopped_says_so(monkeypatch, number, code):
     monkeypatch.setattr(tfgen.data, "names", lambda: signal.raise_signal(number) or [])
-    result = CliRunner().invoke(main, ["datasets"])
+    # Of jobs in the background shells have SIGINT ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = CliRunner().invoke(main, ["datasets"])
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     assert result.exit_code == code
     assert "Interrupted; `tfgen train` goes on" in result.output
     assert "Traceback" not in result.output

@@ -421,10 +421,11 @@ def test_weight_norm_in_repeat():
         tfgen.networks.WeightNorm.from_config(config)
     network = keras.Sequential([normed, keras.layers.ReLU()])
     flow = tfgen.bijectors.Repeat(tfgen.bijectors.Coupling(network=network), 2)
-    flow.build((None, 3))
+    # Two inputs: the direction of one is its sign, which has no gradient.
+    flow.build((None, 4))
     zoo.perturb(flow)
     with tf.GradientTape() as tape:
-        z, log_det = flow.inverse_and_log_det(tf.random.normal([5, 3]))
+        z, log_det = flow.inverse_and_log_det(tf.random.normal([5, 4]))
         loss = tf.reduce_sum(z**2) + tf.reduce_sum(log_det)
     for weight, gradient in zip(
         flow.trainable_variables, tape.gradient(loss, flow.trainable_variables), strict=True

@@ -24,7 +24,7 @@ class _Model(Fitted):
         keras.utils.set_random_seed(0)
         self.x = self.data()
         self.model = self.built()
-        self.model.compile(keras.optimizers.Adam(1e-3), jit_compile=self.jit_compile)
+        self.model.compile(tfgen.optimizers.FusedAdam(1e-3), jit_compile=self.jit_compile)
         if self.alone:
             rows = self.model._rows
             given = {"x": tf.constant(self.x), "seed": tf.constant([0, 0])}

@@ -22,7 +22,7 @@ class InvertibleConv(Bijector):
     with Invertible 1x1 Convolutions", arXiv:1807.03039, eq. 10 and 11: the permutation `P` and the
     signs of U's diagonal `u` are fixed; `L`, the rest of `U` and `log|u|` are learned.
     The log-determinant is `h * w * sum(log|u|)`, with no factorisation and no
-    determinant to compute; sampling uses triangular solves.
+    determinant to compute; sampling takes the factors' inverses, by triangular solves.
 
     Args:
         start: `W` before training: `"orthogonal"`, a random rotation, or `"reverse"`, the
@@ -89,13 +89,22 @@ class InvertibleConv(Bijector):
 
     def _forward(self, z, condition):
         lower, upper = self._factors()
-        columns = tf.transpose(tf.reshape(z, [-1, z.shape[-1]]))
-        columns = tf.matmul(self.permutation, columns, transpose_a=True)
-        # Of constants a converter computes the inverses itself.
-        solve = _by_inverse if is_plain() else tf.linalg.triangular_solve
-        columns = solve(lower, columns)
-        columns = solve(upper, columns, lower=False)
-        return tf.reshape(tf.transpose(columns), [-1, *self.event_shape]), -self._log_det(z)
+        rows = tf.reshape(z, [-1, z.shape[-1]])
+
+        def solved(columns):
+            columns = tf.linalg.triangular_solve(lower, columns)
+            return tf.linalg.triangular_solve(upper, columns, lower=False)
+
+        # The inverse once and a product serve many positions; of constants a converter computes
+        # it itself. For few vectors it would take longer than they.
+        if self._positions > 1 or is_plain():
+            matrix = solved(tf.transpose(self.permutation))
+            x = tf.matmul(rows, matrix, transpose_b=True)
+        else:
+            x = tf.transpose(
+                solved(tf.matmul(self.permutation, rows, transpose_a=True, transpose_b=True))
+            )
+        return tf.reshape(x, [-1, *self.event_shape]), -self._log_det(z)
 
     def _log_det(self, x):
         return tf.fill(tf.shape(x)[:1], self.mixing_log_dets()[0])
@@ -151,8 +160,3 @@ def _take(x, order, back):
         return tf.gather(upstream, back, axis=-1), None, None
 
     return tf.gather(x, order, axis=-1), gradient
-
-
-def _by_inverse(matrix, columns, lower=True):
-    identity = tf.eye(matrix.shape[-1], dtype=matrix.dtype)
-    return tf.matmul(tf.linalg.triangular_solve(matrix, identity, lower=lower), columns)
