@@ -257,26 +257,40 @@ class Repeat(Bijector):
 def _reader(stacked):
     """Function from `k` to `stacked[k]` for use in a loop.
 
-    It reads a tensor list, as `tf.TensorArray` does: its gradient costs no more than the copies,
-    where that of slices would add up one array of all the weights for each copy. TensorFlow's own
-    gradient keeps the shape and the length of the list for every copy; here they are known.
+    Values are slices, which share the memory of the stack. Their gradients go to a tensor list, as
+    those of a `tf.TensorArray` do, which costs no more than the copies, where gradients of slices
+    would add up one array of all the weights for each copy.
     """
-    shape, dtype = stacked.shape[1:], stacked.dtype
-    handle = tf.raw_ops.TensorListFromTensor(tensor=stacked, element_shape=shape)
+    times, shape, dtype = stacked.shape[0], stacked.shape[1:], stacked.dtype
+
+    def reserved():
+        return tf.raw_ops.TensorListReserve(
+            element_shape=shape, num_elements=times, element_dtype=dtype
+        )
+
+    @tf.custom_gradient
+    def listed(stacked):
+        """A list that holds nothing: only its gradient is of interest."""
+
+        def gradient(upstream):
+            return tf.raw_ops.TensorListStack(
+                input_handle=upstream,
+                element_shape=shape,
+                element_dtype=dtype,
+                num_elements=times,
+            )
+
+        return reserved(), gradient
+
+    handle = listed(stacked)
 
     def read(k):
         @tf.custom_gradient
         def element(handle):
             def gradient(upstream):
-                zeros = tf.raw_ops.TensorListReserve(
-                    element_shape=shape, num_elements=stacked.shape[0], element_dtype=dtype
-                )
-                return tf.raw_ops.TensorListSetItem(input_handle=zeros, index=k, item=upstream)
+                return tf.raw_ops.TensorListSetItem(input_handle=reserved(), index=k, item=upstream)
 
-            value = tf.raw_ops.TensorListGetItem(
-                input_handle=handle, index=k, element_shape=shape, element_dtype=dtype
-            )
-            return tf.ensure_shape(value, shape), gradient
+            return tf.stop_gradient(stacked)[k], gradient
 
         return element(handle)
 
