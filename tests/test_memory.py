@@ -146,6 +146,32 @@ def test_a_model_is_trained_and_saved_with_it(tmp_path):
     np.testing.assert_array_equal(loaded.log_prob(x), model.log_prob(x))
 
 
+def test_the_error_of_what_is_rebuilt():
+    norm = tfg.ActNorm()
+    flow = tfgen.models.Flow(2, norm)
+    x = np.array([[1.0, -4.0], [2e8, 1.0]], "float32")
+    assert flow.inversion_error(x).numpy().max() == 0
+    # 1 and -4 are lost beside it, and 2e8 is not.
+    norm.shift.assign([1e9, 1e9])
+    np.testing.assert_allclose(flow.inversion_error(x), [1, 0], atol=1e-6)
+
+
+def test_a_map_that_cannot_be_rebuilt_is_told_of_once():
+    def fitted(memory, scale):
+        keras.utils.set_random_seed(0)
+        flow = tfgen.RealNVP(3, num_layers=8, hidden_units=(4,), memory=memory)
+        zoo.perturb(flow.bijector, scale=scale)
+        flow.compile(keras.optimizers.SGD(0.0))
+        return flow.fit(x, epochs=2, verbose=0, callbacks=keras.callbacks.History())
+
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    fitted("reversible", 0.1)
+    fitted("recompute", 30.0)
+    with pytest.warns(UserWarning, match="after epoch 1 inputs rebuilt .* are off by up") as caught:
+        fitted("reversible", 30.0)
+    assert len(caught) == 1
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="`memory` must be one of .*; got 'little'"):
         tfgen.Glow((4, 4, 1), num_levels=1, memory="little")

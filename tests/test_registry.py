@@ -49,7 +49,7 @@ def test_recipes_leave_the_contract_to_the_core():
     # What a file holds beside the weights is the family's to say.
     hooks |= {"_replaceable_variables", "load_own_variables"}
     kept = {name for cls in training for name, value in vars(cls).items() if callable(value)}
-    kept -= {*hooks, "_needs_adapt", "_adapt", "_check_batches"}
+    kept -= {*hooks, "_needs_adapt", "_adapt", "_check_batches", "_own_callbacks"}
     assert kept >= {"fit", "train_step", "compile", "get_compile_config"}
     for model in public(models, tfgen.GenerativeModel):
         for cls in model.__mro__[: model.__mro__.index(tfgen.GenerativeModel)]:

@@ -125,12 +125,12 @@ class SkippedSteps(keras.callbacks.Callback):
         return int(self.model.skipped_steps.numpy())
 
 
-def with_skipped_steps(callbacks):
-    """Callbacks as `fit` takes them, with a `SkippedSteps` among them."""
+def with_first(own, callbacks):
+    """Callbacks as `fit` takes them, those of its own first."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        ours = SkippedSteps()
-        ours.set_model(callbacks.model)
-        callbacks.callbacks.insert(0, ours)
+        for callback in own:
+            callback.set_model(callbacks.model)
+        callbacks.callbacks[:0] = own
         return callbacks
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] * bool(callbacks)
-    return [SkippedSteps(), *given]
+    return [*own, *given]

@@ -143,7 +143,9 @@ class Trainable(Played):
             x,
             epochs=epochs,
             verbose=verbose,
-            callbacks=skipping.with_skipped_steps(callbacks),
+            callbacks=skipping.with_first(
+                [skipping.SkippedSteps(), *self._own_callbacks(batches[0])], callbacks
+            ),
             validation_data=validation_data,
             shuffle=False,
             initial_epoch=initial_epoch,
@@ -389,6 +391,10 @@ class Trainable(Played):
 
     def _check_batches(self, num_rows, batch_size):
         """Refuses so many rows in batches of this size, before a pass over them: nothing here."""
+
+    def _own_callbacks(self, batch):
+        """Callbacks of `fit` that a model has of itself; `batch` is the first one, a dict."""
+        return []
 
     def _needs_adapt(self):
         """True if there are data-dependent weights that were not set yet."""

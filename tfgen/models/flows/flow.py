@@ -17,6 +17,8 @@ from tfgen.core.model import GenerativeModel
 from tfgen.data.columns import Columns
 from tfgen.distributions import Transformed
 from tfgen.distributions import get_base
+from tfgen.models.flows.inversion import InversionCheck
+from tfgen.models.flows.inversion import is_rebuilt
 from tfgen.objectives import log_det_penalty as sum_of_squares
 from tfgen.utils import checks
 from tfgen.utils.layers import with_role
@@ -248,6 +250,31 @@ class Flow(GenerativeModel):
             num_kept=tf.constant(num_kept, tf.int32),
         )
 
+    def inversion_error(self, x, condition=None, seed=0, batch_size=256):
+        """How far inputs are from what is rebuilt of their latents, in parts of their size.
+
+        The largest difference of an example and `f(f^-1(x))`, by the largest absolute value of the
+        example, both as the bijector sees them: pixels dequantised, numbers of tables on the line.
+        Around 1e-6 where float32 is enough; about as far off are gradients of `memory="reversible"`
+        (Behrmann et al. 2021, "Understanding and Mitigating Exploding Inverses in Invertible Neural
+        Networks", arXiv:2006.09347).
+
+        Args:
+            x: `[n, *event_shape]`.
+            condition: as in `log_prob`.
+            seed: integer or two integers, of the dequantisation.
+            batch_size: rows computed at a time.
+
+        Returns:
+            `[n]` tensor.
+
+        >>> import numpy as np, tfgen
+        >>> model = tfgen.models.Flow(3, tfgen.bijectors.ActNorm())
+        >>> model.inversion_error(np.full((1, 3), 7.0)).numpy().tolist()
+        [0.0]
+        """
+        return self._map_examples("inversion_error", x, condition, batch_size, seed)
+
     def _argument_specs(self):
         num_kept = tf.TensorSpec([], tf.int32, name="num_kept")
         return {**super()._argument_specs(), "num_kept": num_kept}
@@ -315,6 +342,19 @@ class Flow(GenerativeModel):
         kept, fresh = self._encode(x, condition), self._encode(drawn, condition)
         is_kept = tf.range(self.num_dims) >= self.num_dims - num_kept
         return self._decode(tf.where(is_kept, kept, fresh), condition)
+
+    def _inversion_error(self, x, condition, seed, start):
+        noise = self._log_prob_noise(seed, start, tf.shape(x)[0])
+        values, features = self._values(x, noise), self._features(condition)
+        z, _ = self.bijector.inverse_and_log_det(values, condition=features)
+        # What is not changed on the way would else come from memory.
+        rebuilt, _ = self.bijector.forward_and_log_det(tf.identity(z), condition=features)
+        axes = range(1, values.shape.rank)
+        off = tf.reduce_max(tf.abs(rebuilt - values), axes)
+        return off / tf.maximum(tf.reduce_max(tf.abs(values), axes), 1e-30)
+
+    def _own_callbacks(self, batch):
+        return [InversionCheck(batch)] if is_rebuilt(self.bijector) else []
 
     def _encode(self, x, condition):
         # The middle of the bin: deterministic, and decoded to the same integer.
