@@ -304,6 +304,17 @@ def test_evaluate_scores_images_of_a_flow(run, from_folder):
 
 
 @pytest.mark.slow
+def test_codes_get_their_distribution(tmp_path):
+    """Without a word: of a uniform prior of codes samples are no images."""
+    out = tmp_path / "run"
+    networks = ["--set=num_latents=2", "--set=encoder=mlp", "--set=decoder=mlp"]
+    result = invoke("train", "VQVAE", "--data", "digits", "--out", out, "--epochs", 1, *networks)
+    assert result.exit_code == 0, result.output
+    assert "Fitting the latents (autoregressive) ..." in result.output
+    assert type(runs.load_model(out).fitted_latents).__name__ == "AutoregressiveCodes"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model, kind",
     [("InjectiveFlow", "gaussian"), ("Autoencoder", "gaussian"), ("Autoencoder", "flow")],

@@ -9,6 +9,7 @@ import tensorflow as tf
 import zoo
 
 import tfgen
+from tfgen.app import evaluation
 from tfgen.distributions import AutoregressiveCodes
 from tfgen.distributions import CodebookPosterior
 from tfgen.distributions import IndependentCodes
@@ -106,6 +107,22 @@ def test_fitted_codes_score_better_than_a_prior_of_independent_ones():
     # Constant rows, as the data.
     drawn = model.sample(100, seed=0, temperature=0.5).numpy()
     assert (drawn.min(1) == drawn.max(1)).mean() > 0.8
+
+
+def test_what_a_run_fits_and_looks_at():
+    x = np.random.default_rng(0).integers(2, size=(20, 6)).astype("uint8")
+    networks = {"encoder": MLP((4,)), "decoder": MLP((4,))}
+    model = tfgen.VQVAE(6, num_latents=2, num_codes=3, **networks)
+    kind = model.usual_latents
+    assert kind in model.latent_kinds and tfgen.DiscreteVAE.usual_latents is None
+    codes = AutoregressiveCodes(3, None, model._are_indices)
+    codes.build((None, model.latent_dim))
+    model.set_latents(codes)
+    drawn = model.sample(8, seed=0).numpy()
+    data = tfgen.data.Data("bits", "binary", (x, None), (x, None))
+    names = [name for name, _ in evaluation._image_sets(model, data, x[:4], None)]
+    assert names[2:] == ["samples of the prior", "samples, fitted latents"]
+    np.testing.assert_array_equal(model.sample(8, seed=0), drawn)
 
 
 # -------------------------------------------------------------------------------- codebooks

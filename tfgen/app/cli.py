@@ -83,7 +83,7 @@ def main():
 @click.option("--tensorboard", is_flag=True, help="Logs and samples for TensorBoard, in the run.")
 @click.option(
     "--latents",
-    type=click.Choice(["gaussian", "gmm", "flow"]),
+    type=click.Choice(["gaussian", "gmm", "flow", "autoregressive"]),
     help="What is fitted to the latents after training.",
 )
 @click.option(

@@ -185,7 +185,10 @@ def _image_sets(net, examples, x, y):
         net.set_latents(None)
         if net.can_sample:
             yield f"{kind_of_sample} of the prior", samples()
-        for kind in ("gaussian", "gmm"):
+        if kept is not None and "gaussian" not in net.latent_kinds:
+            net.set_latents(kept)
+            yield f"{kind_of_sample}, fitted latents", samples()
+        for kind in [k for k in ("gaussian", "gmm") if k in net.latent_kinds]:
             net.fit_latents(train, kind, labels)
             yield f"{kind_of_sample}, latents fitted by a {kind}", samples()
     finally:

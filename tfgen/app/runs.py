@@ -153,8 +153,9 @@ def train(
         tensorboard: True writes logs for TensorBoard, pictures of samples included, to
             `tensorboard/` in the run folder.
         latents: kind of distribution that is fitted to the latents of the training examples in
-            the end, see `fit_latents`; by default a mixture (`"gmm"`) for models without a density
-            of the data, and none for others.
+            the end, see `fit_latents`; by default a mixture (`"gmm"`) for autoencoders and
+            injective flows, an autoregressive distribution of the codes for a `VQVAE`, and none for
+            others.
         num_validation: number of held-out examples scored after each epoch: of the validation
             split, where the data have one, else of the test split.
         max_minutes: minutes after which training stops; None for no limit.
@@ -391,13 +392,13 @@ def evaluate(
 
 def _check_latents(net, latents):
     """Returns the kind of distribution to fit to the latents in the end, or None."""
+    kinds = net.latent_kinds if isinstance(net, models.EncoderDecoder) else ()
     if latents is None:
-        density = net.likelihood not in ("manifold", "none")
-        return "gmm" if isinstance(net, models.EncoderDecoder) and not density else None
-    if latents not in FITS or not isinstance(net, models.EncoderDecoder):
+        return net.usual_latents if kinds else None
+    if latents not in kinds:
         raise ValueError(
-            f"`latents` must be one of {list(FITS)}, for a model with an encoder and a decoder; "
-            f"got {latents!r} for {type(net).__name__}"
+            f"`latents` must be one of {list(kinds or FITS)}, for a model with an encoder and a "
+            f"decoder; got {latents!r} for {type(net).__name__}"
         )
     return latents
 
@@ -405,7 +406,7 @@ def _check_latents(net, latents):
 def _fit_latents(net, x, y, kind, settings, verbose):
     if verbose:
         print(f"Fitting the latents ({kind}) ...", flush=True)
-    arguments = {"verbose": verbose} if kind == "flow" else {}
+    arguments = {"verbose": verbose} if kind in ("flow", "autoregressive") else {}
     try:
         net.fit_latents(x, kind, y, seed=settings["seed"], **arguments)
     except ValueError as error:

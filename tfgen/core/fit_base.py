@@ -26,6 +26,11 @@ class BaseModel(GenerativeModel):
         super().__init__(event_shape, **kwargs)
         self.base, self.num_init_batches = base, num_init_batches
 
+    @property
+    def _is_unbounded(self):
+        # Of codes there are probabilities.
+        return not hasattr(self.base, "num_categories")
+
     def _build_parts(self):
         build_once(self.base, (None, *self.event_shape))
 

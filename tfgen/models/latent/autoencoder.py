@@ -28,6 +28,7 @@ class PointAutoencoder(EncoderDecoder):
     _for_images = "conv"
     _kinds = ("real", "uint8")
     _minimises = "squared_error"
+    usual_latents = "gmm"
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from tfgen.utils import checks
 class FitsCodes:
     """`fit_latents` of categories, named before a `VAE` among the bases."""
 
+    latent_kinds = ("autoregressive",)
     _sampling = "one pass; waves over the codes after `fit_latents`"
     # Whether latents are indices of categories, and not one-hot vectors.
     _are_indices = False

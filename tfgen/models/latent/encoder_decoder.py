@@ -45,6 +45,9 @@ class EncoderDecoder(DecoderModel):
     TensorShape([4, 4])
     """
 
+    # Kinds that `fit_latents` takes by name, and the one without which samples are no good.
+    latent_kinds = FITS
+    usual_latents = None
     _has_encoder = True
 
     def __init__(self, event_shape, latent_dim, parts, encoder=None, decoder=None, **kwargs):
@@ -97,8 +100,9 @@ class EncoderDecoder(DecoderModel):
         TensorShape([5, 3])
         """
         flow = kind if isinstance(kind, GenerativeModel) and hasattr(kind, "to_base") else None
-        if flow is None and (not isinstance(kind, str) or kind not in FITS):
-            raise ValueError(f"`kind` must be one of {list(FITS)} or a tfgen.Flow; got {kind!r}")
+        if flow is None and (not isinstance(kind, str) or kind not in self.latent_kinds):
+            kinds = list(self.latent_kinds)
+            raise ValueError(f"`kind` must be one of {kinds} or a tfgen.Flow; got {kind!r}")
         if kwargs and kind in ("gaussian", "gmm"):
             raise ValueError(f'`{next(iter(kwargs))}` goes with the kind "flow"; got {kind!r}')
         num_components = checks.check_count(num_components, "num_components")

@@ -114,6 +114,8 @@ class VQVAE(FitsCodes, VAE):
 
     # --- hooks ----------------------------------------------------------------
 
+    # Of a uniform prior samples are no images.
+    usual_latents = "autoregressive"
     _unordered_terms = frozenset({"perplexity"})
 
     def _term_names(self):
