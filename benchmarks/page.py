@@ -151,19 +151,16 @@ def _growth(found):
         "## Growth",
         "",
         "Of a Glow with L=3 from K=8, 64 filters, batch 16 and 32x32x3 images, one size at a time: "
-        "MiB of memory, and milliseconds of a step.",
+        "MiB of memory.",
         "",
-        "![Memory and a step's time by depth, width, batch and size of images]"
-        "(images/benchmarks_growth.png)",
+        "![Memory by depth, width, batch and size of images](images/benchmarks_growth.png)",
         "",
     ]
     for axis, rows in found.items():
         lines += [f"| {AXES[axis]} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for value, row in rows.items():
             cells = (
-                f"{row[n]['memory'] / 2**20:,.0f} MiB, {1000 * row[n]['train']:,.0f} ms"
-                if "memory" in row[n]
-                else "did not run"
+                f"{row[n]['memory'] / 2**20:,.0f}" if "memory" in row[n] else "did not run"
                 for n in names
             )
             lines.append(f"| {value} | " + " | ".join(cells) + " |")
@@ -175,22 +172,17 @@ def _plot(found, path):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = Figure(figsize=(11, 3), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, len(GROWTH), sharex="col", squeeze=False)
-    for column, (axis, rows) in enumerate(found.items()):
-        names = list(next(iter(rows.values())))
+    for panel, (axis, rows) in zip(figure.subplots(1, len(GROWTH)), found.items(), strict=True):
         values = [int(value) for value in rows]
-        for name in names:
-            for row, (key, unit) in enumerate((("memory", 2**-20), ("train", 1000))):
-                each = [unit * r[name].get(key, np.nan) for r in rows.values()]
-                panels[row, column].plot(values, each, marker="o", markersize=3, label=name)
-        for panel in panels[:, column]:
-            panel.set_xscale("log", base=2)
-            panel.set_ylim(bottom=0)
-            panel.set_xticks(values, [str(v) for v in values])
-        panels[1, column].set_xlabel(AXES[axis].split(",")[0])
-    panels[0, 0].set_ylabel("memory, MiB")
-    panels[1, 0].set_ylabel("a step, ms")
-    panels[0, 0].legend(frameon=False)
+        for name in next(iter(rows.values())):
+            taken = [row[name].get("memory", np.nan) / 2**20 for row in rows.values()]
+            panel.plot(values, taken, marker="o", markersize=3, label=name)
+        panel.set_xscale("log", base=2)
+        panel.set_ylim(bottom=0)
+        panel.set_xticks(values, [str(v) for v in values])
+        panel.set_xlabel(AXES[axis].split(",")[0])
+    figure.axes[0].set_ylabel("memory, MiB")
+    figure.axes[0].legend(frameon=False)
     figure.savefig(path, dpi=80)

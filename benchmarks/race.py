@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -12,9 +13,13 @@ import numpy as np
 # Threads that a library left spinning go to sleep.
 PAUSE = 0.3
 # What contestants do in turns, and how often before the first of them.
-FIRST = {"train": 5, "log_prob": 3, "sample": 3}
+TIMED, FIRST = ("train", "log_prob", "sample"), 5
 # Of one turn, and the fewest and most steps or calls in it. The first ones wait for data.
 SECONDS, FEWEST, MOST, LEFT_OUT = 1.5, 3, 40, 2
+# A call of more seconds is the only one of its turn.
+LONG = 10
+# A contestant that takes longer for one answer, as some compilers do, is left out.
+LONGEST = 360
 
 
 class ContestantError(Exception):
@@ -48,6 +53,8 @@ class Process:
         """What the contestant's method gives."""
         self._process.stdin.write(json.dumps([do, *arguments]) + "\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], LONGEST)[0]:
+            raise ContestantError(f"not done in {LONGEST} seconds")
         answer = self._process.stdout.readline()
         if not answer:
             raise ContestantError(f"its process ended, with {self._process.wait()}")
@@ -80,7 +87,7 @@ def race(contest, threads, rounds, tell):
         alone), and `"failed"`, of contestants to why they did not run.
     """
     found, running = {measure: {} for measure in contest.measures}, {}
-    timed = [measure for measure in contest.measures if measure in FIRST]
+    timed = [measure for measure in contest.measures if measure in TIMED]
     failed, counts = {}, {}
 
     def attempt(name, do, *arguments):
@@ -99,13 +106,17 @@ def race(contest, threads, rounds, tell):
         """The first steps and calls, which make graphs, and how many later ones make a turn."""
         attempt(name, "make")
         for measure in timed:
-            seconds = attempt(name, "run", measure, FIRST[measure]) if name in running else None
+            count = FIRST if measure == "train" else 1
+            seconds = attempt(name, "run", measure, count) if name in running else None
+            if seconds and measure != "train" and seconds[0] <= LONG:
+                seconds = attempt(name, "run", measure, FIRST)
             if seconds is None:
                 return
             if measure == "train" and "first step" in found:
                 found["first step"][name] = [seconds[0]]
-            each = max(np.median(seconds[2:]), 1e-6)
-            counts[name, measure] = int(np.clip(SECONDS / each, FEWEST, MOST))
+            each = max(np.median(seconds[LEFT_OUT:] or seconds), 1e-6)
+            fewest = FEWEST if each <= LONG else 1
+            counts[name, measure] = int(np.clip(SECONDS / each, fewest, MOST))
         tell(f"  {name} is ready")
 
     try:
@@ -131,7 +142,7 @@ def race(contest, threads, rounds, tell):
             continue
         try:
             if "memory" in found:
-                found["memory"][name] = [memory(where, sizes, threads)[0]]
+                found["memory"][name] = [memory(where, sizes, threads)]
                 tell(f"  {name}: {found['memory'][name][0] / 2**20:.0f} MiB")
             if "limit" in found and (name, "limit") in contest.bars:
                 with Process(where, sizes, threads) as process:
@@ -148,7 +159,7 @@ def _told(found):
 
 def memory(where, sizes, threads):
     """Peak bytes of four training steps above what the process held before the model was made,
-    when a tiny one of its kind had been trained in it; and seconds of the last of them."""
+    when a tiny one of its kind had been trained in it."""
     with Process(where, sizes, threads) as process:
         return process("memory")
 

@@ -57,15 +57,14 @@ def machine(threads):
 
 
 def growth(threads):
-    """Memory and a step's time as one size grows: dict of axis to value to contestant."""
+    """Memory as one size grows: dict of axis to value to contestant."""
     found = {}
     for axis, values in GROWTH.items():
         for value in values:
             row = found.setdefault(axis, {}).setdefault(str(value), {})
             for name, (where, sizes) in grown(axis, value).items():
                 try:
-                    taken, seconds = memory(where, sizes, threads)
-                    row[name] = {"memory": taken, "train": seconds}
+                    row[name] = {"memory": memory(where, sizes, threads)}
                 except ContestantError as error:
                     row[name] = {"failed": str(error)}
             told = ", ".join(
@@ -82,7 +81,7 @@ def largest_batch(threads):
     for name, (where, sizes) in grown("filters", 512).items():
 
         def fits(batch, where=where, sizes=sizes, name=name):
-            taken, _ = memory(where, {**sizes, "steps_of_flow": 32, "batch": batch}, threads)
+            taken = memory(where, {**sizes, "steps_of_flow": 32, "batch": batch}, threads)
             tell(f"  {name}: batch {batch} takes {taken / 2**30:.2f} GiB")
             return taken <= GIGABYTES * 2**30
 

@@ -36,6 +36,16 @@ ZOO = {
     "rbm_mnist": ("RBM", "mnist", BINARY),
     "dbn_mnist": ("DBN", "mnist", BINARY),
     "dbm_mnist": ("DBM", "mnist", BINARY),
+    "sbn_mnist_nvil": ("SigmoidBeliefNet", "mnist", BINARY),
+    "sbn_mnist_vimco": ("SigmoidBeliefNet", "mnist", BINARY),
+    "helmholtz_mnist": ("HelmholtzMachine", "mnist", BINARY),
+    "helmholtz_mnist_wake_sleep": ("HelmholtzMachine", "mnist", BINARY),
+    "discrete_vae_mnist": ("DiscreteVAE", "mnist", BINARY),
+    "vqvae_mnist": ("VQVAE", "mnist", BINARY),
+    "draw_mnist": ("DRAW", "mnist", BINARY),
+    "draw_mnist_attention": ("DRAW", "mnist", BINARY),
+    "gsn_mnist": ("GSN", "mnist", BINARY),
+    "bigan_mnist": ("BiGAN", "mnist", {}),
 }
 
 
@@ -88,7 +98,7 @@ def main():
             **settings,
         )
         # Of models whose samples are what they are for.
-        extractor = "classifier" if model in ("GAN", "CQF") else None
+        extractor = "classifier" if model in ("GAN", "CQF", "BiGAN") else None
         runs.make_preset(
             run,
             zoo / name,

@@ -4,7 +4,6 @@ import gc
 import importlib
 import json
 import os
-import statistics
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def kilobytes(field):
 
 
 def memory(cls, sizes):
-    """Bytes and seconds, as `race.memory` says."""
+    """Bytes, as `race.memory` says."""
     tiny = cls(**{**sizes, **cls.tiny})
     tiny.make()
     tiny.train(2)
@@ -27,8 +26,8 @@ def memory(cls, sizes):
     Path("/proc/self/clear_refs").write_text("5")
     contestant = cls(**sizes)
     contestant.make()
-    seconds = contestant.train(4)
-    return 1024 * (kilobytes("VmHWM") - before), statistics.median(seconds[2:])
+    contestant.train(4)
+    return 1024 * (kilobytes("VmHWM") - before)
 
 
 def main():
