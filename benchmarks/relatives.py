@@ -32,6 +32,17 @@ def train(model, folder, *data, batch_size, epochs):
     model.fit(*data, batch_size=batch_size, epochs=epochs, verbose=2, callbacks=[backup])
 
 
+def convolutions():
+    """Those of the presets' critics."""
+    settings = {"batch_norm": False, "activation": "leaky_relu"}
+    return tfgen.networks.ConvEncoder((32, 64), (2, 2), **settings)
+
+
+def classifier(**settings):
+    shape, features = (28, 28, 1), convolutions()
+    return tfgen.DomainAdversarial(shape, 10, features=features, **settings)
+
+
 def accuracy(model, x, y):
     return float(np.mean(model.classify(x).numpy() == y))
 
@@ -64,7 +75,7 @@ def codes(data, folder):
     components = [(v - pixels[0].mean(0)) @ axes.T for v in pixels]
     given = {"principal components": components, "pixels": pixels}
     given["untrained encoder"] = [model.encode(v).numpy() for v in (x[some], x_test)]
-    train(model, folder, x, batch_size=128, epochs=15)
+    train(model, folder, x, batch_size=128, epochs=12)
     given["BiGAN"] = [model.encode(v).numpy() for v in (x[some], x_test)]
     for name, (known, unseen) in given.items():
         found[f"probe of {name}"] = probe(known, unseen, y[some], y_test)
@@ -94,11 +105,11 @@ def few_labels(data, folder):
     model = tfgen.SemiSupervisedGAN.from_preset("semi_supervised_gan_mnist", load_weights=False)
     model.compile()
     shown_often = tfgen.data.repeat_labelled(x, labels)
-    train(model, folder, *shown_often, batch_size=100, epochs=10)
+    train(model, folder, *shown_often, batch_size=100, epochs=5)
     plots.save_samples(folder.with_suffix(".png"), model.sample(36, seed=0))
     # The same convolutions, of the labelled images alone.
     keras.utils.set_random_seed(0)
-    alone = tfgen.DomainAdversarial(x.shape[1:], 10, domain_weight=0.0)
+    alone = classifier(domain_weight=0.0)
     alone.compile()
     alone.fit(x[known], y[known], batch_size=50, epochs=500, verbose=0)
     errors = [1 - accuracy(m, x_test, y_test) for m in (model, alone)]
@@ -127,9 +138,9 @@ def cycle(data, folder):
     judge = tfgen.metrics.classifier(target, cache_dir=folder.parent)
     keras.utils.set_random_seed(0)
     # The identity loss would hold what is light and what is dark.
-    model = tfgen.CycleGAN(x.shape[1:], filters=16, num_blocks=2, identity_weight=0.0)
+    model = tfgen.CycleGAN(x.shape[1:], filters=8, num_blocks=1, identity_weight=0.0)
     model.compile()
-    train(model, folder, (x[:half], target.train[0]), batch_size=16, epochs=4)
+    train(model, folder, (x[:half], target.train[0]), batch_size=16, epochs=3)
     made = model.translate(x_test).numpy()
     back = model.translate_back(made).numpy()
 
@@ -181,7 +192,7 @@ def domains(data, folder):
     found = {}
     for name, (weight, images, labels) in given.items():
         keras.utils.set_random_seed(0)
-        model = tfgen.DomainAdversarial(x.shape[1:], 10, domain_weight=weight)
+        model = classifier(domain_weight=weight)
         model.compile()
         where = folder.with_name(f"{folder.name}_{name.split()[0]}")
         train(model, where, images, labels, batch_size=128, epochs=10)
