@@ -113,7 +113,24 @@ def _pixels(name, bar, batch=64, **sizes):
     )
 
 
+def _products():
+    sizes = {"size": 64, "layers": 5, "width": 512, "batch": 256}
+    named = {"TensorFlow": "tensorflow", "PyTorch": "torch", "JAX": "jax"}
+    return Contest(
+        "Matrix products alone",
+        "those of the RealNVP's networks below, in one pass, by each library",
+        {
+            name: ("contestants.of_products:Products", {**sizes, "library": library})
+            for name, library in named.items()
+        },
+        ("TensorFlow",),
+        ("products",),
+        {},
+    )
+
+
 CONTESTS = {
+    "products": _products(),
     "glow": Contest(
         "Glow",
         "K=32, L=3, 128 filters, 32x32x3, batch 32, Adam",

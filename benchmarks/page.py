@@ -27,6 +27,7 @@ MEASURES = {
     "train": "a training step, ms",
     "log_prob": "`log_prob`, ms",
     "sample": "`sample`, ms",
+    "products": "products, ms",
     "memory": "memory, MiB",
 }
 AXES = {

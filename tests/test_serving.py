@@ -380,7 +380,10 @@ def of_answers(cls):
 @pytest.mark.parametrize("cls", [tfgen.DomainAdversarial, *zoo.slow(tfgen.SemiSupervisedGAN)])
 def test_classifiers_serve_classes(cls, tmp_path):
     model, x = of_answers(cls)
-    model.export(tmp_path / "export", verbose=False)
+    names = ["cat", "dog", "cow"]
+    with pytest.raises(ValueError, match="`class_names` must be 3 different texts"):
+        model.export(tmp_path / "export", class_names=names[:2])
+    model.export(tmp_path / "export", verbose=False, class_names=names)
     assert "classify" in model.signatures()
     served = tf.saved_model.load(str(tmp_path / "export")).signatures
     got = served["classify"](x=tf.constant(x))
@@ -388,12 +391,16 @@ def test_classifiers_serve_classes(cls, tmp_path):
     np.testing.assert_allclose(got["log_probs"], log_probs, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(got["label"], model.classify(x))
     np.testing.assert_array_equal(got["label"], np.argmax(log_probs, -1))
+    named = served["classify_by_name"](x=tf.constant(x))
+    assert [name.decode() for name in named["name"].numpy()] == [names[k] for k in got["label"]]
+    np.testing.assert_array_equal(named["log_probs"], got["log_probs"])
     of_image = served["classify_of_image"](image=tf.constant(list(map(as_file, x))))
     np.testing.assert_array_equal(of_image["label"], got["label"])
     default = served["serving_default"].structured_outputs
     assert set(default) == ({"x"} if cls is tfgen.SemiSupervisedGAN else {"label", "log_probs"})
     about = read_metadata(tmp_path / "export")
     assert about.class_name == cls.__name__ and about.likelihood == "none"
+    assert about.class_names == names
     assert about.signatures["classify"]["outputs"]["log_probs"].shape[-1] == 3
 
 
@@ -413,8 +420,10 @@ def test_translators_serve_both_ways(tmp_path):
 
 def test_answers_are_served_over_http():
     model, x = of_answers(tfgen.DomainAdversarial)
-    answering = serving.Served.of("answers", model)
+    answering = serving.Served.of("answers", model, ["cat", "dog", "cow"])
     assert answering.operations == []
+    call = answering.call("classify_by_name", {"x": x.tolist()})
+    assert {name.decode() for name in call.run(call.rows)["name"]} <= {"cat", "dog", "cow"}
     for name in ("classify", "serving_default"):
         call = answering.call(name, {"x": x.tolist()})
         np.testing.assert_array_equal(call.run(call.rows)["label"], model.classify(x))

@@ -11,6 +11,7 @@ from tfgen.core.export_formats import export_file
 from tfgen.core.export_metadata import versions
 from tfgen.core.export_metadata import write_metadata
 from tfgen.core.export_signatures import BY_ROW
+from tfgen.core.export_signatures import num_labels
 from tfgen.core.export_signatures import polymorphic_signatures
 from tfgen.core.export_signatures import signatures
 from tfgen.utils import checks
@@ -140,16 +141,17 @@ def _as_version(version, filepath):
 def _as_class_names(class_names, model):
     if class_names is None:
         return None
-    if not model.num_classes:
+    count = num_labels(model)
+    if not count:
         raise ValueError(
             f"`class_names` must be None: this {type(model).__name__} has no labels; got "
             f"{class_names!r}"
         )
     names = [class_names] if isinstance(class_names, str) else list(class_names)
     texts = all(isinstance(name, str) for name in names)
-    if not texts or len(set(names)) != len(names) or len(names) != model.num_classes:
+    if not texts or len(set(names)) != len(names) or len(names) != count:
         raise ValueError(
-            f"`class_names` must be {model.num_classes} different texts, one for each label; got "
+            f"`class_names` must be {count} different texts, one for each label; got "
             f"{class_names!r}"
         )
     return names

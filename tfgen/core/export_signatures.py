@@ -39,7 +39,8 @@ def signatures(model, class_names=None):
     - of models of uint8 images `log_prob_of_image {image[, condition]}`, and so of `encode`,
       `classify` and `translate`, of encoded PNG and JPEG files of any size, see
       `export_inputs.decoded_images`;
-    - with `class_names`, `log_prob_by_name`, `sample_by_name` (of rows, as `sample_by_row`),
+    - with `class_names`, `classify_by_name {x} -> {name, log_probs}` of classifiers, and of models
+      conditional on labels `log_prob_by_name`, `sample_by_name` (of rows, as `sample_by_row`),
       `encode_by_name` and `decode_by_name`, whose labels are texts, see
       `export_inputs.label_numbers`; those of images take such labels, too;
     - `serving_default`: the one that `default_signature` names.
@@ -83,6 +84,8 @@ def polymorphic_signatures(model, class_names=None):
             autograph=False,
         )
         images = {name: _of_image(parts[name], decode) for name in names}
+    if class_names is not None and "classify" in parts:
+        parts["classify" + BY_NAME] = _with_names(parts["classify"], class_names)
     if class_names is not None and model.num_classes:
         for name in model.signatures():
             by_row = parts["sample" + BY_ROW] if name == "sample" else parts[name]
@@ -204,6 +207,22 @@ def _by_name(part, class_names):
     return part._replace(
         serve=serve, inputs=part.inputs | {label: tf.TensorSpec([None], tf.string, name=label)}
     )
+
+
+def _with_names(part, class_names):
+    """A part whose label is told by its name."""
+
+    def serve(**given):
+        made = dict(part.serve(**given))
+        return {"name": tf.gather(tf.constant(class_names), made.pop("label")), **made}
+
+    return part._replace(serve=serve)
+
+
+def num_labels(model):
+    """Number of the labels that a model takes or tells; None without labels."""
+    y = model.data_spec.y
+    return None if y is None else y.num_classes
 
 
 def _of_image(part, decode):
