@@ -56,7 +56,7 @@ def vectors(name):
 
 def _vector_contest(name, bars):
     return Contest(
-        f"{name} over vectors",
+        f"{name[0].upper()}{name[1:]} over vectors",
         "64 values, 5 layers, two hidden layers of 512 units, batch 256, Adam",
         vectors(name),
         ("tfgen", "tfgen, XLA"),
@@ -113,24 +113,7 @@ def _pixels(name, bar, batch=64, **sizes):
     )
 
 
-def _products():
-    sizes = {"size": 64, "layers": 5, "width": 512, "batch": 256}
-    named = {"TensorFlow": "tensorflow", "PyTorch": "torch", "JAX": "jax"}
-    return Contest(
-        "Matrix products alone",
-        "those of the RealNVP's networks below, in one pass, by each library",
-        {
-            name: ("contestants.of_products:Products", {**sizes, "library": library})
-            for name, library in named.items()
-        },
-        ("TensorFlow",),
-        ("products",),
-        {},
-    )
-
-
 CONTESTS = {
-    "products": _products(),
     "glow": Contest(
         "Glow",
         "K=32, L=3, 128 filters, 32x32x3, batch 32, Adam",
@@ -154,7 +137,7 @@ CONTESTS = {
     "gan": _plain("GAN", 64),
     "pixelcnn": _pixels("PixelCNN", 80, filters=64),
     "vlae": _pixels("VLAE", 25),
-    "nade": _pixels("NADE", 20, batch=10, units=500),
+    "nade": _pixels("NADE", 20, batch=100, units=500),
     "one_row_realnvp": _one_row("RealNVP"),
     "one_row_maf": _one_row("MAF"),
     "one_row_vae": _one_row("VAE"),

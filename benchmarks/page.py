@@ -1,5 +1,7 @@
 """docs/benchmarks.md, of what `run.py` measured."""
 
+from pathlib import Path
+
 import numpy as np
 from contests import GROWTH
 from race import ratios
@@ -11,14 +13,15 @@ pip install -e .[benchmarks]
 python benchmarks/run.py --data-dir DIR
 ```
 
-tfgen beside its peers, written by the command above. Every contestant has a process of its own, and
-they take turns: in each of {rounds} rounds each runs for a second or two, and its figure is the
-median of its steps or calls. A ratio is to the fastest peer, round by round: the median of the
-rounds, and in brackets the lowest and the highest. A bar is the ratio that was aimed at. The first
-step is the time from calling `fit`, or the peer's first step, to its end, tracing and compiling
-included. Memory is the peak of four training steps in a fresh process, above what it held before
-the model was made. The limit is the time that the products of matrices and the convolutions of a
-step take here, each by itself, as a part of the step that was run in between.
+tfgen beside its peers, written by the command above. Every contestant has a process of its own,
+and they take turns: in each of {rounds} rounds, or fewer where a call takes long, each runs for a
+second or two, and its figure is the median of its steps or calls. A ratio is to the fastest peer,
+round by round: the median of the rounds, and in brackets the lowest and the highest. A bar is the
+ratio that was aimed at. The first step is the time from calling `fit`, or the peer's first step,
+to its end, tracing and compiling included. Memory is the peak of four training steps in a fresh
+process, above what it held before the model was made. The limit is the time that the products of
+matrices and the convolutions of a step take here, each by itself, as a part of the step that was
+run in between.
 
 Measured on {machine}. Only figures of one table can be compared: the machine's speed varies.
 """
@@ -27,7 +30,6 @@ MEASURES = {
     "train": "a training step, ms",
     "log_prob": "`log_prob`, ms",
     "sample": "`sample`, ms",
-    "products": "products, ms",
     "memory": "memory, MiB",
 }
 AXES = {
@@ -37,7 +39,7 @@ AXES = {
     "side": "height and width",
 }
 # Beside the page's figures: why a bar is not met.
-REMARKS = "benchmark_remarks.md"
+REMARKS = Path(__file__).parent / "remarks.md"
 
 
 def write(contests, written, docs):
@@ -50,8 +52,9 @@ def write(contests, written, docs):
     """
     if not written:
         return
-    newest = list(written.values())[-1]
-    parts = [INTRODUCTION.format(machine=newest["machine"], rounds=newest["rounds"])]
+    machine = next(reversed(written.values()))["machine"]
+    rounds = max(each["rounds"] for each in written.values())
+    parts = [INTRODUCTION.format(machine=machine, rounds=rounds)]
     for name, contest in contests.items():
         if name in written:
             parts.append(_table(contest, written[name]["found"]))
@@ -60,9 +63,7 @@ def write(contests, written, docs):
     if "growth" in written:
         _plot(written["growth"]["found"], docs / "images" / "benchmarks_growth.png")
         parts.append(_growth(written["growth"]["found"]))
-    remarks = docs / REMARKS
-    if remarks.is_file():
-        parts.append(f"```{{include}} {REMARKS}\n```\n")
+    parts.append(REMARKS.read_text())
     (docs / "benchmarks.md").write_text("\n".join(parts))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 # Threads that a library left spinning go to sleep.
 PAUSE = 0.3
 # What contestants do in turns, and how often before the first of them.
-TIMED, FIRST = ("train", "log_prob", "sample", "products"), 5
+TIMED, FIRST = ("train", "log_prob", "sample"), 5
 # Of one turn, and the fewest and most steps or calls in it. The first ones wait for data.
 SECONDS, FEWEST, MOST, LEFT_OUT = 1.5, 3, 40, 2
 # A call of more seconds is the only one of its turn.
