@@ -7,8 +7,8 @@ import numpy as np
 
 from tfgen.bijectors import Repeat
 
-# Gradients to two digits.
-LIMIT = 1e-2
+# Gradients may be some ten times as far off (benchmarks/drift.py).
+LIMIT = 1e-3
 
 
 def is_rebuilt(bijector):
@@ -19,7 +19,7 @@ def is_rebuilt(bijector):
 
 class InversionCheck(keras.callbacks.Callback):
     """Callback that warns, once, of a flow whose inputs are rebuilt with errors of more than a
-    hundredth.
+    thousandth.
 
     `fit` has it for flows with `memory="reversible"`. It looks at one batch, at the end of
     every epoch.
