@@ -6,7 +6,6 @@ from tfgen.app.opened import open_model
 from tfgen.core.export_metadata import read_metadata
 from tfgen.core.export_metadata import versions
 from tfgen.core.export_metadata import weights_fingerprint
-from tfgen.core.export_signatures import num_labels
 
 # Settings of a run that say what was done to its data.
 _PREPROCESSING = ("image_size", "binarise", "table")
@@ -70,7 +69,7 @@ def described(net, settings):
         Dict of `class_names` and `preprocessing`.
     """
     names = settings.get("class_names")
-    fit = names is not None and num_labels(net) == len(names) == len(set(names))
+    fit = names is not None and net.data_spec.num_labels == len(names) == len(set(names))
     done = {k: settings[k] for k in _PREPROCESSING if settings.get(k) not in (None, False)}
     return {"class_names": [str(name) for name in names] if fit else None, "preprocessing": done}
 

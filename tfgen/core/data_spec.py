@@ -152,6 +152,16 @@ class DataSpec:
         """The `tf.TensorSpec` of conditions, or a dict of them, or None."""
         return self.condition and self.condition.tensor_spec()
 
+    @property
+    def num_labels(self):
+        """Number of the labels that `y` may be; None where it is none.
+
+        >>> from tfgen.core.data_spec import DataSpec
+        >>> DataSpec((2,), num_classes=3).num_labels, DataSpec((2,)).num_labels
+        (3, None)
+        """
+        return self.y and self.y.num_classes
+
     def batch_spec(self, batch_size):
         """The `tf.TensorSpec`s of a batch that a model is trained on, of one size."""
         specs = {"x": self.x_spec, "row": tf.TensorSpec([None], tf.int64)}
@@ -215,7 +225,7 @@ class DataSpec:
             return batch
         if "sample_weight" in batch:
             raise ValueError("give `sample_weight` or `class_weight`, not both")
-        if self.y is None or not self.y.num_classes:
+        if not self.num_labels:
             raise ValueError("`class_weight` needs a model with `num_classes`")
         weights = self.y.class_weights(class_weight)
         labels = tf.convert_to_tensor(self.y.labels(batch[self.role]))

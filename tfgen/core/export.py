@@ -11,7 +11,6 @@ from tfgen.core.export_formats import export_file
 from tfgen.core.export_metadata import versions
 from tfgen.core.export_metadata import write_metadata
 from tfgen.core.export_signatures import BY_ROW
-from tfgen.core.export_signatures import num_labels
 from tfgen.core.export_signatures import polymorphic_signatures
 from tfgen.core.export_signatures import signatures
 from tfgen.utils import checks
@@ -141,7 +140,7 @@ def _as_version(version, filepath):
 def _as_class_names(class_names, model):
     if class_names is None:
         return None
-    count = num_labels(model)
+    count = model.data_spec.num_labels
     if not count:
         raise ValueError(
             f"`class_names` must be None: this {type(model).__name__} has no labels; got "

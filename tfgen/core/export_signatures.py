@@ -219,12 +219,6 @@ def _with_names(part, class_names):
     return part._replace(serve=serve)
 
 
-def num_labels(model):
-    """Number of the labels that a model takes or tells; None without labels."""
-    y = model.data_spec.y
-    return None if y is None else y.num_classes
-
-
 def _of_image(part, decode):
     """A part whose examples are files of images."""
     inputs = {k: spec for k, spec in part.inputs.items() if k != "x"}

@@ -133,8 +133,8 @@ class Served:
             return make(name, arrays, num_rows)
         if name == "serving_default":
             name = self._default()
-        elif name.endswith(BY_NAME) and name != "classify" + BY_NAME:
-            # Labels become numbers here.
+        elif name.endswith(BY_NAME) and specs.keys() & {"label", "condition"}:
+            # Labels that come as texts become numbers here.
             name = name.removesuffix(BY_NAME)
             name = "sample" + BY_ROW if name == "sample" else name
         if "vector" in inputs:
