@@ -32,8 +32,8 @@ def gradients(model, x):
     @tf.function(autograph=False)
     def of(x):
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(model.bijector(x, inverse=True)[1])
-            loss += tf.reduce_mean(model.bijector(x, inverse=True)[0] ** 2)
+            z, log_det = model.bijector(x, inverse=True)
+            loss = tf.reduce_mean(z**2) - tf.reduce_mean(log_det)
         return tape.gradient(loss, model.bijector.trainable_variables)
 
     return [g.numpy().astype("float64") for g in of(tf.cast(x, model.variable_dtype))]

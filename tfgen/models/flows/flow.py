@@ -251,11 +251,11 @@ class Flow(GenerativeModel):
         )
 
     def inversion_error(self, x, condition=None, seed=0, batch_size=256):
-        """How far inputs are from what is rebuilt of their latents, in parts of their size.
+        """The relative errors of inputs that are rebuilt from their latents.
 
         The largest difference of an example and `f(f^-1(x))`, by the largest absolute value of the
         example, both as the bijector sees them: pixels dequantised, numbers of tables on the line.
-        Around 1e-6 where float32 is enough; about as far off are gradients of `memory="reversible"`
+        Around 1e-6 where float32 is enough; gradients of `memory="reversible"` may be further off
         (Behrmann et al. 2021, "Understanding and Mitigating Exploding Inverses in Invertible Neural
         Networks", arXiv:2006.09347).
 

@@ -1,4 +1,4 @@
-"""Whether a flow's inputs come back from its outputs, which reversible memory stands on."""
+"""A check that a flow's inputs come back from its outputs, which reversible memory stands on."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen.bijectors import Repeat
 
-# Gradients may be some ten times as far off (benchmarks/drift.py).
+# Gradients may be further off, by fifty times in benchmarks/drift.py.
 LIMIT = 1e-3
 
 
