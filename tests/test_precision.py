@@ -23,17 +23,21 @@ OUTPUTS = {"mixed_bfloat16": 2e-2, "mixed_float16": 4e-3, "float64": 1e-5}
 CURVES = {"mixed_bfloat16": 1e-2, "mixed_float16": 2e-3, "float64": 1e-4}
 # Its loss is of the Jacobian of a network with batch normalisation, of eight bits.
 ROUGH = {("injective_flow_images", "mixed_bfloat16"): 4e-2}
-# Their chains part ways where fields are rounded.
-CHAINS = (name for name, entry in zoo.MODELS.items() if entry.likelihood == "unnormalised")
+# Their chains part ways where fields are rounded: from the first epoch's 4e-4 (float16) they drift
+# as far as a chain of other numbers.
+CHAINS = [name for name, entry in zoo.MODELS.items() if entry.likelihood == "unnormalised"]
 ROUGH |= {(name, "mixed_bfloat16"): 0.5 for name in CHAINS}
+ROUGH |= {(name, "mixed_float16"): 2e-2 for name in CHAINS}
 
 # One for each family, quick to trace; an adversarial one is in the test of loss scales.
 BRIEF = {
     ("vae", "mixed_bfloat16"),
     ("autoencoder", "mixed_float16"),
 }
-# Variants are of the same parts as the models that they vary.
-ALL = {(name, policy) for name in {*zoo.MODELS} - zoo.VARIANTS for policy in OUTPUTS}
+# Variants are of the same parts as the models that they vary. Of each family one has all policies.
+EACH = {"realnvp_2", "vae", "autoencoder", "wgan", "nade", "rbm", "sbn", "draw"}
+ALL = {(name, "mixed_bfloat16") for name in zoo.KINDS}
+ALL |= {(name, policy) for name in EACH for policy in OUTPUTS}
 ALL.add(("injective_flow_images", "mixed_bfloat16"))
 
 
@@ -174,7 +178,7 @@ DIFFERENTIATED = {"injective_flow", "injective_flow_fitted", "injective_flow_ima
 QUICK = {"cq", "flow", "vae"}
 
 
-@pytest.mark.parametrize("name", [*sorted(QUICK), *zoo.slow(*sorted({*zoo.MODELS} - QUICK))])
+@pytest.mark.parametrize("name", [*sorted(QUICK), *zoo.slow(*sorted({*zoo.KINDS} - QUICK))])
 def test_only_networks_compute_in_half_precision(name):
     """No density, log-determinant, penalty or score is summed, nor a noise drawn, in it."""
     model = zoo.MODELS[name].build(dtype="mixed_bfloat16")

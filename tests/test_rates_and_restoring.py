@@ -19,7 +19,7 @@ def flow(**arguments):
 # -------------------------------------------------------------------------------------- rates
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", zoo.KINDS)
 def test_callbacks_can_set_the_rate_of_every_default_optimizer(name):
     for player in zoo.MODELS[name].build().players:
         optimizer = player.default_optimizer()

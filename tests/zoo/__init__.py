@@ -34,6 +34,7 @@ from .models import BATCH_SIZE
 from .models import BESIDE
 from .models import CORE
 from .models import EPOCHS
+from .models import KINDS
 from .models import MODELS
 from .models import NUM_ROWS
 from .models import VARIANTS
@@ -57,6 +58,7 @@ __all__ = [
     "EPOCHS",
     "FLOWS",
     "IMAGE",
+    "KINDS",
     "LATENT_VARIABLE_MODELS",
     "MASKED",
     "MODELS",

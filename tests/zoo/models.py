@@ -33,7 +33,8 @@ MODELS = (
     | DISCRETE_LATENTS
 )
 
-# Those whose recipe and kind of data another entry has, too: their checks are among the slow ones.
+# Those whose recipe and kind of data another entry has, too: of their checks there is the contract,
+# among the slow ones.
 VARIANTS = {
     *("glow", "glow_additive", "glow_colour", "glow_penalty"),
     *("realnvp_1", "realnvp_3", "realnvp_64", "realnvp_labels", "realnvp_odd_images"),
@@ -66,6 +67,9 @@ CORE = {"realnvp_condition", "vae", "autoencoder", "cq"}
 BESIDE = {"dbm", "convrbm", "boltzmann", "helmholtz", "gan_binary"}
 BESIDE |= {"bigan", "vqvae", "draw", "gsn", "pixelrnn"}
 
+# One of each recipe and kind of data: what the core does with any model is checked of these.
+KINDS = {name: entry for name, entry in MODELS.items() if name not in VARIANTS}
+
 NUM_ROWS, BATCH_SIZE, EPOCHS = 20, 8, 6
 
 
@@ -74,8 +78,10 @@ def slow(*values):
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-def but_slow(names, among=MODELS):
-    """Names as values of a parameter, and the others of the registry whose tests are slow ones."""
+def but_slow(names, among=None):
+    """Names as values of a parameter, and others whose tests are slow ones: by default those of
+    `KINDS`."""
+    among = {*KINDS, *names} if among is None else among
     assert {*names} <= {*among}, {*names} - {*among}
     return [*sorted(names), *slow(*sorted({*among} - {*names}))]
 
