@@ -843,3 +843,13 @@ def test_draws_of_units_have_the_densities_means():
                 tape.watch(field)
                 total = made.log_normaliser(field[None], precision)
             np.testing.assert_allclose(tape.gradient(total, field), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["dbn", "dbm"])
+def test_layers_in_turn_are_not_for_xla(name):
+    """Neither by choice nor by itself, as on a GPU, where TensorFlow would end the process."""
+    model = zoo.MODELS[name].build()
+    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+        model.compile(jit_compile=True)
+    assert not model.jit_compile
+    assert tfgen.DBM(4, hidden_units=(3, 2)).supports_jit

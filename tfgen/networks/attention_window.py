@@ -28,13 +28,13 @@ def filters(params, sides, size):
     """
     across, down, log_variance, log_step, log_intensity = tf.unstack(params, NUM_PARAMS, -1)
     step = tf.exp(log_step) * (max(sides) - 1) / max(size - 1, 1)
-    places = tf.cast(np.arange(size) - (size - 1) / 2, params.dtype) * step[:, None]
+    places = tf.constant(np.arange(size) - (size - 1) / 2, params.dtype) * step[:, None]
     rate = 0.5 * tf.exp(-log_variance)[:, None, None]
 
     def along(centre, side):
         # The middle of the image is 0, its ends are -1 and 1.
         centres = (side - 1) / 2 + centre[:, None] * (side + 1) / 2 + places
-        distance = tf.cast(np.arange(side), params.dtype) - centres[..., None]
+        distance = tf.constant(np.arange(side), params.dtype) - centres[..., None]
         return tf.nn.softmax(-rate * distance**2)
 
     return along(down, sides[0]), along(across, sides[1]), tf.exp(log_intensity)

@@ -33,7 +33,8 @@ class DBM(MeanField, Layered):
         num_chains: number of persistent chains.
         layer_steps: steps in which each layer is trained by itself before all are trained together:
             the pretraining of section 3.1, in which what a layer will have from both sides it has
-            twice from the one. The term `layer` says which one it is; 0 stands for all.
+            twice from the one. The term `layer` says which one it is; 0 stands for all. XLA, and so
+            a TPU, takes models of 0 alone.
         mean_field_steps: steps of the mean field.
         sample_steps: steps of the chains of `sample`.
         data_kind: `"binary"`, `"real"` or `"uint8"`, as of `RBM`.
@@ -93,6 +94,8 @@ class DBM(MeanField, Layered):
         )
         self.hidden_units = tuple(self._hidden_sizes)
         self.layer_steps = checks.check_int(layer_steps, "layer_steps", 0, 2**62)
+        # Keras's: XLA does not compile the gradients of `layer_in_turn`.
+        self.supports_jit = not layer_steps
         self.mean_field_steps = checks.check_count(mean_field_steps, "mean_field_steps")
 
     def default_optimizer(self):

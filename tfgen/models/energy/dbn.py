@@ -111,6 +111,8 @@ class DBN(Layered):
         )
         self.hidden_units = tuple(self._hidden_sizes)
         self.layer_steps = checks.check_count(layer_steps, "layer_steps")
+        # Keras's: XLA does not compile the gradients of `layer_in_turn`.
+        self.supports_jit = False
         self._bottom = len(self.units) - 2
 
     def _build_parts(self):
