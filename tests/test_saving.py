@@ -21,7 +21,8 @@ from tfgen.models import Flow
 from tfgen.testing import models as testing
 
 # Without parts that only this process knows.
-NAMES = [name for name, entry in zoo.MODELS.items() if not entry.own_parts]
+NAMES = [name for name, entry in zoo.KINDS.items() if not entry.own_parts]
+OWN = [name for name, entry in zoo.MODELS.items() if entry.own_parts]
 SEED, TEMPERATURE = 3, 0.7
 
 RELOAD = """
@@ -62,6 +63,7 @@ for line in sys.stdin:
     condition = {"condition": data["y"]} if "y" in data else {}
     x, n = {"x": data["x"]}, len(data["x"])
     own = {"log_prob": x, "encode": x, "decode": {"z": data.get("z")}, "sample": {}}
+    own |= {"classify": x}
     if any(name.endswith("_of_image") for name in served):
         files = {"image": tf.stack([tf.io.encode_png(image) for image in data["x"]])}
         own |= {"log_prob_of_image": files, "encode_of_image": files}
@@ -78,7 +80,9 @@ for line in sys.stdin:
             rows |= by_row
             last = {k: v[-1:] for k, v in rows.items()}
             (results[name + " last"],) = function(**last).values()
-        (results[name],) = function(**rows).values()
+        given = function(**rows)
+        # Of classes the probabilities.
+        results[name] = given["log_probs"] if "log_probs" in given else [*given.values()][0]
     np.savez(path / "result.npz", **results)
     print("done", flush=True)
 """
@@ -174,7 +178,7 @@ def test_reloaded_in_another_process(name, tfgen_reader, tmp_path):
 SERVED = {"glow_classes", "realnvp_condition", "autoencoder"}
 
 
-@pytest.mark.parametrize("name", zoo.but_slow(SERVED, NAMES))
+@pytest.mark.parametrize("name", zoo.but_slow(SERVED, {*NAMES, *SERVED}))
 def test_served_without_tfgen(name, server, tmp_path):
     case = zoo.case(name)
     model = case.model
@@ -188,6 +192,8 @@ def test_served_without_tfgen(name, server, tmp_path):
         expected["log_prob_by_row"] = model.log_prob(x, y, seed=SEED)
     if "encode" in model.signatures():
         expected["encode"] = model.encode(x, y)
+    if "classify" in model.signatures():
+        expected["classify"] = model.class_log_probs(x)
     if model.latent_shape is not None:
         seeds = [{"seed": 0}, {"seed": SEED}] if case.entry.draws else [{}, {}]
         for key, seed in zip(("decode", "decode_by_row"), seeds, strict=True):
@@ -213,12 +219,13 @@ def test_served_without_tfgen(name, server, tmp_path):
         if name in got:
             # Figures, which an optimizer of graphs may round otherwise, or examples.
             kind = first if name == "serving_default" else name
-            close = assert_close if "log_prob" in kind or "encode" in kind else assert_same_pixels
+            figures = any(word in kind for word in ("log_prob", "encode", "classify"))
+            close = assert_close if figures else assert_same_pixels
             close(case, got[name], np.asarray(value))
 
 
 def test_own_parts_are_reloaded_where_they_are_known(tmp_path):
-    for name in zoo.MODELS.keys() - set(NAMES):
+    for name in OWN:
         case = zoo.untrained(name)
         case.model.save(tmp_path / "model.keras")
         loaded = keras.models.load_model(tmp_path / "model.keras")
