@@ -18,6 +18,7 @@ BINARY = {"binarise": "dynamic"}
 # The model, the data and settings of the run beside those of the preset.
 ZOO = {
     "nsf_pinwheel": ("NSF", "pinwheel", {}),
+    "nsf_diabetes": ("NSF", "diabetes", {}),
     "gan_fashion_mnist": ("GAN", "fashion_mnist", {}),
     "pixelcnn_mnist_gated": ("PixelCNN", "mnist", BINARY),
     "glow_mnist": ("Glow", "mnist", {}),

@@ -12,6 +12,7 @@ import zoo
 from sklearn import datasets
 
 import tfgen
+from tfgen.app import runs
 from tfgen.data import Columns
 from tfgen.data import Table
 from tfgen.data.column import Column
@@ -572,3 +573,35 @@ def test_pair_plot(tmp_path, table):
     }.items():
         with pytest.raises(ValueError, match=message):
             tfgen.plots.save_pairs(tmp_path / "bad.png", *arguments)
+
+
+def test_a_table_inside_the_package():
+    examples = tfgen.data.load("diabetes")
+    whole = datasets.load_diabetes(as_frame=True, scaled=False).frame
+    rows = [examples.columns.to_frame(*split) for split in examples.splits.values()]
+    frame = pd.concat(rows, ignore_index=True)
+    assert len(frame) == len(whole) == 442
+    assert sorted(frame["progression"]) == sorted(whole["target"].astype(int))
+    assert sorted(frame["age"]) == sorted(whole["age"].astype(int))
+    assert frame["sex"].value_counts().tolist() == whole["sex"].value_counts().tolist()
+    given = tfgen.data.Table.from_csv("diabetes", condition="sex")
+    assert given.condition_shape == (2,) and given.event_shape == (10,)
+    with pytest.raises(ValueError, match="image_size: diabetes has no images"):
+        tfgen.data.load("diabetes", image_size=8)
+
+
+def test_a_trained_preset_of_a_table(tmp_path):
+    model = tfgen.NSF.from_preset("nsf_diabetes")
+    frame = model.columns.to_frame(model.sample(200, seed=0))
+    examples = tfgen.data.load("diabetes")
+    known = examples.columns.to_frame(*examples.train)
+    assert frame.dtypes.equals(known.dtypes)
+    for name in ("age", "glucose", "progression"):
+        gap = abs(frame[name].mean() - known[name].mean())
+        assert gap < 4 * known[name].std() * np.sqrt(1 / 200 + 1 / len(known))
+    # Two that go together, by a correlation of 0.9.
+    assert frame["cholesterol"].corr(frame["low_density"]) > 0.7
+    runs.sample("nsf_diabetes", 50, out=tmp_path / "pairs.png")
+    assert (tmp_path / "pairs.png").stat().st_size > 20_000
+    scores = runs.score("nsf_diabetes", "diabetes")
+    assert len(scores["log_prob"]) == 442

@@ -91,19 +91,39 @@ def save_gallery(net, examples, path, num_samples=None):
     """Draws samples of a trained model, those of flows over images at temperature 0.8.
 
     Args:
-        net: a `tfgen.GenerativeModel` of images or of points of the plane.
-        examples: its `tfgen.data.Data`; None will do for models without a condition.
+        net: a `tfgen.GenerativeModel` of images, of points of the plane or of a table.
+        examples: its `tfgen.data.Data`; None will do for models of no table and no condition.
         path: the `.png` file to write.
-        num_samples: number of samples; by default 64 images, or 2,000 points.
+        num_samples: number of samples; by default 64 images, 2,000 points, or as many rows of a
+            table as are held for training, at most 1,000.
 
     Returns:
         The samples: a tensor `[num_samples, *event_shape]`.
     """
+    if examples is not None and examples.columns is not None:
+        num_samples = num_samples or min(1000, len(examples.train[0]))
     num_samples = num_samples or (64 if len(net.event_shape) == 3 else 2000)
     condition = conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, _temperature(net), seed=0)
-    plots.save_samples(path, plots.as_drawn(net, samples))
+    if examples is not None and examples.columns is not None:
+        save_table(examples, samples, condition, path)
+    else:
+        plots.save_samples(path, plots.as_drawn(net, samples))
     return samples
+
+
+def save_table(examples, samples, condition, path):
+    """Draws a pair plot of a table's training rows and of samples.
+
+    Args:
+        examples: a `tfgen.data.Data` with columns.
+        samples: array `[n, numbers]`.
+        condition: array of the conditions that they were drawn for, or None.
+        path: the `.png` file to write.
+    """
+    known = examples.columns.to_frame(*examples.train)
+    drawn = examples.columns.to_frame(samples, condition)
+    plots.save_pairs(path, known, drawn, list(known.columns)[:6])
 
 
 def save_each(folder, images):

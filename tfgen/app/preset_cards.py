@@ -28,6 +28,7 @@ _LICENCES = {
     "fashion_mnist": "Fashion-MNIST (Zalando SE): MIT",
     "fashion_mnist_small": "Fashion-MNIST (Zalando SE): MIT",
     "omniglot_small": "Omniglot (Lake et al.): MIT",
+    "diabetes": "Diabetes data of Efron et al. 2004, as in scikit-learn: BSD-3-Clause",
     "digits": "Optical recognition of handwritten digits (UCI): CC BY 4.0",
 }
 
@@ -111,7 +112,8 @@ def make_preset(
         about["train_log_prob"] = evaluation.log_prob_quantiles(written, examples)
     with replacing(folder / METADATA) as path:
         path.write_text(json.dumps(about, indent=2) + "\n")
-    if plots.can_draw(written.event_shape) and written.can_sample and examples.columns is None:
+    drawn = plots.can_draw(written.event_shape) or examples.columns is not None
+    if drawn and written.can_sample:
         with replacing(folder / "samples.png") as path:
             pictures.save_gallery(written, examples, path)
     with replacing(folder / CARD) as path:
@@ -145,7 +147,7 @@ tags: [tfgen, keras, generative-model]
 import tfgen
 
 model = tfgen.{kind}.from_preset("{name}")
-model.sample(16)
+{"model.sample(16)" if examples.columns is None else "model.columns.to_frame(model.sample(16))"}
 ```
 
 | | |

@@ -60,8 +60,10 @@ def sample(
         writers[".png"] = plots.save_samples
     columns = getattr(net, "columns", None)
     if columns is not None:
-        writers.pop(".png", None)
         out = out.with_suffix(".csv") if was_open else out
+        writers[".png"] = lambda path, rows: pictures.save_table(
+            load_data(data_settings(opened)), rows, condition, path
+        )
         writers[".csv"] = lambda path, rows: columns.to_frame(rows, condition).to_csv(
             path, index=False
         )
@@ -71,8 +73,8 @@ def sample(
         writers[""] = pictures.save_each
     if out.suffix not in writers:
         raise ValueError(
-            "`out` must end in .npy (or .png, for images and points; in nothing, for a folder of "
-            f"images; .csv, for vectors); got {out}"
+            "`out` must end in .npy (or .png, for images, points and tables; in nothing, for a "
+            f"folder of images; .csv, for vectors); got {out}"
         )
     condition = None
     if given:

@@ -14,7 +14,6 @@ from tfgen.app.opened import open_model
 from tfgen.app.own_modules import import_own
 from tfgen.app.run_folder import read_settings
 from tfgen.data.hints import nearest
-from tfgen.data.readers import is_table
 
 # Arguments that only code can give.
 _NOT_SET = (
@@ -273,7 +272,7 @@ def load_data(settings, download=False):
     Returns:
         A `tfgen.data.Data`.
     """
-    if settings.get("from_preset") and is_table(settings["data"]):
+    if settings.get("from_preset") and data.is_frame(settings["data"]):
         columns = getattr(open_model(settings["from_preset"]).net, "columns", None)
         if columns is not None:
             # The model's own: what is new in the table is refused by name.

@@ -17,6 +17,7 @@ from tfgen.data.images import stack_images
 from tfgen.data.labels import repeat_labelled
 from tfgen.data.readers import is_table
 from tfgen.data.table import Table
+from tfgen.data.table import is_frame  # noqa: F401  for runs
 from tfgen.data.table import table_of  # noqa: F401  for runs
 from tfgen.utils import checks
 
@@ -38,9 +39,9 @@ def names():
         List of str.
 
     >>> names()[:3]
-    ['fashion_mnist_small', 'digits', 'two_moons']
+    ['fashion_mnist_small', 'digits', 'diabetes']
     """
-    return [*_REAL, *toy.GENERATORS]
+    return [*_REAL, *embedded.TABLES, *toy.GENERATORS]
 
 
 def load(
@@ -49,11 +50,12 @@ def load(
     """Loads a data set into memory by its name or path.
 
     Args:
-        name: One of `names()`; or a path: a folder of images (subfolders are the classes), a
-            .npy file, a .npz file with keys `x` and perhaps `y`, a .csv or .tsv table of numbers,
-            whose column named `target`, or else `y`, becomes y; or else a name of TensorFlow
-            Datasets, such as `mnist` or `emnist/letters`. A name that is also a file or folder
-            here is a path, unless `data_dir` is given.
+        name: One of `names()` (`"diabetes"` is a table with columns of several kinds, as `Table`
+            gives it); or a path: a folder of images (subfolders are the classes), a .npy file, a
+            .npz file with keys `x` and perhaps `y`, a .csv or .tsv table of numbers, whose column
+            named `target`, or else `y`, becomes y; or else a name of TensorFlow Datasets, such as
+            `mnist` or `emnist/letters`. A name that is also a file or folder here is a path, unless
+            `data_dir` is given.
         data_dir: Folder of prepared TFDS data sets; None for the default one of TFDS.
         download: bool; True lets TFDS download a data set that is not there.
         image_size: int or `(height, width)` in pixels: images are cropped at the centre and
@@ -149,6 +151,11 @@ def _load(name, data_dir, download, image_size, target, seed):
         if image_size is not None:
             raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
         return _toy(name, seed)
+    if isinstance(name, str) and name in embedded.TABLES:
+        if image_size is not None:
+            raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
+        description = embedded.TABLES[name].__doc__.splitlines()[0]
+        return dataclasses.replace(Table.from_csv(name).as_data(name), description=description)
     if is_path(name, data_dir):
         return files.load_files(name, image_size, seed, target)
     if tfds.is_known(name, data_dir):

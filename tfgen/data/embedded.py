@@ -5,6 +5,7 @@ import importlib.resources
 import numpy as np
 
 from tfgen.data.dataset import Data
+from tfgen.data.frames import import_pandas
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -69,3 +70,37 @@ def digits():
         class_names=tuple("0123456789"),
         description="1,797 handwritten digits, 8x8, 17 grey levels (scikit-learn, UCI).",
     )
+
+
+def diabetes_frame():
+    """442 patients with diabetes: ten measurements at the start, and the progress in a year.
+
+    A pandas frame of whole numbers (`age`, `glucose` ...), positive numbers and a category; from
+    Efron et al. 2004, "Least Angle Regression", arXiv:math/0406456, as scikit-learn has it.
+
+    >>> diabetes_frame().shape
+    (442, 11)
+    """
+    # Told here: scikit-learn would say that pandas is missing, and not how to install it.
+    import_pandas()
+    from sklearn.datasets import load_diabetes
+
+    frame = load_diabetes(as_frame=True, scaled=False).frame
+    frame = frame.rename(
+        columns={
+            "bmi": "body_mass_index",
+            "bp": "blood_pressure",
+            "s1": "cholesterol",
+            "s2": "low_density",
+            "s3": "high_density",
+            "s4": "cholesterol_ratio",
+            "s5": "log_triglycerides",
+            "s6": "glucose",
+            "target": "progression",
+        }
+    )
+    # The source gives its two values no names.
+    return frame.assign(sex=frame["sex"].map({1.0: "1", 2.0: "2"}))
+
+
+TABLES = {"diabetes": diabetes_frame}

@@ -5,12 +5,14 @@ import warnings
 
 import numpy as np
 
+from tfgen.data import embedded
 from tfgen.data.columns import Columns
 from tfgen.data.dataset import Data
 from tfgen.data.dataset import hold_out
 from tfgen.data.frames import import_pandas
 from tfgen.data.frames import refuse
 from tfgen.data.hints import nearest
+from tfgen.data.readers import is_table
 from tfgen.data.table_kinds import TOLD
 from tfgen.data.table_kinds import find_column
 from tfgen.data.table_kinds import is_index
@@ -139,7 +141,8 @@ class Table:
         """The table in a file of values separated by commas (`.tsv`: by tabs).
 
         Args:
-            path: str or path object of the file.
+            path: str or path object of the file; or the name of a table inside the package,
+                `"diabetes"`.
             read: dict of arguments of `pandas.read_csv`, such as `{"parse_dates": ["born"]}`.
             **kwargs: `Table` arguments.
 
@@ -230,11 +233,16 @@ class Table:
         return f"Table of {sizes}: {repr(self.columns).removeprefix('Columns of ')}"
 
 
+def is_frame(name):
+    """True for what `read_frame` takes: .csv and .tsv files, and tables in the package."""
+    return is_table(name) or name in embedded.TABLES
+
+
 def table_of(path, columns, seed=0):
     """A `Data` of the rows of a file, as columns that are known describe them.
 
     Args:
-        path: `.csv` or `.tsv` file.
+        path: `.csv` or `.tsv` file, or the name of a table in the package.
         columns: `Columns`, such as those of a trained model.
         seed: Non-negative int, by which the test split is held out.
     """
@@ -243,7 +251,9 @@ def table_of(path, columns, seed=0):
 
 
 def read_frame(path, read=None):
-    """The pandas frame in a file, as `Table.from_csv` reads it."""
+    """The pandas frame in a file, as `Table.from_csv` reads it, or of a table in the package."""
+    if path in embedded.TABLES:
+        return embedded.TABLES[path]()
     if not os.path.isfile(os.path.expanduser(path)):
         raise FileNotFoundError(f"no such file: {path} (a table is a .csv or .tsv file)")
     path = os.path.expanduser(os.fspath(path))
