@@ -39,7 +39,7 @@ def names(file):
     return found
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float32", 0), ("float16", 0.05)])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 0), ("float16", 0.05), ("bfloat16", 0.3)])
 def test_a_preset_holds_the_weights_and_nothing_of_the_optimizer(
     trained, tmp_path, dtype, tolerance
 ):

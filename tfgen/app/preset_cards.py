@@ -52,7 +52,7 @@ def make_preset(
         run: the run folder.
         folder: the folder to write.
         description: a line about the model; by default that of the run's preset, if it had one.
-        weights_dtype: `"float32"` or `"float16"`; the figures are those of the weights written.
+        weights_dtype: as of `save_to_preset`; the figures are those of the weights written.
         extractor: as in `runs.evaluate`: the card then has Frechet distances of samples, too.
         cache_dir: folder of classifiers, see `tfgen.metrics.classifier`.
         data_dir: folder of prepared TFDS data sets, in the place of the run's.

@@ -12,7 +12,7 @@ from tfgen.data.hints import nearest
 
 CONFIG, METADATA, WEIGHTS, CARD = "config.json", "metadata.json", "model.weights.h5", "README.md"
 
-_WEIGHT_DTYPES = ("float16", "float32")
+_WEIGHT_DTYPES = ("float32", "float16", "bfloat16")
 
 
 def shipped_folders():
@@ -102,8 +102,9 @@ def write_weights(model, file, dtype="float32"):
     Args:
         model: a built `tfgen.GenerativeModel`.
         file: `pathlib.Path` that ends in `.weights.h5`.
-        dtype: `"float32"` keeps float weights as they are, `"float16"` takes half of the space;
-            they are read back into the model's own type.
+        dtype: `"float32"` keeps float weights as they are, `"float16"` takes half of the space, and
+            `"bfloat16"`, whose numbers have 8 significant bits and not 11, two fifths. They are
+            read back into the model's own type.
 
     Raises:
         ValueError: an unknown `dtype`.
@@ -132,17 +133,22 @@ def _copy(source, target, left_out, dtype):
             _copy(item, target.create_group(name), (), dtype)
             continue
         values = item[()]
-        if dtype == "float16" and values.dtype == np.float32:
-            values = _halved(values, item.name)
+        if dtype != "float32" and values.dtype == np.float32:
+            values = _halved(values, dtype == "bfloat16")
         kind = {"compression": "gzip", "shuffle": True} if values.ndim else {}
         target.create_dataset(name, data=values, **kind).attrs.update(item.attrs)
 
 
-def _halved(values, name):
-    """Numbers in float16, where it can hold them; scalars and counts stay as they are."""
+def _halved(values, is_coarse):
+    """Numbers in float16, where it can hold them; scalars and counts stay as they are. Coarse ones
+    have bfloat16's significant bits, and are packed the better."""
     if not values.ndim:
         return values
     with np.errstate(over="ignore"):
         halved = values.astype(np.float16)
+    kept = halved
+    if is_coarse:
+        bits = halved.view(np.uint16).astype(np.uint32)
+        kept = ((bits + 4) >> 3 << 3).astype(np.uint16).view(np.float16)
     # Averages and scales of data in units of their own may be out of its range: kept whole.
-    return halved if np.isfinite(halved).all() else values
+    return kept if np.isfinite(halved).all() and np.isfinite(kept).all() else values
