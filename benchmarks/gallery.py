@@ -1,18 +1,22 @@
 """Picture of samples of the trained presets side by side: the README's.
 
     python benchmarks/gallery.py --out docs/images/gallery.png
+    python benchmarks/gallery.py --of rbm_mnist --data-dir DIR --out runs/pictures
 
 Draws from the presets with seed 0, and writes each one's samples below its name; flows over images
-draw at temperature 0.7.
+draw at temperature 0.7. With `--of` all pictures that a run of such a preset has: of an energy the
+chains over time and the filters.
 """
 
 import argparse
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import tfgen
+from tfgen.app import pictures
 
 PRESETS = [
     *("glow_mnist", "vlae_mnist", "pixelcnn_mnist_gated"),
@@ -32,7 +36,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", default="docs/images/gallery.png")
     parser.add_argument("--presets", nargs="+", default=PRESETS, metavar="NAME")
+    parser.add_argument("--of", metavar="NAME", help="all pictures of one, into the folder --out")
+    parser.add_argument("--data-dir", help="folder of prepared TFDS data sets, for --of")
     arguments = parser.parse_args()
+    if arguments.of:
+        run = tfgen.GenerativeModel.read_preset(arguments.of)["metadata"]["run"]
+        of_data = {"binarise": run.get("binarise"), "data_dir": arguments.data_dir}
+        examples = tfgen.data.load(run["data"], **of_data)
+        out = Path(arguments.out)
+        out.mkdir(parents=True, exist_ok=True)
+        pictures.of_run(out, tfgen.GenerativeModel.from_preset(arguments.of), examples)
+        return
     columns = min(3, len(arguments.presets))
     rows = math.ceil(len(arguments.presets) / columns)
     size = (3.6 * columns, 2.3 * rows)
