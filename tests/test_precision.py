@@ -28,15 +28,20 @@ ROUGH = {("injective_flow_images", "mixed_bfloat16"): 4e-2}
 CHAINS = [name for name, entry in zoo.MODELS.items() if entry.likelihood == "unnormalised"]
 ROUGH |= {(name, "mixed_bfloat16"): 0.5 for name in CHAINS}
 ROUGH |= {(name, "mixed_float16"): 2e-2 for name in CHAINS}
+# Of latents of two states a draw beside its probability is the other one: that of a row in 20.
+DRAWN = {"sbn", "helmholtz"}
+ROUGH |= {(name, "mixed_bfloat16"): 5e-2 for name in DRAWN}
 
 # One for each family, quick to trace; an adversarial one is in the test of loss scales.
 BRIEF = {
     ("vae", "mixed_bfloat16"),
     ("autoencoder", "mixed_float16"),
 }
-# Variants are of the same parts as the models that they vary. Of each family one has all policies.
+# Variants are of the same parts as the models that they vary, and those in `PLAIN` as others of
+# their family. Of each family one has all policies.
 EACH = {"realnvp_2", "vae", "autoencoder", "wgan", "nade", "rbm", "sbn", "draw"}
-ALL = {(name, "mixed_bfloat16") for name in zoo.KINDS}
+PLAIN = {"fvsbn", "made", "deep_nade", "flow", "boltzmann", "convrbm_real", "gan_binary", "gan"}
+ALL = {(name, "mixed_bfloat16") for name in zoo.KINDS.keys() - PLAIN}
 ALL |= {(name, policy) for name in EACH for policy in OUTPUTS}
 ALL.add(("injective_flow_images", "mixed_bfloat16"))
 
@@ -70,10 +75,11 @@ def iterations(model):
     return [int(getattr(o, "inner_optimizer", o).iterations) for o in optimizers]
 
 
-def require_close(got, expected, tolerance, unit=1.0):
+def require_close(got, expected, tolerance, unit=1.0, others=0.0):
+    """All but a share of `others` are close."""
     got, expected = (np.asarray(values, "float64") for values in (got, expected))
     differences = np.abs(got - expected) / np.maximum(unit, np.abs(expected))
-    assert np.max(differences) <= tolerance
+    assert np.quantile(differences, 1 - others) <= tolerance
 
 
 def test_a_model_of_each_policy(each, tmp_path):
@@ -102,7 +108,7 @@ def test_a_model_of_each_policy(each, tmp_path):
         require_close(outputs, expected, OUTPUTS[policy] + 1 / 255, unit=255)
     else:
         unit = 1 if not case.model.has_likelihood else model.num_dims
-        require_close(outputs, expected, OUTPUTS[policy], unit)
+        require_close(outputs, expected, OUTPUTS[policy], unit, 0.1 * (case.name in DRAWN))
     samples = zoo.eager_samples(model, 3, None if y is None else y[:3])
     reals = [values for values in (outputs, samples) if values.dtype != tf.uint8]
     assert (samples.dtype == tf.uint8) == (model.data_kind != "real")

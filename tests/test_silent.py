@@ -103,7 +103,7 @@ class Batches(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize("workers", [1, *zoo.slow(3)])
-@pytest.mark.parametrize("case", zoo.but_slow(FEW, COSTLY), indirect=True)
+@pytest.mark.parametrize("case", zoo.but_slow(FEW, FEW | {"glow_classes", "cq"}), indirect=True)
 def test_the_same_figures_from_arrays_and_from_a_pydataset(case, workers):
     model, size, batches = case.model, zoo.BATCH_SIZE, Batches(case, workers=workers)
     expected = model.evaluate(case.x, case.y, batch_size=size, verbose=0, return_dict=True)

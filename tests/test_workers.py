@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import pytest
 import worker
-import zoo
 
 from tfgen.app import runs
 
 HERE = pathlib.Path(__file__).parent
-# Statistics of one row leave no volume: refused on any number of devices.
-REFUSED = {"injective_flow", "injective_flow_images", "injective_flow_fitted"}
 QUICK = ("realnvp_2", "vae")
+# With conditions and labels, batch statistics, a critic, chains, layers in turn, two phases, codes.
+OTHERS = ("glow_classes", "realnvp_condition", "autoencoder", "cq", "rbm", "dbn", "dbm")
+OTHERS += ("helmholtz", "sbn", "vqvae", "gsn", "vlae")
 
 
 def free_ports(count):
@@ -61,15 +61,8 @@ def run_workers(folder, names, timeout):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "timeout"),
-    [
-        (QUICK, 240),
-        pytest.param(
-            tuple(sorted({*zoo.MODELS} - zoo.VARIANTS - REFUSED - {*QUICK})),
-            1500,
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["quick", "all"],
+    [(QUICK, 240), (OTHERS, 900)],
+    ids=["quick", "others"],
 )
 def test_two_workers_train_as_one_process(names, timeout, tmp_path):
     """Batches of 8, 8 and 1; clipped gradients; validation, evaluation and prediction."""
