@@ -122,6 +122,13 @@ def test_the_readme_runs(number, tmp_path, monkeypatch):
     run(re.sub(r"epochs=\d+", "epochs=1, verbose=0", readme_blocks()[number]), tmp_path)
 
 
+@pytest.mark.slow
+def test_the_readmes_block_of_devices_runs(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text(readme_blocks()[7])
+    subprocess.run([sys.executable, path], check=True, cwd=tmp_path)
+
+
 def test_every_block_of_the_readme_is_run():
     assert len(readme_blocks()) == 8
 

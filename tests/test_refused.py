@@ -198,13 +198,13 @@ def test_models_refuse_them(model, kind, method):
 
 
 @pytest.mark.slow
-def test_models_refuse_them_in_validation_in_adapt_and_on_replicas(model):
+def test_models_refuse_them_in_validation_in_adapt_and_on_replicas(model, strategy):
     bad = dataset((spoilt(REALS, np.nan), NUMBERS))
     with pytest.raises(REFUSED, match="`x` must be finite; row 1"):
         model.fit(REALS, NUMBERS, validation_data=bad, verbose=0)
     with pytest.raises(ValueError, match=r"`x` must be finite; row 1 .*\(batch 2\)"):
         model.adapt(bad, num_batches=3)
-    with tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"]).scope():
+    with strategy.scope():
         spread = tfgen.RealNVP(2, num_layers=2, hidden_units=(4,), **NUMBERED)
         spread.compile()
     spread.fit(dataset((REALS, NUMBERS)), verbose=0)
