@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import os
 
 import keras
 import numpy as np
@@ -173,9 +174,21 @@ class Case(testing.Case):
         return self.x[:num_rows], None if self.y is None else self.y[:num_rows]
 
 
-@functools.cache
+# Of a process of pytest-xdist, to which the tests of one entry come one after the other: with all
+# graphs of all models it would take more memory than there is.
+_MOST = 8 if "PYTEST_XDIST_WORKER" in os.environ else len(MODELS)
+_cases = {}
+
+
 def case(name):
-    return Case(name, trained=name in MODELS)
+    """The shared case of an entry; of several the oldest is forgotten."""
+    if name not in _cases:
+        if len(_cases) >= _MOST:
+            del _cases[next(iter(_cases))]
+            gc.unfreeze()
+            gc.collect()
+        _cases[name] = Case(name, trained=name in MODELS)
+    return _cases[name]
 
 
 def shared(name):
@@ -185,7 +198,7 @@ def shared(name):
     assert shared_case.untouched(), "a test changed the weights of a shared model"
 
 
-@functools.cache
+@functools.lru_cache(_MOST)
 def untrained(name):
     """A case of which a few tests need no more than that its weights are perturbed."""
     return Case(name, trained=False)
