@@ -176,7 +176,7 @@ class Case(testing.Case):
 
 # Of a process of pytest-xdist, to which the tests of one entry come one after the other: with all
 # graphs of all models it would take more memory than there is.
-_MOST = 8 if "PYTEST_XDIST_WORKER" in os.environ else len(MODELS)
+_MOST = 8 if "PYTEST_XDIST_WORKER" in os.environ else len(MODELS | OTHER_BASES)
 _cases = {}
 
 
