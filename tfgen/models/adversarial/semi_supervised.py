@@ -124,7 +124,9 @@ class SemiSupervisedGAN(Classifying, GAN):
         logits, of_fakes = self.critic.logits_and_features(fakes)
         reals = self._reals(x, condition, for_reals, training)
         _, of_reals = self.critic.logits_and_features(reals)
-        apart = tf.cast(of_fakes - tf.stop_gradient(of_reals), self.variable_dtype)
+        # In half precision the difference would be rounded as the features are.
+        of_fakes, of_reals = (tf.cast(f, self.variable_dtype) for f in (of_fakes, of_reals))
+        apart = of_fakes - tf.stop_gradient(of_reals)
         # Means are of the whole batch.
         count = tf.cast(tf.shape(apart)[0], apart.dtype)
         total, count = sum_over_replicas([tf.reduce_sum(apart, 0), count])
