@@ -33,7 +33,7 @@ def use(model, x, y, num_rows):
     model.fit(*some, epochs=2, validation_data=some, **settings)
     model.evaluate(*some, **settings)
     condition = None if model.data_spec.condition is None else some[1]
-    if model.likelihood != "none":
+    if model.likelihood not in ("none", "unnormalised"):
         model.log_prob(some[0], condition)
     if model.can_sample:
         model.sample(num_rows, condition, seed=0)
