@@ -331,7 +331,7 @@ def test_clipped_weights_stay_in_their_range():
 
 
 # By default `test_training` trains under XLA, and `test_contract` compiles a critic.
-@pytest.mark.parametrize("name", zoo.slow("gan", "gan_images", "wgan", "cqf"))
+@pytest.mark.parametrize("name", zoo.slow("gan_images", "cqf"))
 def test_trains_under_xla(name):
     case = zoo.case(name)
     model = case.entry.build()

@@ -270,10 +270,18 @@ def difference_quotient(function, variable, direction, step):
     return (above - below) / (2 * step)
 
 
+TRANSFORMS = ("spline", "own", "additive", "gated", "log_scale")
+
+
 @pytest.mark.parametrize(
-    "transform", ["affine", *zoo.slow("spline", "own", "additive", "gated", "log_scale")]
+    ("transform", "mode"),
+    [
+        ("affine", "graph"),
+        *(pytest.param("affine", mode, marks=pytest.mark.slow) for mode in ("xla", "eager")),
+        *(pytest.param(name, "graph", marks=pytest.mark.slow) for name in TRANSFORMS),
+        pytest.param("spline", "xla", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("mode", ["graph", *zoo.slow("xla", "eager")])
 def test_gradients_of_the_slow_direction(transform, mode):
     """Gradients of weights, latents and conditions of an inverse autoregressive flow in a loop."""
     spec, num_params = zoo.TRANSFORMS[transform]

@@ -98,10 +98,8 @@ def binary_preset(folder):
     "step, kind",
     [
         # Resuming is tested in test_faults.py and test_training.py, too.
-        pytest.param(4, "binary", marks=pytest.mark.slow),
         pytest.param(1, "real", marks=pytest.mark.slow),
-        pytest.param(4, "real", marks=pytest.mark.slow),
-        pytest.param(1, "binary", marks=pytest.mark.slow),
+        pytest.param(4, "binary", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, step, kind):
@@ -208,7 +206,6 @@ def test_binarised_runs(tmp_path, model, overrides, picture):
 @pytest.mark.parametrize(
     "model, overrides, has_filters",
     [
-        ("RBM", {"num_hidden": 6, "sample_steps": 2}, True),
         ("ConvRBM", {"filters": 3, "kernel_size": 3, "sample_steps": 2}, True),
         ("GSN", {"sample_steps": 2}, False),
     ],
@@ -317,7 +314,7 @@ def test_codes_get_their_distribution(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model, kind",
-    [("InjectiveFlow", "gaussian"), ("Autoencoder", "gaussian"), ("Autoencoder", "flow")],
+    [("InjectiveFlow", "gaussian"), ("Autoencoder", "flow")],
 )
 def test_latents_are_fitted_as_asked(tmp_path, model, kind, request):
     if kind != "flow":

@@ -41,6 +41,7 @@ BRIEF = {
 # their family. Of each family one has all policies.
 EACH = {"realnvp_2", "vae", "autoencoder", "wgan", "nade", "rbm", "sbn", "draw"}
 PLAIN = {"fvsbn", "made", "deep_nade", "flow", "boltzmann", "convrbm_real", "gan_binary", "gan"}
+PLAIN |= {"maf", "nsf", "realnvp_condition", "dbm", "discrete_vae", "bigan"}
 ALL = {(name, "mixed_bfloat16") for name in zoo.KINDS.keys() - PLAIN}
 ALL |= {(name, policy) for name in EACH for policy in OUTPUTS}
 ALL.add(("injective_flow_images", "mixed_bfloat16"))
