@@ -24,11 +24,15 @@ OTHERS = (
     *("vae_real", "autoencoder", "injective_flow", "injective_flow_fitted"),
     *("gan", "wgan", "wgan_clipped"),
 )
+# Models of later families.
+OTHERS += ("convrbm_real", "dbn_real", "deep_nade_real", "discrete_vae_real", "nade_real")
+OTHERS += ("rbm_real", "semi_supervised_gan")
 REALS = (*FLOWS, *OTHERS, "glow_real")
-# The losses of autoencoders have units themselves, and the first batch of `realnvp_1` its own.
 # Of what has a way of its own to put units into its weights.
 OWN_WAY = {"glow_real", "vae_real", "nade_real", "rbm_real", "nsf_autoregressive", "wgan_clipped"}
+OWN_WAY |= {"dbn_real", "discrete_vae_real"}
 OF_KINDS = {name for name in REALS if name in zoo.KINDS} | OWN_WAY & {*REALS}
+# The losses of autoencoders have units themselves.
 IN_ANY_UNITS = OF_KINDS & ({*FLOWS} | {"vae_real", "gan", "wgan", "wgan_clipped"})
 SHORT = ("realnvp_2",)
 
@@ -62,7 +66,9 @@ def test_a_row_far_out_costs_one_step(name):
     if name in ("realnvp_2", "injective_flow", "vae_real", "maf"):
         assert history["skipped_steps"] == [1, 2]
         assert int(model.skipped_steps) == 2
-    if history.get("skipped_steps") == [1, 2]:
+    # A contrast with chains is no figure of the rows alone.
+    is_contrast = zoo.MODELS[name].likelihood == "unnormalised"
+    if history.get("skipped_steps") == [1, 2] and not is_contrast:
         # Of the rows but those of that batch, and of other weights after it.
         np.testing.assert_allclose(history["loss"], expected, rtol=0.5, atol=0.5)
 
