@@ -672,9 +672,8 @@ def server():
     server.process.communicate()
 
 
-# Of two optimizers; of each kind every step of the writing is looked at above.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gan"])
+@pytest.mark.parametrize("name", KINDS)
 def test_real_kills(server, name, tmp_path):
     """Each run is killed ten times at random moments, the last time by SIGTERM."""
     start = time.monotonic()

@@ -66,9 +66,8 @@ def test_a_row_far_out_costs_one_step(name):
     if name in ("realnvp_2", "injective_flow", "vae_real", "maf"):
         assert history["skipped_steps"] == [1, 2]
         assert int(model.skipped_steps) == 2
-    # A contrast with chains is no figure of the rows alone.
-    is_contrast = zoo.MODELS[name].likelihood == "unnormalised"
-    if history.get("skipped_steps") == [1, 2] and not is_contrast:
+    # The contrast of its chains is no figure of the rows alone.
+    if history.get("skipped_steps") == [1, 2] and name != "convrbm_real":
         # Of the rows but those of that batch, and of other weights after it.
         np.testing.assert_allclose(history["loss"], expected, rtol=0.5, atol=0.5)
 
