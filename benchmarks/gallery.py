@@ -17,6 +17,9 @@ import numpy as np
 
 import tfgen
 from tfgen.app import pictures
+from tfgen.app.opened import data_settings
+from tfgen.app.opened import open_model
+from tfgen.app.settings import load_data
 
 PRESETS = [
     *("glow_mnist", "vlae_mnist", "pixelcnn_mnist_gated"),
@@ -40,12 +43,9 @@ def main():
     parser.add_argument("--data-dir", help="folder of prepared TFDS data sets, for --of")
     arguments = parser.parse_args()
     if arguments.of:
-        run = tfgen.GenerativeModel.read_preset(arguments.of)["metadata"]["run"]
-        of_data = {"binarise": run.get("binarise"), "data_dir": arguments.data_dir}
-        examples = tfgen.data.load(run["data"], **of_data)
-        out = Path(arguments.out)
+        opened, out = open_model(arguments.of, arguments.data_dir), Path(arguments.out)
         out.mkdir(parents=True, exist_ok=True)
-        pictures.of_run(out, tfgen.GenerativeModel.from_preset(arguments.of), examples)
+        pictures.of_run(out, opened.net, load_data(data_settings(opened)))
         return
     columns = min(3, len(arguments.presets))
     rows = math.ceil(len(arguments.presets) / columns)

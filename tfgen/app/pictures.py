@@ -100,12 +100,13 @@ def save_gallery(net, examples, path, num_samples=None):
     Returns:
         The samples: a tensor `[num_samples, *event_shape]`.
     """
-    if examples is not None and examples.columns is not None:
-        num_samples = num_samples or min(1000, len(examples.train[0]))
+    is_table = examples is not None and examples.columns is not None
+    if num_samples is None and is_table:
+        num_samples = min(1000, len(examples.train[0]))
     num_samples = num_samples or (64 if len(net.event_shape) == 3 else 2000)
     condition = conditions(net, examples, num_samples)
     samples = net.sample(num_samples, condition, _temperature(net), seed=0)
-    if examples is not None and examples.columns is not None:
+    if is_table:
         save_table(examples, samples, condition, path)
     else:
         plots.save_samples(path, plots.as_drawn(net, samples))

@@ -147,15 +147,10 @@ def _load(name, data_dir, download, image_size, target, seed):
         )
     if isinstance(name, str) and name in _REAL:
         return _resized(_REAL[name](), image_size)
-    if isinstance(name, str) and name in toy.GENERATORS:
+    if isinstance(name, str) and name in names():
         if image_size is not None:
             raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
-        return _toy(name, seed)
-    if isinstance(name, str) and name in embedded.TABLES:
-        if image_size is not None:
-            raise ValueError(f"image_size: {name} has no images, got {image_size!r}")
-        description = embedded.TABLES[name].__doc__.splitlines()[0]
-        return dataclasses.replace(Table.from_csv(name).as_data(name), description=description)
+        return _toy(name, seed) if name in toy.GENERATORS else _table(name)
     if is_path(name, data_dir):
         return files.load_files(name, image_size, seed, target)
     if tfds.is_known(name, data_dir):
@@ -173,6 +168,11 @@ def _toy(name, seed):
         test=(generate(_NUM_TOY_TEST, 2 * seed + 1), None),
         description=generate.__doc__.splitlines()[0],
     )
+
+
+def _table(name):
+    description = embedded.TABLES[name].__doc__.splitlines()[0]
+    return dataclasses.replace(Table.from_csv(name).as_data(name), description=description)
 
 
 def _resized(data, image_size):
